@@ -1,0 +1,64 @@
+"""What does an exception of the SDK mean to a user? One sentence, and the way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from modelctl.platform.types import (
+    BuildFailed,
+    CredentialsRefused,
+    NotThere,
+    PlatformError,
+    Refused,
+    Unreachable,
+)
+
+_SIGN_IN = "run modal setup, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"
+_TOKEN = re.compile(r"\b(?:a[ks]|wk|ws)-[A-Za-z0-9]{8,}\b")
+
+
+def without_tokens(text: str) -> str:
+    """Hide anything in a message that is spelled like a Modal token."""
+    return _TOKEN.sub("***", text)
+
+
+def translated(error: Exception, doing: str) -> PlatformError:
+    """The sentence for what the SDK raised while `doing` ("deploying chat-8b")."""
+    import modal.exception as theirs
+
+    said = without_tokens(str(error)).strip().splitlines()
+    words = said[0].rstrip(".") if said else type(error).__name__
+    match error:
+        case PlatformError():
+            return error
+        case theirs.AuthError():
+            return CredentialsRefused(f"Modal refused the credentials: {words}", _SIGN_IN)
+        case theirs.PermissionDeniedError():
+            return CredentialsRefused(
+                f"these credentials may not do that ({doing}): {words}",
+                "ask the workspace's owner for the right, or use another token",
+            )
+        case theirs.NotFoundError():
+            return NotThere(f"{doing}: {words}")
+        case theirs.ImageBuildError() | theirs.RemoteError():
+            return BuildFailed(f"{doing}: {words}", "the build's log is in `modal app logs`")
+        case theirs.ConnectionError() | theirs.ServiceError() | OSError():
+            return Unreachable(f"Modal did not answer while {doing}: {words}", "try again")
+        case theirs.TimeoutError() | TimeoutError():
+            return Unreachable(f"{doing} took too long: {words}", "try again")
+        case _:
+            return Refused(f"{doing}: {words}")
+
+
+@contextmanager
+def speaking_of(doing: str) -> Iterator[None]:
+    """Turn whatever the SDK raises inside into a PlatformError that says what was being done."""
+    import modal.exception as theirs
+    from grpclib import GRPCError
+
+    try:
+        yield
+    except (theirs.Error, GRPCError, OSError, TimeoutError) as error:
+        raise translated(error, doing) from error

@@ -1,0 +1,294 @@
+"""How is each question of ours put to Modal? Through its public SDK, in one environment."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import io
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from modelctl.platform.errors import speaking_of
+from modelctl.platform.types import (
+    Capabilities,
+    CredentialsRefused,
+    Deployed,
+    Details,
+    Live,
+    LiveApp,
+    LogLine,
+    Progress,
+    Refused,
+    Unreachable,
+)
+from modelctl.rendered import SERVER_CLASS, Rendered
+from modelctl.resolved import Scaling, Upload
+
+if TYPE_CHECKING:
+    import modal
+
+_PROBE_SECONDS = 5.0
+
+
+class ModalPlatform:
+    """The Platform that the SDK speaks to: Modal itself, or the local control plane.
+
+    `variables` (MODAL_SERVER_URL and the like) are set in this process before the SDK is imported,
+    because it reads some of them then; so a process can open one workspace only.
+    """
+
+    def __init__(
+        self,
+        environment: str | None,
+        *,
+        where: str = "",
+        variables: Mapping[str, str] | None = None,
+        capabilities: Capabilities | None = None,
+    ) -> None:
+        self._wanted_environment = environment
+        self._where = where
+        self._variables = dict(variables or {})
+        self._capabilities = capabilities or Capabilities(engines=None)
+        self._environment: str = environment or ""
+        self._handles: dict[str, modal.App] = {}
+
+    @property
+    def environment(self) -> str:
+        return self._environment
+
+    @property
+    def where(self) -> str:
+        return self._where or f"Modal environment {self._environment}"
+
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def open(self) -> None:
+        os.environ.update(self._variables)
+        import modal
+        from modal.config import config
+
+        if not (config.get("token_id") and config.get("token_secret")) and not config.get(
+            "oauth_refresh_token"
+        ):
+            raise CredentialsRefused(
+                "there are no Modal credentials",
+                "run modal setup, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET; "
+                "or use --local, which needs none",
+            )
+        # The SDK tries 18 times, for about a minute, before it says that nobody answers.
+        await _probe(str(config.get("server_url")))
+        if not self._environment:
+            self._environment = config.get("environment") or "main"
+        with speaking_of(f"looking for the environment {self._environment}"):
+            self._modal_environment = modal.Environment.from_name(self._environment)
+            await self._modal_environment.hydrate.aio()
+
+    async def observe(self) -> Live:
+        with speaking_of("listing the apps"):
+            apps = await self._modal_environment.apps.list.aio()
+            found = {}
+            for app in apps:
+                if not app.name or not app.app_id:
+                    continue
+                info = await app.info.aio()
+                self._handles[app.app_id] = app
+                found[app.name] = LiveApp(
+                    name=app.name,
+                    app_id=app.app_id,
+                    version=info.lifecycle.version or 0,
+                    state=info.lifecycle.state.name.lower(),
+                    deployed_at=info.lifecycle.deployed_at,
+                    deployed_by=info.lifecycle.deployed_by or "",
+                    servers=dict(info.servers),
+                )
+        return Live(self._environment, found)
+
+    async def details(self, app: LiveApp) -> Details:
+        with speaking_of(f"reading {app.name}"):
+            if SERVER_CLASS not in app.servers:
+                return Details(await self._handle(app).get_tags.aio(), url=None, scaling=None)
+            server = self._server(app.name)
+            tags, info, settings, containers = await asyncio.gather(
+                self._handle(app).get_tags.aio(),
+                server.info.aio(),
+                server.autoscaler.settings.aio(),
+                _containers(server),
+            )
+        return Details(
+            tags=tags,
+            url=info.server_url,
+            scaling=Scaling(
+                min_containers=settings.min_containers or 0,
+                max_containers=settings.max_containers or None,
+                buffer_containers=settings.buffer_containers or 0,
+                scaledown_window=settings.scaledown_window or 0,
+                scaleup_window=settings.scaleup_window or None,
+                target_concurrency=settings.target_concurrency or None,
+            ),
+            gpus=tuple(f"{kind}:{count}" if count > 1 else kind for kind, count in info.gpus),
+            region=info.routing_region,
+            containers=containers,
+        )
+
+    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
+        import modal
+
+        with tempfile.TemporaryDirectory(prefix="modelctl-") as folder:
+            # The SDK uploads the file that defines the class, so the text has to be a file.
+            file = Path(folder) / f"{rendered.module}.py"
+            file.write_text(rendered.text, encoding="utf-8")
+            with speaking_of(f"deploying {rendered.name}"):
+                app: modal.App = _load(rendered.module, file).app
+                await app.deploy.aio(
+                    name=rendered.name,
+                    environment_name=self._environment,
+                    tag=tag,
+                    strategy=strategy,
+                )
+                info = await app.info.aio(refresh=True)
+                url = await self._server(rendered.name).get_url.aio()
+        assert app.app_id is not None
+        self._handles[app.app_id] = app
+        return Deployed(app.app_id, info.lifecycle.version or 0, url)
+
+    async def stop(self, app: LiveApp) -> None:
+        with speaking_of(f"stopping {app.name}"):
+            await self._handle(app).stop.aio()
+
+    async def scale(self, app: LiveApp, scaling: Scaling) -> None:
+        windows: dict[str, int] = {"scaledown_window": scaling.scaledown_window}
+        if scaling.scaleup_window is not None:
+            windows["scaleup_window"] = scaling.scaleup_window
+        with speaking_of(f"scaling {app.name}"):
+            await self._server(app.name).autoscaler.update.aio(
+                min_containers=scaling.min_containers,
+                max_containers=scaling.max_containers,
+                buffer_containers=scaling.buffer_containers,
+                target_concurrency=scaling.target_concurrency,
+                **windows,
+            )
+
+    async def upload(self, upload: Upload, progress: Progress) -> int:
+        volume = self._volume(upload.volume, create=True)
+        with speaking_of(f"uploading to the Volume {upload.volume}"):
+            there = {
+                entry.path.lstrip("/"): entry.size for entry in await _entries(volume, upload.prefix)
+            }
+            missing = [
+                file
+                for file in upload.files
+                if there.get(_join(upload.prefix, file.path).lstrip("/")) != file.size
+            ]
+            if not missing:
+                return 0
+            amount = sum(file.size for file in missing)
+            progress(f"uploading {len(missing)} file(s), {amount / 1e6:,.0f} MB")
+            # One batch is one commit: a broken upload leaves nothing that looks whole.
+            async with volume.batch_upload(force=True) as batch:
+                for file in missing:
+                    batch.put_file(
+                        str(Path(upload.root) / file.path), _join(upload.prefix, file.path)
+                    )
+        return amount
+
+    async def read(self, volume: str, path: str) -> bytes | None:
+        import modal.exception as theirs
+
+        with speaking_of(f"reading the Volume {volume}"):
+            try:
+                return b"".join([part async for part in self._volume(volume).read_file.aio(path)])
+            except (theirs.NotFoundError, FileNotFoundError):
+                return None
+
+    async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
+        with speaking_of(f"writing the Volume {volume}"):
+            async with self._volume(volume, create=True).batch_upload(force=True) as batch:
+                for path, content in files.items():
+                    batch.put_file(io.BytesIO(content), path)
+
+    async def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
+        with speaking_of(f"reading the logs of {app.name}"):
+            manager = self._handle(app).logs
+            if tail:
+                async for entry in manager.tail.aio(tail):
+                    yield LogLine(entry.timestamp, entry.source, entry.message)
+            if follow:
+                async for entry in manager.stream.aio():
+                    yield LogLine(entry.timestamp, entry.source, entry.message)
+
+    def _handle(self, app: LiveApp) -> modal.App:
+        return self._handles[app.app_id]
+
+    def _server(self, name: str) -> modal.Server:
+        import modal
+
+        return modal.Server.from_name(name, SERVER_CLASS, environment_name=self._environment)
+
+    def _volume(self, name: str, *, create: bool = False) -> modal.Volume:
+        import modal
+
+        return modal.Volume.from_name(
+            name, environment_name=self._environment, create_if_missing=create
+        )
+
+
+def _join(prefix: str, path: str) -> str:
+    return f"{prefix.rstrip('/')}/{path}"
+
+
+def _load(module: str, file: Path) -> Any:
+    """Import a rendered file under its own name, as the container will."""
+    spec = importlib.util.spec_from_file_location(module, file)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    try:
+        spec.loader.exec_module(loaded)
+    except Exception as error:
+        del sys.modules[module]
+        raise Refused(
+            f"the rendered app could not be loaded: {error}",
+            "look at it with modelctl render",
+        ) from error
+    return loaded
+
+
+async def _entries(volume: modal.Volume, prefix: str) -> list[Any]:
+    """The files below a folder of a Volume; none where the folder is missing."""
+    import modal.exception as theirs
+
+    try:
+        return list(await volume.listdir.aio(prefix, recursive=True))
+    except (theirs.NotFoundError, FileNotFoundError):
+        return []
+
+
+async def _containers(server: modal.Server) -> int | None:
+    return len(await server._experimental_list_containers.aio())
+
+
+async def _probe(server_url: str) -> None:
+    """Say within seconds that nobody answers. `server_url` may be a list with commas."""
+    for url in server_url.split(","):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            return  # a Unix socket: opening it is immediate anyway
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            _, writer = await asyncio.wait_for(
+                asyncio.open_connection(parts.hostname, port), _PROBE_SECONDS
+            )
+        except (OSError, TimeoutError):
+            continue
+        writer.close()
+        return
+    raise Unreachable(
+        f"nobody answers at {server_url}",
+        "check the network; or use --local, which needs none",
+    )

@@ -1,0 +1,156 @@
+"""What can Modal be asked, and what does it answer, in this project's words?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from modelctl.rendered import Rendered
+from modelctl.resolved import Scaling, Upload
+
+
+class PlatformError(Exception):
+    """Modal said no, or nothing. The message is a sentence for a person; `hint` is the way out."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Unreachable(PlatformError):
+    """No answer: nothing was changed, and trying again may help."""
+
+
+class CredentialsRefused(PlatformError):
+    """There are no credentials, or Modal does not take them."""
+
+
+class NotThere(PlatformError):
+    """The thing that was asked for does not exist."""
+
+
+class BuildFailed(PlatformError):
+    """An image could not be built."""
+
+
+class Refused(PlatformError):
+    """Modal understood and said no."""
+
+
+@dataclass(frozen=True)
+class LiveApp:
+    """A deployed app as the list of an environment shows it, with one call for all of them.
+
+    `version` counts deployments and starts again after a stop. `servers` maps class to object id.
+    """
+
+    name: str
+    app_id: str
+    version: int
+    state: str
+    deployed_at: datetime | None
+    deployed_by: str
+    servers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Live:
+    """Everything that lives in one environment, by the app's name."""
+
+    environment: str
+    apps: Mapping[str, LiveApp]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What only asking each app by itself can tell; None where the app has no server of ours."""
+
+    tags: Mapping[str, str]
+    url: str | None
+    scaling: Scaling | None
+    gpus: tuple[str, ...] = ()
+    region: str | None = None
+    containers: int | None = None
+
+
+@dataclass(frozen=True)
+class Deployed:
+    app_id: str
+    version: int
+    url: str | None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    at: datetime
+    source: Literal["stdout", "stderr", "system"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Which engines can run there. None: all of them (Modal builds the image)."""
+
+    engines: Mapping[str, str | None] | None
+
+    def lacks(self, command: str) -> bool:
+        return self.engines is not None and not self.engines.get(command)
+
+
+Progress = Callable[[str], None]
+"""Takes one short phrase about a long step: `uploading model.gguf, 40 of 98 MB`."""
+
+
+class Platform(Protocol):
+    """One environment of one workspace, on Modal or on the local control plane.
+
+    Every method raises a PlatformError and nothing else. A method that reads may be repeated; of
+    those that write, each says what a repetition does.
+    """
+
+    @property
+    def environment(self) -> str: ...
+
+    @property
+    def where(self) -> str:
+        """For people: `Modal environment prod` or `local control plane`."""
+        ...
+
+    async def open(self) -> None:
+        """Connect; raises Unreachable or CredentialsRefused within seconds, not minutes."""
+        ...
+
+    def capabilities(self) -> Capabilities: ...
+
+    async def observe(self) -> Live: ...
+
+    async def details(self, app: LiveApp) -> Details: ...
+
+    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
+        """Deploy a rendered app. Repeating it makes another version of the same app."""
+        ...
+
+    async def stop(self, app: LiveApp) -> None:
+        """Stop an app and all its containers. Stopping a stopped one does nothing."""
+        ...
+
+    async def scale(self, app: LiveApp, scaling: Scaling) -> None:
+        """Set the autoscaler, in place. Repeating it does nothing."""
+        ...
+
+    async def upload(self, upload: Upload, progress: Progress) -> int:
+        """Put a local model into its Volume; returns the bytes that were not there yet."""
+        ...
+
+    async def read(self, volume: str, path: str) -> bytes | None:
+        """A small file of a Volume, None where either is missing."""
+        ...
+
+    async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
+        """Write small files, all in one commit. Repeating it does nothing."""
+        ...
+
+    def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]: ...

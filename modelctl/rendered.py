@@ -1,0 +1,34 @@
+"""What is a rendered app? Its text, its digest, and what the platform must know to deploy it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelctl.resolved import Resolved
+
+SERVER_CLASS = "Server"
+"""The class of every rendered app; with the app's name it makes the URL."""
+
+BOOT_FAILED = "modelctl: could not boot"
+"""How the line begins that a rendered app prints when its engine does not come up."""
+
+TAG_PROJECT = "modelctl-project"
+TAG_DIGEST = "modelctl-digest"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A Modal app as text.
+
+    `digest` is 32 hexadecimal digits over the text without what the autoscaler changes in place;
+    the same input gives the same digest on any machine. `module` is the file's name without `.py`.
+    `tags` are the App's tags: the labels, the project's mark and the digest.
+    """
+
+    name: str
+    module: str
+    text: str
+    digest: str
+    tags: Mapping[str, str]
+    resolved: Resolved

@@ -1,0 +1,212 @@
+"""What does a spec mean once every question is answered? Frozen, complete, free of places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Flag = tuple[str, ...]
+"""One flag of an engine with its values: `("--ctx-size", "8192")`, `("--metrics",)`."""
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """An answer that cannot be had offline, and why. Never an error by itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What the autoscaler may change in place: no new version, no new container.
+
+    Windows are seconds. `max_containers`, `scaleup_window` and `target_concurrency` are None where
+    Modal's own default holds.
+    """
+
+    min_containers: int
+    max_containers: int | None
+    buffer_containers: int
+    scaledown_window: int
+    scaleup_window: int | None
+    target_concurrency: float | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How the engine runs on one kind of GPU.
+
+    `key` is what the app looks up when it starts: `H100`, `L40S:2`, `cpu`. `entry` is the index in
+    the spec's list, None for the CPU; an upgrade (H100 → H200) carries the entry that it upgrades.
+    `flags` are all flags after the command, the model's and the port's left out.
+    """
+
+    key: str
+    origin: Literal["entry", "upgrade", "cpu"]
+    entry: int | None
+    gpu: str | None
+    count: int
+    context: int | Unknown
+    max_sequences: int | None
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class ImageStep:
+    """One call of the chain that makes the image: `.uv_pip_install("vllm==0.32.0")`.
+
+    `secret` is the Modal Secret that the call gets as `secret=`.
+    """
+
+    method: str
+    args: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    secret: str | None = None
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """One file that a local model consists of. `path` is relative, with forward slashes."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A local model that apply puts into a Volume, by content: `files` land under `prefix`."""
+
+    root: str
+    files: tuple[LocalFile, ...]
+    volume: str
+    prefix: str
+
+    @property
+    def size(self) -> int:
+        return sum(f.size for f in self.files)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the engine is told to serve.
+
+    `argument` is the path inside the container (below the mount root) or, for the Hub, the
+    repository's name; `in_volume` says which of the two.
+    """
+
+    kind: Literal["hub", "volume", "bucket", "local"]
+    source: str
+    argument: str
+    in_volume: bool
+    revision: str | None = None
+    upload: Upload | None = None
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A Volume in the container. Paths are absolute; the app puts the mount root before them."""
+
+    path: str
+    volume: str
+    read_only: bool = False
+    create: bool = False
+
+
+@dataclass(frozen=True)
+class Bucket:
+    path: str
+    bucket: str
+    read_only: bool = False
+    prefix: str | None = None
+    secret: str | None = None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a container asks for. `gpus` are Modal's own strings in order; empty for a CPU.
+
+    `cpu` in cores, `memory` and `disk` in MiB, None for Modal's default.
+    """
+
+    gpus: tuple[str, ...]
+    cpu: float | None
+    memory: int | None
+    disk: int | None
+    compute_regions: tuple[str, ...]
+    cloud: str | None
+    nonpreemptible: bool
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`startup_timeout` and `drain` are seconds. `api_key` is (secret, key) with auth api-key."""
+
+    auth: Literal["proxy", "api-key", "none"]
+    api_key: tuple[str, str] | None
+    region: str
+    startup_timeout: int
+    drain: int
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    messages: tuple[tuple[str, str], ...]
+    contains: str | None
+    matches: str | None
+    json_keys: tuple[str, ...]
+    within: float
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Rollout:
+    strategy: Literal["rolling", "recreate"]
+    gate: Literal["none", "health", "checks"]
+    place_timeout: float
+    boot_timeout: float
+    checks_timeout: float
+    on_failure: Literal["rollback", "keep"]
+    wave: str | None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A spec with every question answered: what `render` writes and `plan` compares.
+
+    `command` starts the engine (`("vllm", "serve")`); the flags of a variant follow. `variants`
+    has one entry a GPU of the list, its upgrades, and always the CPU. `secrets` maps the Modal
+    Secrets to the keys that must be there.
+    """
+
+    name: str
+    project: str | None
+    environment: str
+    file: str
+    engine: str
+    engine_version: str
+    server: str
+    task: Literal["generate", "embed", "rerank"]
+    served_as: str
+    weights: Weights
+    command: tuple[str, ...]
+    variants: tuple[Variant, ...]
+    image: tuple[ImageStep, ...]
+    placement: Placement
+    scaling: Scaling
+    max_concurrency: int | None
+    endpoint: Endpoint
+    snapshot: Literal["none", "cpu", "gpu"]
+    mounts: tuple[Mount, ...]
+    buckets: tuple[Bucket, ...]
+    checks: tuple[Check, ...]
+    rollout: Rollout
+    protect: bool
+    labels: Mapping[str, str] = _EMPTY
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    env: Mapping[str, str] = _EMPTY

@@ -1,0 +1,64 @@
+"""How are durations and sizes written? `90s`, `5m`, `2h`; `16GiB`; turned into seconds and bytes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s?(?P<unit>[KMGT]i?B)")
+_BYTES = {
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+}  # fmt: skip
+
+
+def seconds(text: str) -> float | None:
+    """`"5m"` → `300.0`; None where the text is no duration."""
+    match = _DURATION.fullmatch(text)
+    return float(match["count"]) * _SECONDS[match["unit"]] if match else None
+
+
+def size_bytes(text: str) -> int | None:
+    """`"16GiB"` → `17179869184`; None where the text is no size."""
+    match = _SIZE.fullmatch(text)
+    return round(float(match["count"]) * _BYTES[match["unit"]]) if match else None
+
+
+def _read_duration(value: Any) -> float:
+    found = seconds(value) if isinstance(value, str) else None
+    if found is None:
+        raise PydanticCustomError("duration", "a duration is written 90s, 5m or 2h")
+    return found
+
+
+def _read_size(value: Any) -> int:
+    found = size_bytes(value) if isinstance(value, str) else None
+    if found is None:
+        raise PydanticCustomError("size", "a size is written with its unit, such as 16GiB")
+    return found
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_read_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{_DURATION.pattern.replace('?P<count>', '?:').replace('?P<unit>', '?:')}$",
+         "examples": ["90s", "5m", "2h"]}
+    ),
+]  # fmt: skip
+"""Seconds, written with a unit."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(_read_size),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{_SIZE.pattern.replace('?P<count>', '?:').replace('?P<unit>', '?:')}$",
+         "examples": ["512MiB", "16GiB"]}
+    ),
+]  # fmt: skip
+"""Bytes, written with a unit."""

@@ -1,0 +1,69 @@
+"""What does one spec say in one environment, and where does each of its values stand?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from modelctl.diagnostics import Place
+from modelctl.spec.models import Project, Spec
+
+Path_ = tuple[str | int, ...]
+"""A field's path: `("gpu", 1, "count")`, shown as `gpu[1].count`."""
+
+
+class Origins(Protocol):
+    """Where values come from. A path that nobody wrote is answered by its nearest ancestor."""
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """The value's place, or its key's where `key` is true."""
+        ...
+
+    def said(self, path: Path_) -> bool:
+        """Whether anybody wrote a value at exactly this path."""
+        ...
+
+    def layer(self, path: Path_) -> str:
+        """Who wrote it: `spec`, `spec, environment prod`, `project defaults`, …; "" for nobody."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProjectFile:
+    """The project: its root folder and what modelctl.yaml says (None where there is no file)."""
+
+    root: Path
+    file: Path | None
+    project: Project
+
+    @property
+    def name(self) -> str | None:
+        return self.project.project
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A spec with every overlay of one environment merged in; defaults are not filled in yet.
+
+    `environment` is how people call it (`prod`, `prod+local`), "" where none is used.
+    `file` is the spec's path as shown to people; relative paths of the spec start at its folder.
+    """
+
+    name: str
+    environment: str
+    file: Path
+    project: ProjectFile
+    spec: Spec
+    origins: Origins
+
+
+def show_path(path: Path_) -> str:
+    """`("gpu", 1, "count")` → `gpu[1].count`."""
+    shown = ""
+    for part in path:
+        if isinstance(part, int):
+            shown += f"[{part}]"
+        else:
+            shown += f".{part}" if shown else part
+    return shown
