@@ -118,7 +118,7 @@ class ModalPlatform:
                 self._handle(app).get_tags.aio(),
                 server.info.aio(),
                 server.autoscaler.settings.aio(),
-                _containers(server),
+                self.containers(app),
             )
         return Details(
             tags=tags,
@@ -133,8 +133,13 @@ class ModalPlatform:
             ),
             gpus=tuple(f"{kind}:{count}" if count > 1 else kind for kind, count in info.gpus),
             region=info.routing_region,
-            containers=containers,
+            containers=len(containers),
         )
+
+    async def containers(self, app: LiveApp) -> frozenset[str]:
+        with speaking_of(f"listing the containers of {app.name}"):
+            listed = await self._server(app.name)._experimental_list_containers.aio()
+        return frozenset(container.container_id for container in listed)
 
     async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
         import modal
@@ -267,10 +272,6 @@ async def _entries(volume: modal.Volume, prefix: str) -> list[Any]:
         return list(await volume.listdir.aio(prefix, recursive=True))
     except (theirs.NotFoundError, FileNotFoundError):
         return []
-
-
-async def _containers(server: modal.Server) -> int | None:
-    return len(await server._experimental_list_containers.aio())
 
 
 async def _probe(server_url: str) -> None:

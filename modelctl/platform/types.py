@@ -73,7 +73,7 @@ class Details:
     scaling: Scaling | None
     gpus: tuple[str, ...] = ()
     region: str | None = None
-    containers: int | None = None
+    containers: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,10 @@ class Platform(Protocol):
     async def observe(self) -> Live: ...
 
     async def details(self, app: LiveApp) -> Details: ...
+
+    async def containers(self, app: LiveApp) -> frozenset[str]:
+        """The ids of the containers that take requests now."""
+        ...
 
     async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
         """Deploy a rendered app. Repeating it makes another version of the same app."""

@@ -1,0 +1,320 @@
+"""How is a plan carried out safely? Upload, deploy, wait, then prune, then remember."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from modelctl.health import Ask, Verdict, http_get, until_healthy
+from modelctl.plan import DEPLOYS, Action, Change, Desired, Plan
+from modelctl.platform.types import Deployed, LiveApp, Platform, PlatformError
+from modelctl.record import AppRecord, Entry, Index, remember
+from modelctl.rendered import BOOT_FAILED
+from modelctl.resolved import Upload
+
+
+class Result(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    """Nothing runs that should, or the version that ran before does: see `needs_person`."""
+    SKIPPED = "skipped"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one app. `lines` are the log lines that matter where it failed."""
+
+    name: str
+    action: Action
+    result: Result
+    version: int | None = None
+    url: str | None = None
+    app_id: str = ""
+    detail: str = ""
+    lines: tuple[str, ...] = ()
+    seconds: float = 0.0
+    needs_person: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that began (or ended, with an outcome) for one app."""
+
+    name: str
+    phase: str
+    detail: str = ""
+    outcome: Outcome | None = None
+
+
+Tell = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is needed to see an endpoint through its URL; no headers: skipped aloud."""
+
+    headers: Mapping[str, str] | None
+    ask: Ask = http_get
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every app of one apply is done with."""
+
+    platform: Platform
+    live: Mapping[str, LiveApp]
+    gate: Gate
+    tell: Tell
+    uploads: Mapping[Upload, asyncio.Task[int]]
+    tag: str
+
+
+async def apply(
+    plan: Plan,
+    desired: Sequence[Desired],
+    *,
+    platform: Platform,
+    live: Mapping[str, LiveApp],
+    index: Index | None,
+    project: str | None,
+    gate: Gate,
+    prune: bool,
+    width: int,
+    tell: Tell,
+    tag: str = "",
+) -> tuple[Outcome, ...]:
+    """Carry out a plan, several apps at once, and give an outcome for every one of them.
+
+    An app that fails does not stop the others. Deletions come last, and only if all passed.
+    """
+    wanted = {d.name: d for d in desired}
+    turns = asyncio.Semaphore(width)
+    uploads = _begin_uploads(plan, wanted, platform, tell)
+    job = _Job(platform, live, gate, tell, uploads, tag)
+
+    async def one(change: Change) -> Outcome:
+        async with turns:
+            return await _carry_out(change, wanted[change.name], job)
+
+    changes = [c for c in plan.changes if c.action is not Action.DELETE]
+    outcomes: list[Outcome] = []
+    gone: set[str] = set()
+    try:
+        for done in asyncio.as_completed([one(c) for c in changes]):
+            outcomes.append(await done)
+        deletions = [c for c in plan.changes if c.action is Action.DELETE]
+        clean = not any(o.result is Result.FAILED for o in outcomes)
+        for change in deletions:
+            outcome = await _delete(change, job, asked=prune, clean=clean)
+            outcomes.append(outcome)
+            if outcome.result is Result.DONE:
+                gone.add(change.name)
+    finally:
+        for task in uploads.values():
+            task.cancel()
+        changed = _records(outcomes, wanted, live)
+        if changed or gone:
+            await remember(platform, project, index, changed, frozenset(gone))
+    return tuple(sorted(outcomes, key=lambda o: o.name))
+
+
+def _begin_uploads(
+    plan: Plan, wanted: Mapping[str, Desired], platform: Platform, tell: Tell
+) -> dict[Upload, asyncio.Task[int]]:
+    """One task for each model, however many apps serve it."""
+    uploads: dict[Upload, asyncio.Task[int]] = {}
+    for change in plan.changes:
+        if change.action not in DEPLOYS:
+            continue
+        upload = wanted[change.name].rendered.resolved.weights.upload
+        if upload is not None and upload not in uploads:
+
+            def progress(phrase: str, name: str = change.name) -> None:
+                tell(Step(name, "weights", phrase))
+
+            uploads[upload] = asyncio.create_task(platform.upload(upload, progress))
+    return uploads
+
+
+async def _carry_out(change: Change, desired: Desired, job: _Job) -> Outcome:
+    began = time.monotonic()
+    outcome = Outcome(change.name, change.action, Result.UNCHANGED, change.version, change.url)
+    try:
+        match change.action:
+            case Action.UNCHANGED:
+                return outcome
+            case Action.BLOCKED | Action.FOREIGN:
+                outcome = replace(outcome, result=Result.FAILED, detail="; ".join(change.reasons))
+            case Action.IN_PLACE:
+                job.tell(Step(change.name, "scaling"))
+                await job.platform.scale(job.live[change.name], desired.rendered.resolved.scaling)
+                outcome = replace(outcome, result=Result.DONE, detail="no new version")
+            case _:
+                outcome = await _deploy(change, desired, job)
+    except PlatformError as error:
+        detail = f"{error.message}; {error.hint}" if error.hint else error.message
+        outcome = replace(outcome, result=Result.FAILED, detail=detail)
+    outcome = replace(outcome, seconds=time.monotonic() - began)
+    job.tell(Step(change.name, "ended", outcome=outcome))
+    return outcome
+
+
+async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
+    resolved = desired.rendered.resolved
+    if resolved.weights.upload is not None:
+        await asyncio.shield(job.uploads[resolved.weights.upload])
+    before = await _containers(change, job)
+    job.tell(Step(change.name, "deploying"))
+    deployed = await job.platform.deploy(
+        desired.rendered, tag=job.tag, strategy=resolved.rollout.strategy
+    )
+    outcome = Outcome(
+        change.name, change.action, Result.DONE, deployed.version, deployed.url, deployed.app_id
+    )
+    if resolved.rollout.gate == "none" or deployed.url is None:
+        return outcome
+    command = resolved.command[0]
+    if job.platform.capabilities().lacks(command):
+        return replace(outcome, detail=f"not seen running: this machine has no {command}")
+    headers = job.gate.headers if resolved.endpoint.auth == "proxy" else {}
+    if headers is None:
+        return replace(
+            outcome,
+            detail="health not checked: MODELCTL_PROXY_TOKEN_ID and "
+            "MODELCTL_PROXY_TOKEN_SECRET are not set",
+        )
+    job.tell(Step(change.name, "booting", "waiting for the first answer"))
+    verdict, lines = await _see(change, desired, deployed, headers, before, job)
+    if verdict.healthy:
+        return outcome
+    return await _failed(outcome, change, desired, deployed, verdict, lines, job)
+
+
+async def _see(
+    change: Change,
+    desired: Desired,
+    deployed: Deployed,
+    headers: Mapping[str, str],
+    before: frozenset[str],
+    job: _Job,
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Wait for the new version's answer; give up at once when its log says that it cannot boot."""
+    assert deployed.url is not None
+    app = _live(change.name, deployed)
+    seen: list[str] = []
+
+    async def dies() -> Verdict:
+        async for line in job.platform.logs(app, tail=0, follow=True):
+            seen.extend(text for text in line.text.splitlines() if text.strip())
+            if any(BOOT_FAILED in text for text in line.text.splitlines()):
+                return Verdict(False, "its engine could not boot")
+        return await asyncio.Future()
+
+    async def answers() -> Verdict:
+        within = desired.rendered.resolved.rollout.boot_timeout
+        deadline = job.gate.clock() + within
+        # While a version rolls, the one before answers: wait for a container that is new.
+        while before and job.gate.clock() < deadline:
+            if await job.platform.containers(app) - before:
+                break
+            await job.gate.sleep(0.25)
+        return await until_healthy(
+            deployed.url or "",
+            headers,
+            ask=job.gate.ask,
+            within=max(deadline - job.gate.clock(), 1.0),
+            clock=job.gate.clock,
+            sleep=job.gate.sleep,
+        )
+
+    tasks = {asyncio.create_task(dies()), asyncio.create_task(answers())}
+    try:
+        while True:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if task.exception() is None:
+                    return task.result(), tuple(seen[-20:])
+            if not tasks:  # both broke off: what the last one said is the reason
+                raise next(iter(done)).exception() or RuntimeError
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, PlatformError):
+                await task
+
+
+async def _failed(
+    outcome: Outcome,
+    change: Change,
+    desired: Desired,
+    deployed: Deployed,
+    verdict: Verdict,
+    lines: tuple[str, ...],
+    job: _Job,
+) -> Outcome:
+    """A first version that does not come up is left at zero, not in a crash loop on the bill."""
+    detail = verdict.why
+    if change.action is Action.CREATE and desired.rendered.resolved.scaling.min_containers:
+        at_zero = replace(
+            desired.rendered.resolved.scaling, min_containers=0, buffer_containers=0
+        )
+        await job.platform.scale(_live(change.name, deployed), at_zero)
+        detail += "; left at zero containers"
+    return replace(outcome, result=Result.FAILED, detail=detail, lines=lines, needs_person=True)
+
+
+async def _containers(change: Change, job: _Job) -> frozenset[str]:
+    app = job.live.get(change.name)
+    return await job.platform.containers(app) if app else frozenset()
+
+
+async def _delete(change: Change, job: _Job, *, asked: bool, clean: bool) -> Outcome:
+    if not asked or not clean:
+        why = "needs --prune" if not asked else "not deleted, because something failed before"
+        return Outcome(change.name, change.action, Result.SKIPPED, change.version, detail=why)
+    job.tell(Step(change.name, "deleting"))
+    try:
+        await job.platform.stop(job.live[change.name])
+        outcome = Outcome(change.name, change.action, Result.DONE, change.version)
+    except PlatformError as error:
+        outcome = Outcome(
+            change.name, change.action, Result.FAILED, change.version, detail=error.message
+        )
+    job.tell(Step(change.name, "ended", outcome=outcome))
+    return outcome
+
+
+def _live(name: str, deployed: Deployed) -> LiveApp:
+    return LiveApp(name, deployed.app_id, deployed.version, "deployed", None, "", {})
+
+
+def _records(
+    outcomes: Sequence[Outcome], wanted: Mapping[str, Desired], live: Mapping[str, LiveApp]
+) -> dict[str, AppRecord]:
+    """What is worth remembering: every app that now runs what its spec says."""
+    records = {}
+    for outcome in outcomes:
+        if outcome.result is not Result.DONE or outcome.action is Action.DELETE:
+            continue
+        desired = wanted[outcome.name]
+        app = live.get(outcome.name)
+        assert outcome.version is not None
+        records[outcome.name] = AppRecord(
+            Entry(
+                app_id=outcome.app_id or (app.app_id if app else ""),
+                version=outcome.version,
+                digest=desired.rendered.digest,
+                scaling=desired.rendered.resolved.scaling,
+                url=outcome.url,
+            ),
+            desired.fields,
+            desired.rendered.text,
+        )
+    return records

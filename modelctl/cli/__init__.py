@@ -1,0 +1,92 @@
+"""What does a person type? The table of commands, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from modelctl import __version__
+from modelctl.cli.exits import Exit
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("validate", "Find every problem of every spec, offline."),
+    "render": ("render", "Write the Modal apps as files."),
+    "plan": ("plan", "Show what apply would do, and why."),
+    "apply": ("apply", "Make it so: deploy, wait, report."),
+    "status": ("status", "Is it in sync, is it healthy, what runs?"),
+    "logs": ("logs", "Show what an app wrote."),
+    "destroy": ("destroy", "Take apps away."),
+    "show": ("show", "Print a spec with every default filled in."),
+    "schema": ("schema", "Print the JSON Schema of specs or of modelctl.yaml."),
+    "chat": ("chat", "Talk to an endpoint."),
+    "local": ("local", "Run the local control plane: up, down, status, env."),
+}
+"""Command → its module in this package, and the line that help shows for it."""
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when the command is used: `--help` needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"modelctl.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, COMMANDS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise click.UsageError(f"there is no command {name}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="modelctl %(version)s")
+def cli() -> None:
+    """Model endpoints on Modal, declared in YAML."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit; whatever goes wrong is a sentence and a code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="modelctl", standalone_mode=False)
+        return int(code) if isinstance(code, int) else Exit.DONE
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "modelctl"
+        click.echo(f"error: {error.format_message()}", err=True)
+        click.echo(f"help: {command} --help", err=True)
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output went away; there is nobody to tell
+        return Exit.DONE
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, never a traceback
+        from modelctl.cli.failures import explain
+
+        return explain(error)

@@ -1,0 +1,55 @@
+"""What does a user read when something could not go on? One sentence, the way out, an exit code."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import click
+
+from modelctl.cli.exits import Exit
+from modelctl.diagnostics import Rejected
+
+
+def explain(error: Exception) -> int:
+    """Print why it could not go on, and return the exit code."""
+    from modelctl.local.lifecycle import LocalError
+    from modelctl.platform.types import (
+        CredentialsRefused,
+        NotThere,
+        PlatformError,
+        Unreachable,
+    )
+
+    match error:
+        case Rejected():
+            from modelctl.views import human
+            from modelctl.views.paint import for_stream
+
+            paint, width = for_stream(err=True)
+            click.echo(human.diagnostics(error.diagnostics, paint=paint, width=width), err=True)
+            return Exit.REJECTED
+        case Unreachable() | CredentialsRefused() | LocalError():
+            _say(str(error), getattr(error, "hint", ""))
+            return Exit.TRY_AGAIN
+        case NotThere():
+            _say(error.message, error.hint)
+            return Exit.REJECTED
+        case PlatformError():
+            _say(error.message, error.hint)
+            return Exit.FAILED
+        case _:
+            kind = type(error).__name__
+            _say(
+                f"modelctl itself failed ({kind}: {error})",
+                "this is a bug; MODELCTL_DEBUG=1 shows where, please report it",
+            )
+            if os.environ.get("MODELCTL_DEBUG"):
+                click.echo("".join(traceback.format_exception(error)), err=True)
+            return Exit.PERSON_NEEDED
+
+
+def _say(message: str, hint: str) -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"help: {hint}", err=True)

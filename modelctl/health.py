@@ -1,0 +1,75 @@
+"""Is it up, and does it answer? Asked through the URL, as a client would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Ask(Protocol):
+    """GET a URL; the status, or None where nobody answered."""
+
+    async def __call__(self, url: str, headers: Mapping[str, str]) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`healthy` with the seconds that it took, or not, and the sentence why."""
+
+    healthy: bool
+    why: str = ""
+
+
+_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+
+UNAUTHORIZED = 401
+
+
+def proxy_headers(token_id: str, token_secret: str) -> dict[str, str]:
+    """The headers that Modal's proxy asks for, unless the endpoint says otherwise."""
+    return {"Modal-Key": token_id, "Modal-Secret": token_secret}
+
+
+async def until_healthy(
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    ask: Ask,
+    within: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Verdict:
+    """Ask `/health` until it says 200. There is no queue before a server on Modal: while none is
+    live the answer is 503, and asking is what starts one."""
+    deadline = clock() + within
+    tries = 0
+    while True:
+        status = await ask(f"{url}/health", headers)
+        if status == 200:
+            return Verdict(True)
+        if status == UNAUTHORIZED:
+            return Verdict(
+                False,
+                "the endpoint refuses the proxy token of MODELCTL_PROXY_TOKEN_ID and "
+                "MODELCTL_PROXY_TOKEN_SECRET",
+            )
+        if clock() >= deadline:
+            answer = f"HTTP {status}" if status else "no answer"
+            return Verdict(False, f"not healthy within {within:.0f} s (last: {answer})")
+        await sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+        tries += 1
+
+
+async def http_get(url: str, headers: Mapping[str, str]) -> int | None:
+    """The Ask over real HTTP."""
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=15)
+    try:
+        async with aiohttp.ClientSession(timeout=limit) as session:
+            async with session.get(url, headers=dict(headers)) as response:
+                return response.status
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return None

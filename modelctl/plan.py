@@ -1,0 +1,285 @@
+"""What has to change, and why? Pure: from what is wanted, what lives, and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from modelctl.platform.types import Capabilities, Details, Live, LiveApp
+from modelctl.record import AppRecord, Fields, Index
+from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
+from modelctl.resolved import Scaling
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    IN_PLACE = "in-place"
+    REDEPLOY = "redeploy"
+    RECREATE = "recreate"
+    DELETE = "delete"
+    UNCHANGED = "unchanged"
+    BLOCKED = "blocked"
+    FOREIGN = "foreign"
+
+
+DEPLOYS = frozenset({Action.CREATE, Action.REDEPLOY, Action.RECREATE})
+
+
+@dataclass(frozen=True)
+class Desired:
+    """An app as it should be: its text, and what its spec says in the spec's own words."""
+
+    rendered: Rendered
+    fields: Fields
+    usd_per_hour: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.rendered.name
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """None: nothing was, or is, said."""
+
+    path: str
+    before: object
+    after: object
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What keep-warm costs an hour, USD, on the first GPU of the list; None where unknown."""
+
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What apply does to one app. `version` is the one that lives now."""
+
+    name: str
+    action: Action
+    reasons: tuple[str, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
+    cost: Cost = Cost(None, None)
+    version: int | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`pruned` is whether apps without a spec were looked for at all."""
+
+    environment: str
+    where: str
+    changes: tuple[Change, ...]
+
+    @property
+    def pending(self) -> bool:
+        return any(c.action in {*DEPLOYS, Action.IN_PLACE, Action.DELETE} for c in self.changes)
+
+    def count(self, action: Action) -> int:
+        return sum(c.action is action for c in self.changes)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read for a plan. `details` and `records` hold only the apps that needed them."""
+
+    live: Live
+    index: Index | None
+    details: Mapping[str, Details]
+    records: Mapping[str, AppRecord]
+
+
+def unsettled(live: Live, index: Index | None, desired: Sequence[Desired], *, all_apps: bool) -> list[LiveApp]:
+    """The live apps that the list and the index cannot speak for: their tags must be read.
+
+    With an index these are wanted apps that it does not know, or knows at another version. Without
+    one, `all_apps` asks for every app, so that those to delete are found by their mark.
+    """
+    names = {d.name for d in desired}
+    return [
+        app
+        for app in live.apps.values()
+        if (app.name in names or (all_apps and index is None)) and not _settled(app, index)
+    ]
+
+
+def changed_digests(live: Live, index: Index | None, desired: Sequence[Desired]) -> list[str]:
+    """The apps whose earlier spec is worth reading, because something about them changes."""
+    if index is None:
+        return []
+    return [
+        d.name
+        for d in desired
+        if d.name in live.apps
+        and (entry := index.apps.get(d.name)) is not None
+        and (entry.digest != d.rendered.digest or entry.scaling != d.rendered.resolved.scaling)
+    ]
+
+
+def plan(
+    desired: Sequence[Desired],
+    seen: Seen,
+    *,
+    project: str | None,
+    where: str,
+    whole_project: bool,
+    capabilities: Capabilities,
+) -> Plan:
+    """Compare. `whole_project` is true where `desired` is everything that the project has: only
+    then an app without a spec is one to delete."""
+    changes = [_change(d, seen, project, capabilities) for d in desired]
+    if whole_project and project is not None:
+        changes += _deletions({d.name for d in desired}, seen, project)
+    return Plan(seen.live.environment, where, tuple(sorted(changes, key=lambda c: c.name)))
+
+
+def _change(
+    desired: Desired, seen: Seen, project: str | None, capabilities: Capabilities
+) -> Change:
+    rendered, name = desired.rendered, desired.name
+    app = seen.live.apps.get(name)
+    missing = _cannot_run(rendered, capabilities)
+    if app is None:
+        if missing and rendered.resolved.scaling.min_containers:
+            return Change(name, Action.BLOCKED, (missing,))
+        return Change(
+            name,
+            Action.CREATE,
+            (missing,) if missing else (),
+            cost=Cost(None, desired.usd_per_hour),
+        )
+    owner = _owner(app, seen, project)
+    if owner is not _OURS:
+        return Change(name, Action.FOREIGN, (owner,), version=app.version)
+
+    entry = seen.index.apps.get(name) if seen.index else None
+    record = seen.records.get(name)
+    details = seen.details.get(name)
+    url = (details.url if details else None) or (entry.url if entry else None)
+    known = entry is not None and _settled(app, seen.index)
+    digest = entry.digest if entry and known else (details.tags.get(TAG_DIGEST) if details else None)
+    scaling = entry.scaling if entry and known else (details.scaling if details else None)
+    wanted_scaling = rendered.resolved.scaling
+    cost = Cost(None, desired.usd_per_hour)
+
+    if entry is not None and not known and entry.app_id == app.app_id:
+        reasons: tuple[str, ...] = (
+            f"v{app.version} lives, v{entry.version} was applied: "
+            "somebody deployed or rolled back by hand",
+        )
+        return Change(name, _deploy_action(rendered), reasons, version=app.version, url=url, cost=cost)
+    if digest != rendered.digest:
+        changes = _differences(record.fields, desired.fields) if record else ()
+        if changes:
+            reasons = ()
+        elif record:
+            reasons = ("the app is rendered differently now",)
+        else:
+            reasons = ("earlier spec unknown",)
+        if missing and wanted_scaling.min_containers:
+            return Change(name, Action.BLOCKED, (missing,), changes, cost, app.version, url)
+        return Change(
+            name,
+            _deploy_action(rendered),
+            reasons + ((missing,) if missing else ()),
+            changes,
+            cost,
+            app.version,
+            url,
+        )
+    if scaling != wanted_scaling:
+        changes = _differences(record.fields, desired.fields) if record else ()
+        return Change(
+            name,
+            Action.IN_PLACE,
+            fields=changes or _scaling_differences(scaling, wanted_scaling),
+            cost=cost,
+            version=app.version,
+            url=url,
+        )
+    return Change(name, Action.UNCHANGED, version=app.version, url=url, cost=cost)
+
+
+_OURS = ""
+
+
+def _owner(app: LiveApp, seen: Seen, project: str | None) -> str:
+    """"" where the app is this project's, else the sentence that says whose it is."""
+    entry = seen.index.apps.get(app.name) if seen.index else None
+    if entry is not None and entry.app_id == app.app_id:
+        return _OURS
+    mark = seen.details[app.name].tags.get(TAG_PROJECT) if app.name in seen.details else None
+    if mark == (project or "default"):
+        return _OURS
+    if mark:
+        return f"the project {mark} has an app of this name"
+    by = f" by {app.deployed_by}" if app.deployed_by else ""
+    return f"an app of this name was deployed{by} without modelctl"
+
+
+def _deletions(wanted: set[str], seen: Seen, project: str) -> list[Change]:
+    known = seen.index.apps if seen.index else {}
+    found = []
+    for app in seen.live.apps.values():
+        if app.name in wanted:
+            continue
+        entry = known.get(app.name)
+        details = seen.details.get(app.name)
+        remembered = entry is not None and entry.app_id == app.app_id
+        if remembered or (details and details.tags.get(TAG_PROJECT) == project):
+            found.append(
+                Change(app.name, Action.DELETE, ("not in specs (needs --prune)",), version=app.version)
+            )
+    return found
+
+
+def _settled(app: LiveApp, index: Index | None) -> bool:
+    entry = index.apps.get(app.name) if index else None
+    return entry is not None and entry.app_id == app.app_id and entry.version == app.version
+
+
+def _deploy_action(rendered: Rendered) -> Action:
+    recreate = rendered.resolved.rollout.strategy == "recreate"
+    return Action.RECREATE if recreate else Action.REDEPLOY
+
+
+def _cannot_run(rendered: Rendered, capabilities: Capabilities) -> str:
+    command = rendered.resolved.command[0]
+    if not capabilities.lacks(command):
+        return ""
+    return f"this machine cannot run it: there is no {command} here; put {command} on PATH" + (
+        " or pip install 'modelctl[local]'" if command == "llama-server" else ""
+    )
+
+
+def _differences(before: Fields, after: Fields) -> tuple[FieldChange, ...]:
+    paths = sorted(set(before) | set(after))
+    return tuple(
+        FieldChange(path, before.get(path), after.get(path))
+        for path in paths
+        if before.get(path) != after.get(path)
+    )
+
+
+_SCALING_FIELDS = {
+    "min_containers": "keep_warm",
+    "max_containers": "scaling.max",
+    "buffer_containers": "scaling.buffer",
+    "scaledown_window": "scaling.idle_timeout",
+    "scaleup_window": "scaling.scaleup_window",
+    "target_concurrency": "concurrency.target",
+}
+
+
+def _scaling_differences(before: Scaling | None, after: Scaling) -> tuple[FieldChange, ...]:
+    return tuple(
+        FieldChange(_SCALING_FIELDS[f.name], getattr(before, f.name, None), getattr(after, f.name))
+        for f in fields(Scaling)
+        if getattr(before, f.name, None) != getattr(after, f.name)
+    )

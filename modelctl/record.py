@@ -1,0 +1,149 @@
+"""What do we remember of an app beside Modal's truth? A small record each, and an index of all.
+
+Both live in the Volume `modelctl-<project>` of the environment. It is a memory, not a state: if it
+is lost or cannot be understood, plan says "earlier spec unknown" and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from modelctl.resolved import Scaling
+
+FORMAT = 1
+INDEX = "index.json"
+
+Fields = Mapping[str, object]
+"""What a spec says, flat: `{"backend.version": "0.32.0", "gpu[0].type": "H100"}`."""
+
+
+class Files(Protocol):
+    """Where the record is kept: the part of the platform that reads and writes small files."""
+
+    async def read(self, volume: str, path: str) -> bytes | None: ...
+
+    async def write(self, volume: str, files: Mapping[str, bytes]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index holds of one app: enough to see that nothing has to be done.
+
+    `version` is the one that this digest was deployed as: a digest is believed only while the live
+    version is still that one.
+    """
+
+    app_id: str
+    version: int
+    digest: str
+    scaling: Scaling
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Index:
+    apps: Mapping[str, Entry]
+
+
+@dataclass(frozen=True)
+class AppRecord:
+    """All that is remembered of one app: read only when something about it changes."""
+
+    entry: Entry
+    fields: Fields
+    text: str
+
+
+def volume_of(project: str | None) -> str:
+    return f"modelctl-{project or 'default'}"
+
+
+def path_of(name: str) -> str:
+    return f"apps/{name}.json"
+
+
+def encode_index(index: Index) -> bytes:
+    return _dump({"format": FORMAT, "apps": {n: asdict(e) for n, e in index.apps.items()}})
+
+
+def decode_index(content: bytes | None) -> Index | None:
+    """None where there is none, or where it cannot be understood (a later format, a torn file)."""
+    data = _parse(content)
+    if data is None:
+        return None
+    try:
+        return Index({name: _entry(value) for name, value in data["apps"].items()})
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
+def encode_app(record: AppRecord) -> bytes:
+    return _dump(
+        {
+            "format": FORMAT,
+            "entry": asdict(record.entry),
+            "fields": dict(record.fields),
+            "text": record.text,
+        }
+    )
+
+
+def decode_app(content: bytes | None) -> AppRecord | None:
+    data = _parse(content)
+    if data is None:
+        return None
+    try:
+        return AppRecord(_entry(data["entry"]), dict(data["fields"]), str(data["text"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+async def read_index(files: Files, project: str | None) -> Index | None:
+    return decode_index(await files.read(volume_of(project), INDEX))
+
+
+async def read_app(files: Files, project: str | None, name: str) -> AppRecord | None:
+    return decode_app(await files.read(volume_of(project), path_of(name)))
+
+
+async def remember(
+    files: Files,
+    project: str | None,
+    index: Index | None,
+    changed: Mapping[str, AppRecord],
+    gone: frozenset[str] = frozenset(),
+) -> None:
+    """Write the changed records and the index in one commit. Repeating it does nothing."""
+    apps = {n: e for n, e in (index.apps if index else {}).items() if n not in gone}
+    apps.update({name: record.entry for name, record in changed.items()})
+    contents = {path_of(name): encode_app(record) for name, record in changed.items()}
+    await files.write(volume_of(project), {**contents, INDEX: encode_index(Index(apps))})
+
+
+def _entry(data: Mapping[str, Any]) -> Entry:
+    return Entry(
+        app_id=data["app_id"],
+        version=data["version"],
+        digest=data["digest"],
+        scaling=Scaling(**data["scaling"]),
+        url=data.get("url"),
+    )
+
+
+def _dump(data: object) -> bytes:
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _parse(content: bytes | None) -> dict[str, Any] | None:
+    if content is None:
+        return None
+    try:
+        data = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        return None
+    return data

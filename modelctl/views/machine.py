@@ -1,0 +1,89 @@
+"""How do results read to a program? JSON with `"format": 1`, fields as the documentation says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from modelctl.apply import Outcome
+from modelctl.diagnostics import Diagnostic
+from modelctl.plan import Action, Change, Plan
+from modelctl.views.rows import StatusRow
+
+FORMAT = 1
+
+
+def dump(data: Mapping[str, object]) -> str:
+    return json.dumps({"format": FORMAT, **data}, indent=2, ensure_ascii=False)
+
+
+def diagnostic(found: Diagnostic) -> dict[str, object]:
+    place = found.place
+    return {
+        "severity": found.severity.value,
+        "code": found.code,
+        "message": found.message,
+        "hint": found.hint,
+        "detail": found.detail,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "path": found.path,
+        "environments": list(found.environments),
+    }
+
+
+def validation(found: Sequence[Diagnostic]) -> str:
+    return dump({"diagnostics": [diagnostic(d) for d in found]})
+
+
+def plan_data(result: Plan) -> dict[str, object]:
+    return {
+        "environment": result.environment,
+        "changes": [_change(c) for c in result.changes],
+        "summary": {action.value: result.count(action) for action in Action},
+    }
+
+
+def plan(result: Plan) -> str:
+    return dump(plan_data(result))
+
+
+def outcomes(result: Plan, ended: Sequence[Outcome]) -> str:
+    return dump(
+        {
+            **plan_data(result),
+            "outcomes": [
+                {
+                    "name": o.name,
+                    "action": o.action.value,
+                    "result": o.result.value,
+                    "version": o.version,
+                    "url": o.url,
+                    "detail": o.detail,
+                    "seconds": round(o.seconds, 3),
+                }
+                for o in ended
+            ],
+        }
+    )
+
+
+def status(rows: Sequence[StatusRow], environment: str) -> str:
+    return dump({"environment": environment, "apps": [asdict(row) for row in rows]})
+
+
+def _change(change: Change) -> dict[str, object]:
+    return {
+        "name": change.name,
+        "action": change.action.value,
+        "reasons": list(change.reasons),
+        "fields": [{"path": f.path, "before": f.before, "after": f.after} for f in change.fields],
+        "cost": {
+            "usd_per_hour_before": change.cost.before,
+            "usd_per_hour_after": change.cost.after,
+        },
+        "version": change.version,
+        "url": change.url,
+    }
