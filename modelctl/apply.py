@@ -262,9 +262,7 @@ async def _failed(
     """A first version that does not come up is left at zero, not in a crash loop on the bill."""
     detail = verdict.why
     if change.action is Action.CREATE and desired.rendered.resolved.scaling.min_containers:
-        at_zero = replace(
-            desired.rendered.resolved.scaling, min_containers=0, buffer_containers=0
-        )
+        at_zero = replace(desired.rendered.resolved.scaling, min_containers=0, buffer_containers=0)
         await job.platform.scale(_live(change.name, deployed), at_zero)
         detail += "; left at zero containers"
     return replace(outcome, result=Result.FAILED, detail=detail, lines=lines, needs_person=True)

@@ -58,7 +58,8 @@ class Cost:
 
 @dataclass(frozen=True)
 class Change:
-    """What apply does to one app. `version` is the one that lives now."""
+    """What apply does to one app. `version` is the one that lives now, `scaling` what it should be
+    scaled to where nothing else changes."""
 
     name: str
     action: Action
@@ -67,6 +68,7 @@ class Change:
     cost: Cost = Cost(None, None)
     version: int | None = None
     url: str | None = None
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class Seen:
     records: Mapping[str, AppRecord]
 
 
-def unsettled(live: Live, index: Index | None, desired: Sequence[Desired], *, all_apps: bool) -> list[LiveApp]:
+def unsettled(
+    live: Live, index: Index | None, desired: Sequence[Desired], *, all_apps: bool
+) -> list[LiveApp]:
     """The live apps that the list and the index cannot speak for: their tags must be read.
 
     With an index these are wanted apps that it does not know, or knows at another version. Without
@@ -154,16 +158,17 @@ def _change(
             (missing,) if missing else (),
             cost=Cost(None, desired.usd_per_hour),
         )
-    owner = _owner(app, seen, project)
-    if owner is not _OURS:
-        return Change(name, Action.FOREIGN, (owner,), version=app.version)
+    if whose := owner(app, seen, project):
+        return Change(name, Action.FOREIGN, (whose,), version=app.version)
 
     entry = seen.index.apps.get(name) if seen.index else None
     record = seen.records.get(name)
     details = seen.details.get(name)
     url = (details.url if details else None) or (entry.url if entry else None)
     known = entry is not None and _settled(app, seen.index)
-    digest = entry.digest if entry and known else (details.tags.get(TAG_DIGEST) if details else None)
+    digest = (
+        entry.digest if entry and known else (details.tags.get(TAG_DIGEST) if details else None)
+    )
     scaling = entry.scaling if entry and known else (details.scaling if details else None)
     wanted_scaling = rendered.resolved.scaling
     cost = Cost(None, desired.usd_per_hour)
@@ -173,7 +178,9 @@ def _change(
             f"v{app.version} lives, v{entry.version} was applied: "
             "somebody deployed or rolled back by hand",
         )
-        return Change(name, _deploy_action(rendered), reasons, version=app.version, url=url, cost=cost)
+        return Change(
+            name, _deploy_action(rendered), reasons, version=app.version, url=url, cost=cost
+        )
     if digest != rendered.digest:
         changes = _differences(record.fields, desired.fields) if record else ()
         if changes:
@@ -203,20 +210,19 @@ def _change(
             version=app.version,
             url=url,
         )
-    return Change(name, Action.UNCHANGED, version=app.version, url=url, cost=cost)
+    return Change(
+        name, Action.UNCHANGED, version=app.version, url=url, cost=cost, scaling=wanted_scaling
+    )
 
 
-_OURS = ""
-
-
-def _owner(app: LiveApp, seen: Seen, project: str | None) -> str:
-    """"" where the app is this project's, else the sentence that says whose it is."""
+def owner(app: LiveApp, seen: Seen, project: str | None) -> str:
+    """ "" where the app is this project's, else the sentence that says whose it is."""
     entry = seen.index.apps.get(app.name) if seen.index else None
     if entry is not None and entry.app_id == app.app_id:
-        return _OURS
+        return ""
     mark = seen.details[app.name].tags.get(TAG_PROJECT) if app.name in seen.details else None
     if mark == (project or "default"):
-        return _OURS
+        return ""
     if mark:
         return f"the project {mark} has an app of this name"
     by = f" by {app.deployed_by}" if app.deployed_by else ""
@@ -234,7 +240,9 @@ def _deletions(wanted: set[str], seen: Seen, project: str) -> list[Change]:
         remembered = entry is not None and entry.app_id == app.app_id
         if remembered or (details and details.tags.get(TAG_PROJECT) == project):
             found.append(
-                Change(app.name, Action.DELETE, ("not in specs (needs --prune)",), version=app.version)
+                Change(
+                    app.name, Action.DELETE, ("not in specs (needs --prune)",), version=app.version
+                )
             )
     return found
 

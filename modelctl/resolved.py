@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 Flag = tuple[str, ...]
 """One flag of an engine with its values: `("--ctx-size", "8192")`, `("--metrics",)`."""
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Variant:
 
     `key` is what the app looks up when it starts: `H100`, `L40S:2`, `cpu`. `entry` is the index in
     the spec's list, None for the CPU; an upgrade (H100 → H200) carries the entry that it upgrades.
-    `flags` are all flags after the command, the model's and the port's left out.
+    `flags` are all flags after the command; those that name a path or an address are left out.
     """
 
     key: str
@@ -96,12 +93,13 @@ class Weights:
     """What the engine is told to serve.
 
     `argument` is the path inside the container (below the mount root) or, for the Hub, the
-    repository's name; `in_volume` says which of the two.
+    repository's name; `in_volume` says which of the two. It is Unknown where a local model's content
+    was not hashed: such an app can be checked but not rendered.
     """
 
     kind: Literal["hub", "volume", "bucket", "local"]
     source: str
-    argument: str
+    argument: str | Unknown
     in_volume: bool
     revision: str | None = None
     upload: Upload | None = None
@@ -124,6 +122,7 @@ class Bucket:
     read_only: bool = False
     prefix: str | None = None
     secret: str | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,8 @@ class Resolved:
 
     `command` starts the engine (`("vllm", "serve")`); the flags of a variant follow. `variants`
     has one entry a GPU of the list, its upgrades, and always the CPU. `secrets` maps the Modal
-    Secrets to the keys that must be there.
+    Secrets to the keys that must be there. `path_env` are variables whose values are paths below
+    the mount root. `chat_template` is a template's text, which the app writes to a file of its own.
     """
 
     name: str
@@ -207,6 +207,8 @@ class Resolved:
     checks: tuple[Check, ...]
     rollout: Rollout
     protect: bool
-    labels: Mapping[str, str] = _EMPTY
+    labels: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    env: Mapping[str, str] = _EMPTY
+    env: Mapping[str, str] = field(default_factory=dict)
+    path_env: Mapping[str, str] = field(default_factory=dict)
+    chat_template: str | None = None

@@ -183,7 +183,8 @@ class ModalPlatform:
         volume = self._volume(upload.volume, create=True)
         with speaking_of(f"uploading to the Volume {upload.volume}"):
             there = {
-                entry.path.lstrip("/"): entry.size for entry in await _entries(volume, upload.prefix)
+                entry.path.lstrip("/"): entry.size
+                for entry in await _entries(volume, upload.prefix)
             }
             missing = [
                 file

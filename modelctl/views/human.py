@@ -264,7 +264,9 @@ def status(rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int) -
     if not rows:
         return f"{where}: no apps"
     heads = ("", "sync", "health", "live", "version")
-    cells = [(r.name, r.sync, r.health, r.live, f"v{r.version}" if r.version else "-") for r in rows]
+    cells = [
+        (r.name, r.sync, r.health, r.live, f"v{r.version}" if r.version else "-") for r in rows
+    ]
     columns = [max(len(line[i]) for line in [heads, *cells]) + 2 for i in range(len(heads))]
     colours = {"in sync": "green", "healthy": "green", "asleep": "dim", "not deployed": "yellow"}
     lines = [

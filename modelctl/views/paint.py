@@ -7,7 +7,15 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-_CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "dim": "2", "bold": "1"}
+_CODES = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "cyan": "36",
+    "dim": "2",
+    "bold": "1",
+}
 PIPED_WIDTH = 100
 
 

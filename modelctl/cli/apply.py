@@ -1,0 +1,144 @@
+"""modelctl apply: make what lives what the specs say."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelctl.cli.exits import Exit, worst
+from modelctl.cli.options import Selection, output, selection, templates_option
+
+if TYPE_CHECKING:
+    from modelctl.apply import Outcome
+    from modelctl.plan import Desired, Plan
+    from modelctl.platform.types import Platform
+    from modelctl.spec.wanted import ProjectFile
+
+DEFAULT_WIDTH = 16
+
+
+@click.command("apply")
+@selection
+@output("human", "json")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option(
+    "--prune", is_flag=True, help="Delete this project's apps that have no spec any more."
+)
+@click.option("--width", type=click.IntRange(1, 64), default=DEFAULT_WIDTH, show_default=True,
+              help="How many apps at once.")  # fmt: skip
+@templates_option
+def command(
+    what: tuple[str, ...],
+    env: str | None,
+    local: bool,
+    labels: tuple[str, ...],
+    output: str,
+    yes: bool,
+    prune: bool,
+    width: int,
+    templates: str | None,
+) -> int:
+    """Make it so: deploy what changed, wait until it answers, and report."""
+    from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
+    from modelctl.cli.said import warnings
+    from modelctl.cli.world import platform_for, proxy_token
+
+    project = project_here()
+    chosen = one_environment(Selection(what, env, local, labels), project)
+    checked = check_all(chosen, project, hashed=True)
+    desired = desired_apps(checked, Path(templates) if templates else None)
+    warnings(checked.diagnostics)
+    platform = platform_for(chosen, project)
+    return asyncio.run(
+        _apply(
+            platform,
+            desired,
+            project,
+            token=proxy_token(chosen, project),
+            whole_project=chosen.everything,
+            output=output,
+            yes=yes,
+            prune=prune,
+            width=width,
+        )
+    )
+
+
+async def _apply(
+    platform: Platform,
+    desired: Sequence[Desired],
+    project: ProjectFile,
+    *,
+    token: tuple[str, str] | None,
+    whole_project: bool,
+    output: str,
+    yes: bool,
+    prune: bool,
+    width: int,
+) -> int:
+    from modelctl.apply import Gate, apply
+    from modelctl.cli.seeing import see_and_plan
+    from modelctl.health import proxy_headers
+    from modelctl.plan import Action
+    from modelctl.views import human, machine
+    from modelctl.views.paint import for_stream
+
+    result, seen = await see_and_plan(platform, desired, project.name, whole_project=whole_project)
+    paint, columns = for_stream()
+    human_reads = output == "human"
+    if human_reads:
+        click.echo(human.plan(result, paint=paint, width=columns))
+    idle = {Action.UNCHANGED, *(() if prune else (Action.DELETE,))}
+    if all(c.action in idle for c in result.changes):
+        if not human_reads:
+            click.echo(machine.outcomes(result, ()))
+        return Exit.DONE
+    if not yes:
+        _confirm(platform.where)
+    if human_reads:
+        click.echo()
+    from modelctl.cli.progress import progress
+
+    began = time.monotonic()
+    with progress(result) as tell:
+        outcomes = await apply(
+            result,
+            desired,
+            platform=platform,
+            live=seen.live.apps,
+            index=seen.index,
+            project=project.name,
+            gate=Gate(proxy_headers(*token) if token else None),
+            prune=prune,
+            width=width,
+            tell=tell,
+        )
+    if human_reads:
+        seconds = time.monotonic() - began
+        click.echo("\n" + human.outcomes(outcomes, seconds, paint=paint, width=columns))
+    else:
+        click.echo(machine.outcomes(result, outcomes))
+    return exit_code(result, outcomes)
+
+
+def exit_code(plan: Plan, outcomes: Sequence[Outcome]) -> Exit:  # noqa: ARG001
+    from modelctl.apply import Result
+
+    return worst(
+        Exit.PERSON_NEEDED if o.needs_person else Exit.FAILED
+        for o in outcomes
+        if o.result is Result.FAILED
+    )
+
+
+def _confirm(where: str) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: say --yes")
+    if not click.confirm(f"\nApply this to the {where}?", default=False, err=True):
+        raise click.Abort

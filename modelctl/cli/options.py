@@ -1,0 +1,67 @@
+"""Which options do several commands share? WHAT, --env, --local, -l, --output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which specs, in which environment, and against which control plane.
+
+    `what` holds paths and names as typed; empty means all of `specs/`.
+    """
+
+    what: tuple[str, ...] = ()
+    env: str | None = None
+    local: bool = False
+    labels: tuple[str, ...] = ()
+
+    @property
+    def overlays(self) -> tuple[str, ...]:
+        return (*((self.env,) if self.env else ()), *(("local",) if self.local else ()))
+
+    @property
+    def everything(self) -> bool:
+        return not self.what and not self.labels
+
+
+def selection(function: _F) -> _F:
+    """WHAT, --env, --local and -l, as for every command that works on specs."""
+    for decorate in (
+        click.argument("what", nargs=-1),
+        click.option("--env", metavar="NAME", help="The environment of the project."),
+        click.option(
+            "--local", is_flag=True, help="Use the local control plane and overlay `local`."
+        ),
+        click.option(
+            "-l", "labels", multiple=True, metavar="KEY=VALUE", help="Only specs with this label."
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def output(*formats: str) -> Callable[[_F], _F]:
+    return click.option(
+        "--output",
+        "-o",
+        "output",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How the result is written.",
+    )
+
+
+templates_option = click.option(
+    "--templates",
+    type=click.Path(exists=True, file_okay=False),
+    help="Another folder of templates.",
+)

@@ -1,0 +1,151 @@
+"""How does a spec become something that can be planned? The way of architecture, step by step."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelctl.cli.options import Selection
+from modelctl.diagnostics import (
+    Diagnostic,
+    Rejected,
+    has_errors,
+    said_once,
+)
+from modelctl.spec.load import load_all
+from modelctl.spec.models import plain
+from modelctl.spec.project import find_project
+from modelctl.spec.wanted import ProjectFile, Wanted
+
+if TYPE_CHECKING:
+    from modelctl.assess import Assessed
+    from modelctl.plan import Desired
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Specs of one environment that were read, resolved, assessed and checked."""
+
+    project: ProjectFile
+    specs: tuple[tuple[Wanted, Assessed], ...]
+    diagnostics: tuple[Diagnostic, ...]
+    files: int
+    environments: tuple[str, ...]
+
+
+def project_here() -> ProjectFile:
+    return find_project(Path.cwd())
+
+
+def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Checked:
+    """Read and check the chosen specs; in every environment where none is chosen.
+
+    `hashed` asks for the content of local models too, which rendering needs and validation does
+    not. Nothing here touches the network.
+    """
+    from modelctl.assess import assess
+    from modelctl.checks import check
+    from modelctl.resolve import resolve
+    from modelctl.weights.read import model_facts
+
+    stacks = _stacks(chosen, project)
+    today = datetime.datetime.now(datetime.UTC).date()
+    loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=Path.cwd())
+    found: list[tuple[str, Diagnostic]] = []
+    specs = []
+    for stack, result in zip(stacks, loaded, strict=True):
+        environment = "+".join(stack)
+        found += [(environment, d) for d in result.diagnostics]
+        for wanted in result.wanted:
+            said = wanted.spec.model
+            facts = model_facts(
+                said.source if said else None,
+                wanted.file.parent,
+                project.root,
+                hashed=hashed,
+                chat_template=wanted.spec.chat_template,
+            )
+            assessed = assess(resolve(wanted, facts))
+            found += [(environment, d) for d in check(wanted, assessed, facts, today=today)]
+            specs.append((wanted, assessed))
+    environments = tuple("+".join(stack) for stack in stacks)
+    return Checked(
+        project=project,
+        specs=tuple(specs),
+        diagnostics=tuple(said_once(found, environments)),
+        files=len({file for result in loaded for file in result.files}),
+        environments=environments,
+    )
+
+
+def _stacks(chosen: Selection, project: ProjectFile) -> list[tuple[str, ...]]:
+    """The overlays to check: what was asked for, else every environment of the project."""
+    if chosen.overlays:
+        return [chosen.overlays]
+    declared = tuple(project.project.environments or ())
+    return [(name,) for name in declared] or [()]
+
+
+def one_environment(chosen: Selection, project: ProjectFile) -> Selection:
+    """A command that looks at or changes one environment has no default among several."""
+    import click
+
+    declared = tuple(project.project.environments or ())
+    if chosen.env is None and declared and not chosen.local:
+        if len(declared) > 1:
+            raise click.UsageError(f"say which environment: --env {' or --env '.join(declared)}")
+        return Selection(chosen.what, declared[0], chosen.local, chosen.labels)
+    return chosen
+
+
+def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desired]:
+    """Render everything; raises Rejected with all diagnostics where one of them is an error."""
+    if has_errors(checked.diagnostics):
+        raise Rejected(checked.diagnostics)
+    from modelctl.plan import Desired
+    from modelctl.render import render
+
+    return [
+        Desired(
+            rendered=render(assessed.resolved, templates=templates),
+            fields=said_fields(wanted, assessed),
+            usd_per_hour=warm_cost(assessed),
+        )
+        for wanted, assessed in checked.specs
+    ]
+
+
+def warm_cost(assessed: Assessed) -> float | None:
+    """What keep-warm costs an hour on the first entry of the list, USD."""
+    return assessed.warm_usd_per_hour
+
+
+def said_fields(wanted: Wanted, assessed: Assessed) -> dict[str, object]:
+    """What a spec says in one environment, flat, with the content of a local model beside it."""
+    fields = flat(plain(wanted.spec))
+    upload = assessed.resolved.weights.upload
+    if upload is not None:
+        fields["model.content"] = upload.prefix.strip("/")
+    return fields
+
+
+def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """`{"gpu": [{"type": "H100"}]}` → `{"gpu[0].type": "H100"}`."""
+    found: dict[str, object] = {}
+    for key, value in data.items():
+        found.update(_flat_value(f"{prefix}.{key}" if prefix else key, value))
+    return found
+
+
+def _flat_value(path: str, value: object) -> dict[str, object]:
+    if isinstance(value, Mapping):
+        return flat(value, path)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        found: dict[str, object] = {}
+        for number, item in enumerate(value):
+            found.update(_flat_value(f"{path}[{number}]", item))
+        return found
+    return {path: value}

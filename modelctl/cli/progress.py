@@ -1,0 +1,73 @@
+"""How does a person see that something is happening? Live lines on a terminal, plain ones in CI."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from modelctl.plan import Plan
+from modelctl.views import human
+from modelctl.views.paint import for_stream
+
+if TYPE_CHECKING:
+    from modelctl.apply import Step, Tell
+
+
+@contextmanager
+def progress(plan: Plan) -> Iterator[Tell]:
+    """Yields what takes the steps of an apply. Everything goes to standard error."""
+    if sys.stderr.isatty():
+        with _live(plan) as tell:
+            yield tell
+    else:
+        yield _plain
+
+
+def _plain(step: Step) -> None:
+    """One line when something begins, one when it ends."""
+    paint, _ = for_stream(err=True)
+    if step.outcome is not None:
+        click.echo(human.outcome_line(step.outcome, paint=paint), err=True)
+    else:
+        detail = f": {step.detail}" if step.detail else ""
+        click.echo(f"    {step.name}  {step.phase}{detail}", err=True)
+
+
+@contextmanager
+def _live(plan: Plan) -> Iterator[Tell]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+    paint, _ = for_stream(err=True)
+    console = Console(stderr=True)
+    tasks: dict[str, TaskID] = {}
+    columns = max((len(c.name) for c in plan.changes), default=0)
+    with Progress(
+        TextColumn(" "),
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+
+        def tell(step: Step) -> None:
+            if step.outcome is not None:
+                if step.name in tasks:
+                    bar.remove_task(tasks.pop(step.name))
+                from rich.text import Text
+
+                line = human.outcome_line(step.outcome, paint=paint)
+                bar.console.print(Text.from_ansi(line))
+                return
+            words = f"{step.name:<{columns}}  {step.phase:<10} {step.detail}"
+            if step.name in tasks:
+                bar.update(tasks[step.name], description=words)
+            else:
+                tasks[step.name] = bar.add_task(words, total=None)
+
+        yield tell

@@ -1,0 +1,137 @@
+"""modelctl status: is it in sync, is it healthy, what runs where?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from modelctl.cli.exits import Exit
+from modelctl.cli.options import Selection, output, selection
+
+if TYPE_CHECKING:
+    from modelctl.plan import Change, Desired
+    from modelctl.platform.types import Details, Platform
+    from modelctl.views.rows import StatusRow
+
+
+@click.command("status")
+@selection
+@output("human", "json")
+def command(
+    what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
+) -> int:
+    """Is it in sync, is it healthy, what runs where? Asks each app."""
+    from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
+    from modelctl.cli.world import platform_for, proxy_token
+
+    project = project_here()
+    chosen = one_environment(Selection(what, env, local, labels), project)
+    desired = desired_apps(check_all(chosen, project, hashed=True))
+    platform = platform_for(chosen, project)
+    rows = asyncio.run(
+        _rows(
+            platform,
+            desired,
+            project.name,
+            token=proxy_token(chosen, project),
+            whole_project=chosen.everything,
+        )
+    )
+    if output == "json":
+        from modelctl.views import machine
+
+        click.echo(machine.status(rows, platform.environment))
+    else:
+        from modelctl.views import human
+        from modelctl.views.paint import for_stream
+
+        paint, width = for_stream()
+        click.echo(human.status(rows, platform.where, paint=paint, width=width))
+    return Exit.DONE
+
+
+async def _rows(
+    platform: Platform,
+    desired: Sequence[Desired],
+    project: str | None,
+    *,
+    token: tuple[str, str] | None,
+    whole_project: bool,
+) -> list[StatusRow]:
+    from modelctl.cli.seeing import see_and_plan
+    from modelctl.health import proxy_headers
+    from modelctl.plan import Action
+
+    result, seen = await see_and_plan(platform, desired, project, whole_project=whole_project)
+    ours = [
+        c for c in result.changes if c.name in seen.live.apps and c.action is not Action.FOREIGN
+    ]
+    details = dict(
+        zip(
+            (c.name for c in ours),
+            await asyncio.gather(*(platform.details(seen.live.apps[c.name]) for c in ours)),
+            strict=True,
+        )
+    )
+    headers = proxy_headers(*token) if token else {}
+    health = await asyncio.gather(*(_health(details.get(c.name), headers) for c in result.changes))
+    return [
+        _row(change, details.get(change.name), said)
+        for change, said in zip(result.changes, health, strict=True)
+    ]
+
+
+async def _health(details: Details | None, headers: Mapping[str, str]) -> str:
+    """Asked only where a container is live: asking a sleeping one would wake it."""
+    from modelctl.health import http_get
+
+    if details is None or details.scaling is None:
+        return "-"
+    if not details.containers:
+        return "starting" if details.scaling.min_containers else "asleep"
+    status = await http_get(f"{details.url}/health", headers)
+    if status == 200:
+        return "healthy"
+    if status == 401:
+        return "not asked (no token)"
+    return f"HTTP {status}" if status else "no answer"
+
+
+def _row(change: Change, details: Details | None, health: str) -> StatusRow:
+    from modelctl.plan import Action
+    from modelctl.views.rows import StatusRow
+
+    sync = {
+        Action.CREATE: "not deployed",
+        Action.UNCHANGED: "in sync",
+        Action.DELETE: "no spec",
+        Action.FOREIGN: "foreign",
+        Action.BLOCKED: "blocked",
+    }.get(change.action, "out of date")
+    scaling = details.scaling if details else None
+    live = "-"
+    if details and scaling:
+        most = scaling.max_containers if scaling.max_containers is not None else "∞"
+        live = f"{details.containers} of {scaling.min_containers}..{most}"
+    if details and scaling and not scaling_in_sync(change, details):
+        sync = "drifted"
+    return StatusRow(
+        name=change.name,
+        sync=sync,
+        health=health,
+        live=live,
+        version=change.version,
+        url=(details.url if details else None) or change.url,
+        gpus=details.gpus if details else (),
+        containers=details.containers if details else 0,
+    )
+
+
+def scaling_in_sync(change: Change, details: Details) -> bool:
+    from modelctl.plan import Action
+
+    wanted = change.scaling
+    return change.action is not Action.UNCHANGED or wanted is None or details.scaling == wanted

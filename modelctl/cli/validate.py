@@ -1,0 +1,48 @@
+"""modelctl validate: is everything right, as far as can be known offline?"""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from modelctl.cli.exits import Exit
+from modelctl.cli.options import Selection, output, selection
+
+
+@click.command("validate")
+@selection
+@output("human", "json")
+def command(
+    what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
+) -> int:
+    """Find every problem of every spec, offline.
+
+    WHAT is paths or names of specs; all of specs/ if left out. Without --env, each spec is checked
+    in all its environments, and a thing is said once.
+    """
+    began = time.perf_counter()
+    from modelctl.cli.pipeline import check_all, project_here
+    from modelctl.diagnostics import has_errors
+    from modelctl.views.paint import for_stream
+
+    checked = check_all(Selection(what, env, local, labels), project_here(), hashed=False)
+    if output == "json":
+        from modelctl.views import machine
+
+        click.echo(machine.validation(checked.diagnostics))
+    else:
+        from modelctl.views import human
+
+        paint, width = for_stream()
+        click.echo(
+            human.validation(
+                checked.diagnostics,
+                specs=checked.files,
+                environments=checked.environments,
+                seconds=time.perf_counter() - began,
+                paint=paint,
+                width=width,
+            )
+        )
+    return Exit.REJECTED if has_errors(checked.diagnostics) else Exit.DONE

@@ -1,0 +1,57 @@
+"""Where does a command reach the world? The platform is chosen and opened here, nowhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from modelctl.cli.options import Selection
+from modelctl.local import lifecycle
+from modelctl.platform.types import Capabilities, Platform
+from modelctl.spec.wanted import ProjectFile
+
+STATE_VARIABLE = "MODELCTL_LOCAL_DIR"
+
+
+def local_state(project: ProjectFile) -> Path:
+    """Where this project's control plane keeps everything: beside modelctl.yaml, else one per user."""
+    if said := os.environ.get(STATE_VARIABLE):
+        return Path(said).absolute()
+    if project.file is not None:
+        return project.root.absolute() / ".modelctl" / "local"
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "modelctl" / "local"
+
+
+def running_plane(project: ProjectFile) -> lifecycle.Plane:
+    plane = lifecycle.status(local_state(project))
+    if plane is None:
+        raise lifecycle.LocalError("no local control plane runs here; start one: modelctl local up")
+    return plane
+
+
+def platform_for(chosen: Selection, project: ProjectFile) -> Platform:
+    """The control plane that the options name; nothing is connected yet."""
+    from modelctl.platform.sdk import ModalPlatform
+
+    declared = (project.project.environments or {}).get(chosen.env or "")
+    if chosen.local:
+        plane = running_plane(project)
+        return ModalPlatform(
+            None,
+            where="local control plane" + (f", as {chosen.env}" if chosen.env else ""),
+            variables=lifecycle.environ(plane),
+            capabilities=Capabilities(engines=dict(plane.engines)),
+        )
+    environment = (declared.modal_environment if declared else None) or chosen.env
+    return ModalPlatform(environment)
+
+
+def proxy_token(chosen: Selection, project: ProjectFile) -> tuple[str, str] | None:
+    """The token that opens protected endpoints: the plane's own, or the one in the environment."""
+    if chosen.local:
+        plane = running_plane(project)
+        return plane.proxy_token_id, plane.proxy_token_secret
+    token_id = os.environ.get("MODELCTL_PROXY_TOKEN_ID")
+    secret = os.environ.get("MODELCTL_PROXY_TOKEN_SECRET")
+    return (token_id, secret) if token_id and secret else None
