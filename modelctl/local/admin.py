@@ -1,0 +1,121 @@
+"""What does the plane answer over plain HTTP? Uploads, downloads, its health, its call log."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from modelctl.local import calls
+from modelctl.local.calls import CallLog
+from modelctl.local.content import Content, Signer
+from modelctl.local.volumes import BLOCK, Volumes, keep_block
+
+_STEP = 1 << 20
+
+
+class Admin:
+    """The handlers behind `admin_url`."""
+
+    def __init__(
+        self,
+        content: Content,
+        volumes: Volumes,
+        signer: Signer,
+        call_log: CallLog,
+        token_secret: str,
+        health: Mapping[str, Any],
+        capabilities: Mapping[str, Any],
+    ) -> None:
+        self._content = content
+        self._volumes = volumes
+        self._signer = signer
+        self._calls = call_log
+        self._token_secret = token_secret
+        self._health = health
+        self._capabilities = capabilities
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 50)
+        app.router.add_get("/health", self._get_health)
+        app.router.add_get("/capabilities", self._get_capabilities)
+        app.router.add_get("/calls", self._get_calls)
+        app.router.add_put("/blobs/{blob}", self._put_blob)
+        app.router.add_get("/blobs/{blob}", self._get_blob)
+        app.router.add_put("/blocks/{sha}", self._put_block)
+        app.router.add_get(r"/volumes/{volume}/{first:\d+}-{last:\d+}/{path:.+}", self._get_range)
+        return app
+
+    async def _get_health(self, request: web.Request) -> web.Response:
+        return web.json_response(dict(self._health))
+
+    async def _get_capabilities(self, request: web.Request) -> web.Response:
+        return web.json_response(dict(self._capabilities))
+
+    async def _get_calls(self, request: web.Request) -> web.Response:
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        shown = request.headers.get("x-modal-token-secret") or bearer
+        if not hmac.compare_digest(shown.encode(), self._token_secret.encode()):
+            return web.Response(status=401, text="The call log needs the plane's token secret.\n")
+        try:
+            since = int(request.query.get("since", "0"))
+        except ValueError:
+            return web.Response(status=400, text="since must be the number of a call.\n")
+        found = self._calls.since(since, request.query.get("method"))
+        return web.Response(text=calls.as_json(found), content_type="application/json")
+
+    def _check_key(self, request: web.Request) -> None:
+        if not self._signer.valid(request.rel_url.raw_path, request.query.get("key", "")):
+            raise web.HTTPForbidden(text="This address is not one that the plane gave out.\n")
+
+    async def _put_blob(self, request: web.Request) -> web.Response:
+        self._check_key(request)
+        target = self._content.blob(request.match_info["blob"])
+        partial = target.with_suffix(".part")
+        md5, sha256 = hashlib.md5(), hashlib.sha256()
+        with partial.open("wb") as out:
+            async for chunk in request.content.iter_chunked(_STEP):
+                await asyncio.to_thread(out.write, chunk)
+                md5.update(chunk)
+                sha256.update(chunk)
+        partial.replace(target)
+        target.with_suffix(".sha256").write_text(sha256.hexdigest())
+        return web.Response(headers={"ETag": f'"{md5.hexdigest()}"'})
+
+    async def _get_blob(self, request: web.Request) -> web.StreamResponse:
+        self._check_key(request)
+        path = self._content.blob(request.match_info["blob"])
+        if not path.is_file():
+            return web.Response(status=404)
+        return web.FileResponse(path)
+
+    async def _put_block(self, request: web.Request) -> web.Response:
+        self._check_key(request)
+        data = bytearray()
+        async for chunk in request.content.iter_any():
+            data += chunk
+            if len(data) > BLOCK:
+                return web.Response(status=413, text="A block has at most 8 MiB.\n")
+        sha = request.match_info["sha"]
+        proof = await asyncio.to_thread(keep_block, self._content, sha, bytes(data))
+        if proof is None:
+            return web.Response(status=400, text=f"The block does not have the sha256 {sha}.\n")
+        return web.Response(body=proof)
+
+    async def _get_range(self, request: web.Request) -> web.Response:
+        self._check_key(request)
+        volume, path = request.match_info["volume"], request.match_info["path"]
+        first, last = int(request.match_info["first"]), int(request.match_info["last"])
+        place = self._volumes.place(volume, path)
+
+        def read() -> bytes:
+            with place.open("rb") as file:
+                file.seek(first)
+                return file.read(last - first)
+
+        try:
+            return web.Response(body=await asyncio.to_thread(read))
+        except OSError:
+            return web.Response(status=404)

@@ -1,0 +1,342 @@
+"""Which apps are there, in which version? Publishing, rolling back, stopping, listing, tagging."""
+
+import time
+
+from google.protobuf.empty_pb2 import Empty
+
+from modal_proto import api_pb2
+
+from modelctl.local.definitions import handle_metadata, parsed
+from modelctl.local.fleet import Fleet
+from modelctl.local.ids import new_id
+from modelctl.local.logs import Logs
+from modelctl.local.objects import ONLY_EXISTING
+from modelctl.local.records import App, Version
+from modelctl.local.rpc import Caller, Refused, Status
+from modelctl.local.state import State
+
+WHO = "local"
+_DEPLOYED = api_pb2.APP_STATE_DEPLOYED
+_STOPPED = api_pb2.APP_STATE_STOPPED
+_LISTED_AFTER_STOP = 3600.0  # seconds
+
+
+class Apps:
+    """The RPCs on apps."""
+
+    def __init__(self, state: State, fleet: Fleet, logs: Logs) -> None:
+        self._state = state
+        self._fleet = fleet
+        self._logs = logs
+
+    # -- finding
+
+    def app_get_by_deployment_name(
+        self, request: api_pb2.AppGetByDeploymentNameRequest, caller: Caller
+    ) -> api_pb2.AppGetByDeploymentNameResponse:
+        environment = self._state.environment(request.environment_name).name
+        response = api_pb2.AppGetByDeploymentNameResponse(environment_name=environment)
+        if app := self._state.deployed_app(environment, request.name):
+            response.app_id = app.id
+            response.lifecycle.CopyFrom(lifecycle(app))
+        elif app := self._state.stopped_app(environment, request.name):
+            response.previous_app_id = app.id
+            response.lifecycle.CopyFrom(lifecycle(app))
+        return response
+
+    def app_lookup(
+        self, request: api_pb2.AppLookupRequest, caller: Caller
+    ) -> api_pb2.AppLookupResponse:
+        return api_pb2.AppLookupResponse(
+            app_id=self._named(request.environment_name, request.app_name).id
+        )
+
+    def app_get_or_create(
+        self, request: api_pb2.AppGetOrCreateRequest, caller: Caller
+    ) -> api_pb2.AppGetOrCreateResponse:
+        app = self._state.apps.get(request.app_name)
+        if app is None and request.object_creation_type == ONLY_EXISTING:
+            app = self._named(request.environment_name, request.app_name)
+        if app is None:
+            environment = self._state.environment(request.environment_name).name
+            app = self._state.deployed_app(environment, request.app_name)
+            if app is None:
+                now = time.time()
+                name = request.app_name
+                app = App(new_id("ap"), environment, name, _DEPLOYED, now, name, deployed_at=now)
+                self._state.save(app)
+        return api_pb2.AppGetOrCreateResponse(app_id=app.id, handle_metadata=self._metadata(app))
+
+    def _named(self, environment_name: str, name: str) -> App:
+        environment = self._state.environment(environment_name).name
+        if app := self._state.deployed_app(environment, name):
+            return app
+        raise Refused(
+            Status.NOT_FOUND, f"App '{name}' not found in environment '{environment}'."
+        )
+
+    def app_get_lifecycle(
+        self, request: api_pb2.AppGetLifecycleRequest, caller: Caller
+    ) -> api_pb2.AppGetLifecycleResponse:
+        return api_pb2.AppGetLifecycleResponse(lifecycle=lifecycle(self._state.app(request.app_id)))
+
+    def app_list(
+        self, request: api_pb2.AppListRequest, caller: Caller
+    ) -> api_pb2.AppListResponse:
+        environment = self._state.environment(request.environment_name).name
+        response = api_pb2.AppListResponse()
+        for app in self._state.apps.values():
+            long_gone = app.stopped_at and app.stopped_at < time.time() - _LISTED_AFTER_STOP
+            if app.environment == environment and not long_gone:
+                response.apps.add(
+                    app_id=app.id,
+                    name=app.name,
+                    description=app.description,
+                    state=api_pb2.AppState.ValueType(app.state),
+                    created_at=app.created_at,
+                    stopped_at=app.stopped_at,
+                    n_running_tasks=sum(len(p.running()) for p in self._fleet.pools(app.id)),
+                    metadata=self._metadata(app),
+                )
+        return response
+
+    def app_get_info(
+        self, request: api_pb2.AppGetInfoRequest, caller: Caller
+    ) -> api_pb2.AppGetInfoResponse:
+        app = self._state.app(request.app_id)
+        response = api_pb2.AppGetInfoResponse(info=self._metadata(app))
+        for name, function_id in app.function_ids.items():
+            function = self._state.functions[function_id]
+            data = parsed(self._state.definitions[function.definition_id])
+            summary = response.function_info_summaries[name]
+            summary.is_sessioned = data.is_sessioned
+            summary.requires_proxy_auth = not data.http_config.unauthenticated
+            for ranked in data.ranked_functions:
+                if ranked.function.resources.gpu_config.count:
+                    summary.gpu_config.add().CopyFrom(ranked.function.resources.gpu_config)
+        return response
+
+    def _metadata(self, app: App) -> api_pb2.AppHandleMetadata:
+        metadata = api_pb2.AppHandleMetadata(
+            app_id=app.id,
+            description=app.description,
+            environment_name=app.environment,
+            lifecycle=lifecycle(app),
+        )
+        for name, function_id in app.function_ids.items():
+            function = self._state.functions[function_id]
+            definition = self._state.definitions.get(function.definition_id)
+            is_server = definition is not None and parsed(definition).is_server
+            (metadata.servers if is_server else metadata.functions)[name] = function_id
+        return metadata
+
+    def app_get_layout(
+        self, request: api_pb2.AppGetLayoutRequest, caller: Caller
+    ) -> api_pb2.AppGetLayoutResponse:
+        app = self._state.app(request.app_id)
+        layout = api_pb2.AppLayout(function_ids=app.function_ids, class_ids=app.class_ids)
+        for function_id in app.function_ids.values():
+            function = self._state.functions[function_id]
+            definition = self._state.definitions[function.definition_id]
+            layout.objects.add(
+                object_id=function.id,
+                function_handle_metadata=handle_metadata(
+                    function, parsed(definition), definition.id, self._fleet.url(function)
+                ),
+            )
+        return api_pb2.AppGetLayoutResponse(app_layout=layout)
+
+    # -- making and publishing
+
+    def app_create(
+        self, request: api_pb2.AppCreateRequest, caller: Caller
+    ) -> api_pb2.AppCreateResponse:
+        if request.app_state != api_pb2.APP_STATE_INITIALIZING:
+            raise Refused(
+                Status.UNIMPLEMENTED,
+                "The local control plane runs deployed apps, not ephemeral ones: use `modal deploy`.",
+            )
+        environment = self._state.environment(request.environment_name).name
+        app = App(
+            new_id("ap"), environment, request.description, request.app_state, time.time()
+        )
+        app.tags = dict(request.tags)
+        self._state.save(app)
+        page = f"https://modal.com/apps/{app.id}"
+        return api_pb2.AppCreateResponse(app_id=app.id, app_page_url=page, app_logs_url=page)
+
+    def app_heartbeat(self, request: api_pb2.AppHeartbeatRequest, caller: Caller) -> Empty:
+        self._state.app(request.app_id)
+        return Empty()
+
+    async def app_publish(
+        self, request: api_pb2.AppPublishRequest, caller: Caller
+    ) -> api_pb2.AppPublishResponse:
+        if request.staged:
+            raise Refused(
+                Status.UNIMPLEMENTED, "The local control plane does not serve staged deployments."
+            )
+        app = self._state.app(request.app_id)
+        holder = self._state.deployed_app(app.environment, request.name)
+        if holder is not None and holder is not app:
+            raise Refused(
+                Status.ALREADY_EXISTS, f"App '{request.name}' was deployed by somebody else."
+            )
+        url = f"https://modal.com/apps/{app.id}"
+        layout = (
+            dict(request.function_ids),
+            dict(request.class_ids),
+            dict(request.definition_ids),
+        )
+        unchanged = (
+            app.version > 0
+            and layout == (app.function_ids, app.class_ids, app.definition_ids)
+            and dict(request.tags) == app.tags
+            and not request.deployment_tag
+        )
+        if unchanged:  # See assumptions.
+            return api_pb2.AppPublishResponse(url=url, deployed_at=0.0)
+        app.name = app.description = request.name
+        app.tags = dict(request.tags)
+        version = self._advance(app, layout, caller)
+        version.tag = request.deployment_tag
+        version.commit = request.commit_info.SerializeToString()
+        self._state.save(app, version)
+        await self._fleet.publish(app)
+        return api_pb2.AppPublishResponse(url=url, deployed_at=app.deployed_at)
+
+    def _advance(
+        self,
+        app: App,
+        layout: tuple[dict[str, str], dict[str, str], dict[str, str]],
+        caller: Caller,
+    ) -> Version:
+        """The app's next version, with live scaling changes forgotten as Modal does."""
+        app.function_ids, app.class_ids, app.definition_ids = layout
+        app.version += 1
+        app.state = _DEPLOYED
+        app.deployed_at = time.time()
+        for function_id, definition_id in app.definition_ids.items():
+            function = self._state.function(function_id)
+            function.definition_id = definition_id
+            function.overrides = b""
+            self._state.save(function)
+        version = Version(
+            f"{app.id}/{app.version}",
+            app.id,
+            app.version,
+            app.deployed_at,
+            caller.client_version,
+            *(dict(part) for part in layout),
+        )
+        self._state.save(app, version)
+        return version
+
+    def app_client_disconnect(
+        self, request: api_pb2.AppClientDisconnectRequest, caller: Caller
+    ) -> Empty:
+        """A deploy that failed before its first publish leaves nothing; later ones change nothing."""
+        app = self._state.app(request.app_id)
+        if not app.version and not app.stopped_at:
+            self._end(app)
+        return Empty()
+
+    # -- versions
+
+    def app_deployment_history(
+        self, request: api_pb2.AppDeploymentHistoryRequest, caller: Caller
+    ) -> api_pb2.AppDeploymentHistoryResponse:
+        app = self._state.app(request.app_id)
+        response = api_pb2.AppDeploymentHistoryResponse(production_app_version=app.version)
+        for version in reversed(self._state.app_versions(app.id)):
+            entry = response.app_deployment_histories.add(
+                app_id=app.id,
+                version=version.number,
+                client_version=version.client_version,
+                deployed_at=version.deployed_at,
+                deployed_by=WHO,
+                tag=version.tag,
+                rollback_version=version.rollback_of,
+                rollback_allowed=version.number != app.version,
+            )
+            if version.commit:
+                entry.commit_info.ParseFromString(version.commit)
+        return response
+
+    async def app_rollback(
+        self, request: api_pb2.AppRollbackRequest, caller: Caller
+    ) -> api_pb2.AppRollbackResponse:
+        app = self._deployed(request.app_id)
+        number = app.version - 1 if request.version == -1 else request.version
+        back_to = self._state.versions.get(f"{app.id}/{number}")
+        if back_to is None:
+            raise Refused(Status.NOT_FOUND, f"App '{app.name}' has no version {number}.")
+        layout = (back_to.function_ids, back_to.class_ids, back_to.definition_ids)
+        version = self._advance(app, layout, caller)
+        version.rollback_of = number
+        self._state.save(version)
+        await self._fleet.publish(app)
+        return api_pb2.AppRollbackResponse(
+            url=f"https://modal.com/apps/{app.id}", deployed_at=app.deployed_at
+        )
+
+    async def app_rollover(
+        self, request: api_pb2.AppRolloverRequest, caller: Caller
+    ) -> api_pb2.AppRolloverResponse:
+        app = self._deployed(request.app_id)
+        self._advance(app, (app.function_ids, app.class_ids, app.definition_ids), caller)
+        for function_id in app.function_ids.values():
+            function = self._state.functions[function_id]
+            function.epoch += 1
+            self._state.save(function)
+        await self._fleet.publish(app)
+        return api_pb2.AppRolloverResponse(
+            url=f"https://modal.com/apps/{app.id}", deployed_at=app.deployed_at
+        )
+
+    def _deployed(self, app_id: str) -> App:
+        app = self._state.app(app_id)
+        if app.state != _DEPLOYED:
+            raise Refused(Status.FAILED_PRECONDITION, f"App '{app.description}' is not deployed.")
+        return app
+
+    def app_stop(self, request: api_pb2.AppStopRequest, caller: Caller) -> Empty:
+        app = self._state.app(request.app_id)
+        if not app.stopped_at:
+            app.stopped_by = WHO
+            self._end(app)
+        return Empty()
+
+    def _end(self, app: App) -> None:
+        app.state = _STOPPED
+        app.stopped_at = time.time()
+        self._state.save(app)
+        self._fleet.withdraw(app)
+        self._logs.wake(app.id)
+
+    # -- tags
+
+    def app_get_tags(
+        self, request: api_pb2.AppGetTagsRequest, caller: Caller
+    ) -> api_pb2.AppGetTagsResponse:
+        return api_pb2.AppGetTagsResponse(tags=self._state.app(request.app_id).tags)
+
+    def app_set_tags(self, request: api_pb2.AppSetTagsRequest, caller: Caller) -> Empty:
+        app = self._state.app(request.app_id)
+        app.tags = dict(request.tags)
+        self._state.save(app)
+        return Empty()
+
+
+def lifecycle(app: App) -> api_pb2.AppLifecycle:
+    return api_pb2.AppLifecycle(
+        app_state=api_pb2.AppState.ValueType(app.state),
+        created_at=app.created_at,
+        created_by=WHO,
+        deployed_at=app.deployed_at,
+        deployed_by=WHO if app.deployed_at else "",
+        version=app.version,
+        stopped_at=app.stopped_at,
+        stopped_by=app.stopped_by,
+    )
+

@@ -1,0 +1,266 @@
+"""How does one container live? Started, watched until it is ready, drained, stopped, reported."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from grpclib.server import Server
+
+from modal_proto import api_pb2
+
+from modelctl.local.ids import new_id
+from modelctl.local.launch import Launcher, listens
+from modelctl.local.logs import STDERR, STDOUT, SYSTEM, Logs
+from modelctl.local.records import Definition, Function
+from modelctl.local.rpc import Router
+
+log = logging.getLogger(__name__)
+
+TERM_GRACE = 30.0  # seconds between SIGTERM and the end by force. See assumptions.
+_POLL = 0.02
+_LONGEST_LINE = 64 << 10
+
+
+class Phase(Enum):
+    STARTING = "starting"
+    LIVE = "live"
+    DRAINING = "draining"  # takes no new requests, finishes those that it has
+    STOPPING = "stopping"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What every container needs of the plane."""
+
+    launcher: Launcher
+    logs: Logs
+    router: Callable[[str], Router]  # the RPCs for the container of this id
+    sockets: Path  # a short path: a Unix socket's is limited to about a hundred bytes
+
+
+class Container:
+    """One container of a server. `changed` is called whenever its phase changes."""
+
+    def __init__(
+        self,
+        means: Means,
+        function: Function,
+        definition: Definition,
+        data: api_pb2.FunctionData,
+        url: str,
+        changed: Callable[["Container"], None],
+    ) -> None:
+        self.id = new_id("ta")
+        self.function = function
+        self.definition = definition
+        self.epoch = function.epoch
+        self.data = data
+        self.phase = Phase.STARTING
+        self.port = 0
+        self.pid = 0
+        self.inflight = 0
+        self.enqueued_at = time.time()
+        self.started_at = 0.0
+        self.ready_at = 0.0
+        self.idle_since = time.monotonic()
+        self.failed = False  # ended without having been asked to
+        self.result: api_pb2.GenericResult | None = None
+        self.hooks_done = asyncio.Event()  # the enter hooks have returned
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._means = means
+        self._url = url
+        self._changed = changed
+        self._process: asyncio.subprocess.Process | None = None
+        self._stop: asyncio.Task[None] | None = None
+        self._life = asyncio.create_task(self._live())
+
+    @property
+    def declared_port(self) -> int:
+        return self.data.http_config.port
+
+    @property
+    def max_concurrent(self) -> int:
+        """How many requests it takes at once; 0 means any number."""
+        return self.data.ranked_functions[0].function.max_concurrent_inputs
+
+    def enter_request(self) -> None:
+        self.inflight += 1
+        self.idle.clear()
+
+    def leave_request(self) -> None:
+        self.inflight -= 1
+        self.idle_since = time.monotonic()
+        if not self.inflight:
+            self.idle.set()
+
+    def say(self, sentence: str) -> None:
+        """A line of the plane's own in the app's logs."""
+        self._means.logs.write(
+            self.function.app_id, self.function.id, self.id, SYSTEM, f"{sentence}\n"
+        )
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._changed(self)
+
+    async def _live(self) -> None:
+        socket_path = self._means.sockets / f"{self.id[-12:]}.sock"
+        server = Server([self._means.router(self.id)])
+        readiness: asyncio.Task[None] | None = None
+        try:
+            await server.start(path=str(socket_path))
+            launch = await asyncio.to_thread(
+                self._means.launcher.lay_out,
+                self.id,
+                self.function,
+                self.definition,
+                self.data,
+                self._url,
+                f"unix://{socket_path}",
+            )
+            self.port = launch.port
+            elsewhere = listens(self.declared_port)
+            self._process = await asyncio.create_subprocess_exec(
+                *launch.argv,
+                env=launch.environment,
+                cwd=launch.cwd,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+            self.pid = self._process.pid
+            self.started_at = time.time()
+            assert self._process.stdout is not None and self._process.stderr is not None
+            pumps = [
+                asyncio.create_task(self._pump(self._process.stdout, STDOUT)),
+                asyncio.create_task(self._pump(self._process.stderr, STDERR)),
+            ]
+            readiness = asyncio.create_task(self._become_ready(None if elsewhere else True))
+            code = await self._process.wait()
+            await asyncio.wait(pumps, timeout=2.0)
+            if self.phase in (Phase.STARTING, Phase.LIVE):
+                self.failed = True
+                self.say(f"Container {self.id} exited with code {code}.")
+        except Exception as error:
+            self.failed = True
+            log.exception("container %s", self.id)
+            self.say(f"Container {self.id} could not be started: {error}")
+        finally:
+            if readiness is not None:
+                readiness.cancel()
+            self._kill()
+            server.close()
+            socket_path.unlink(missing_ok=True)
+            self._enter(Phase.DEAD)
+            await asyncio.to_thread(self._means.launcher.remove, self.id)
+
+    async def _pump(self, stream: asyncio.StreamReader, fd: int) -> None:
+        held = b""
+        while chunk := await stream.read(_LONGEST_LINE):
+            lines = (held + chunk).split(b"\n")
+            held = lines.pop()
+            if len(held) > _LONGEST_LINE:
+                lines.append(held)
+                held = b""
+            for line in lines:
+                self._write(fd, line)
+        if held:
+            self._write(fd, held)
+
+    def _write(self, fd: int, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip("\r") + "\n"
+        self._means.logs.write(self.function.app_id, self.function.id, self.id, fd, text)
+
+    async def _become_ready(self, declared_port_was_free: bool | None) -> None:
+        """Ready once the enter hooks have returned and the port takes connections."""
+        limit = self.data.http_config.startup_timeout or 30
+        try:
+            async with asyncio.timeout(limit):
+                await self.hooks_done.wait()
+                while True:
+                    if await _accepts(self.port):
+                        break
+                    if declared_port_was_free and await _accepts(self.declared_port):
+                        self.port = self.declared_port  # an app that knows of no MODELCTL_PORT
+                        break
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            if self.phase is Phase.STARTING:
+                self.say(
+                    f"Container {self.id} was not ready within the startup timeout of {limit} s."
+                )
+                self._kill()
+            return
+        if self.phase is Phase.STARTING:
+            self.ready_at = time.time()
+            self.idle_since = time.monotonic()
+            self._enter(Phase.LIVE)
+
+    def drain(self) -> None:
+        """Takes it out of service: requests may finish within the grace period, then it stops."""
+        if self.phase is Phase.STARTING:
+            self.stop()
+        elif self.phase is Phase.LIVE:
+            self._enter(Phase.DRAINING)
+            self._stop = asyncio.create_task(self._drain_and_stop())
+
+    async def _drain_and_stop(self) -> None:
+        try:
+            async with asyncio.timeout(self.data.http_config.exit_grace_period):
+                await self.idle.wait()
+        except TimeoutError:
+            self.say(f"Container {self.id} stops with {self.inflight} requests unfinished.")
+        await self._terminate()
+
+    def stop(self) -> None:
+        """Ends it now, with its exit hooks but without waiting for requests."""
+        if self.phase in (Phase.STARTING, Phase.LIVE):
+            self._enter(Phase.STOPPING)
+            self._stop = asyncio.create_task(self._terminate())
+
+    async def _terminate(self, grace: float = TERM_GRACE) -> None:
+        if self.phase is not Phase.DEAD:
+            self.phase = Phase.STOPPING
+        if self._process is None:  # it is still being laid out
+            self._life.cancel()
+            return
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        await asyncio.wait([self._life], timeout=grace)
+        self._kill()
+
+    def _kill(self) -> None:
+        """Closes the supervisor's input, which makes it kill all that the container started."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def end(self, grace: float) -> None:
+        """For the plane's own end: stops, and returns when nothing is left of it."""
+        if self.phase is Phase.DEAD:
+            return
+        if self._stop is not None:
+            self._stop.cancel()
+        await self._terminate(grace)
+        await asyncio.wait([self._life], timeout=5.0)
+
+    def fail(self, result: api_pb2.GenericResult) -> None:
+        """The container's runtime reports that its code raised."""
+        self.result = result
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+

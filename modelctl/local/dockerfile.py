@@ -1,0 +1,34 @@
+"""Which variables do an image's Dockerfile lines set?"""
+
+import re
+import shlex
+from collections.abc import Iterable
+
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def env_lines(commands: Iterable[str]) -> dict[str, str]:
+    """The variables of the ENV lines, in either form (``ENV K=V …`` and ``ENV K V``).
+
+    A reference to another variable is resolved where that one is known from the image itself, and
+    is empty where not, as in Docker.
+    """
+    values: dict[str, str] = {}
+    for line in commands:
+        word, _, rest = line.strip().partition(" ")
+        if word.upper() != "ENV" or not rest.strip():
+            continue
+        try:
+            parts = shlex.split(rest)
+        except ValueError:  # an unbalanced quote: Docker would not have built this
+            continue
+        if "=" not in parts[0]:
+            parts = [f"{parts[0]}={' '.join(parts[1:])}"]
+        known = dict(values)
+        for part in parts:
+            key, equals, value = part.partition("=")
+            if equals:
+                values[key] = _REFERENCE.sub(
+                    lambda found: known.get(found[1] or found[2], ""), value
+                )
+    return values

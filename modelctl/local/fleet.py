@@ -1,0 +1,111 @@
+"""Which servers run? The pools and entrances of every deployed app."""
+
+import asyncio
+import time
+from collections import deque
+
+from modelctl.local.containers import Container, Means
+from modelctl.local.definitions import parsed
+from modelctl.local.pool import Pool
+from modelctl.local.proxy import Entrance, Proxy
+from modelctl.local.records import App, Endpoint, Function
+from modelctl.local.state import State
+
+
+class Fleet:
+    """What is published, running. Apps come and go through `publish` and `withdraw`."""
+
+    def __init__(self, state: State, means: Means, proxy: Proxy) -> None:
+        self._state = state
+        self._means = means
+        self._proxy = proxy
+        self._pools: dict[str, Pool] = {}  # by function id
+        self._entrances: dict[str, Entrance] = {}  # by endpoint id
+        self._ended: deque[tuple[Container, float]] = deque(maxlen=2000)
+
+    # -- URLs
+
+    def _endpoint_id(self, function: Function) -> str:
+        app = self._state.app(function.app_id)
+        return f"{app.environment}/{app.name or app.description}/{function.name}"
+
+    async def entrance(self, function: Function) -> Entrance:
+        """The server's URL: the same for every version and every app id of that name."""
+        endpoint_id = self._endpoint_id(function)
+        if found := self._entrances.get(endpoint_id):
+            return found
+        remembered = self._state.endpoints.get(endpoint_id)
+        entrance = await self._proxy.open(remembered.port if remembered else None)
+        self._entrances[endpoint_id] = entrance
+        if remembered is None or remembered.port != entrance.port:
+            self._state.save(Endpoint(endpoint_id, entrance.port))
+        return entrance
+
+    def url(self, function: Function) -> str:
+        entrance = self._entrances.get(self._endpoint_id(function))
+        return entrance.url if entrance else ""
+
+    # -- apps
+
+    async def restore(self) -> None:
+        """After a restart of the plane: what was deployed is there again."""
+        for app in self._state.deployed_apps():
+            await self.publish(app)
+
+    async def publish(self, app: App) -> None:
+        """Makes the app's servers those of its layout, each in the version that this names."""
+        layout = set(app.function_ids.values())
+        for function_id in layout:
+            function = self._state.functions[function_id]
+            data = parsed(self._state.definitions[function.definition_id])
+            if not data.is_server:
+                continue
+            entrance = await self.entrance(function)
+            pool = self._pools.get(function_id)
+            if pool is None:
+                pool = Pool(self._state, self._means, function, entrance.url, self._died)
+                self._pools[function_id] = pool
+            entrance.pool = pool
+            entrance.stopped = False
+            pool.renew()
+        for pool in self.pools(app.id):
+            if pool.function.id not in layout:
+                self._close(pool)
+
+    def withdraw(self, app: App) -> None:
+        for pool in self.pools(app.id):
+            self._close(pool)
+
+    def _close(self, pool: Pool) -> None:
+        entrance = self._entrances.get(self._endpoint_id(pool.function))
+        if entrance is not None and entrance.pool is pool:
+            entrance.stopped = True
+        pool.close()
+
+    async def end(self, grace: float) -> None:
+        await asyncio.gather(*(pool.end(grace) for pool in self._pools.values()))
+
+    # -- what is there
+
+    def _died(self, container: Container) -> None:
+        self._ended.append((container, time.time()))
+        self._means.logs.wake(container.function.app_id)
+
+    def pools(self, app_id: str) -> list[Pool]:
+        return [pool for pool in self._pools.values() if pool.function.app_id == app_id]
+
+    def pool(self, function_id: str) -> Pool | None:
+        return self._pools.get(function_id)
+
+    def entrance_of(self, function: Function) -> Entrance | None:
+        return self._entrances.get(self._endpoint_id(function))
+
+    def containers(self) -> list[Container]:
+        return [c for pool in self._pools.values() for c in pool.running()]
+
+    def container(self, task_id: str) -> Container | None:
+        return next((c for c in self.containers() if c.id == task_id), None)
+
+    def ended(self) -> list[tuple[Container, float]]:
+        """Containers that are gone, with when; the last two thousand."""
+        return list(self._ended)

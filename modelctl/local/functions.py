@@ -1,0 +1,219 @@
+"""What are a server's definition, settings and figures? The RPCs on functions."""
+
+import time
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from modal_proto import api_pb2
+
+from modelctl.local.containers import Phase
+from modelctl.local.definitions import (
+    digest,
+    effective_settings,
+    function_data,
+    handle_metadata,
+    parsed,
+    with_url,
+)
+from modelctl.local.fleet import Fleet
+from modelctl.local.ids import new_id
+from modelctl.local.records import Definition, Function
+from modelctl.local.rpc import Caller, Refused, Status
+from modelctl.local.state import State
+
+_PERCENTILES = (5000, 9000, 9500, 9900)  # basis points
+
+
+class Functions:
+    """The RPCs on functions; a server is a function whose definition says so."""
+
+    def __init__(self, state: State, fleet: Fleet) -> None:
+        self._state = state
+        self._fleet = fleet
+
+    # -- defining
+
+    def function_precreate(
+        self, request: api_pb2.FunctionPrecreateRequest, caller: Caller
+    ) -> api_pb2.FunctionPrecreateResponse:
+        app = self._state.app(request.app_id)
+        function = self._state.functions.get(request.existing_function_id)
+        function = function or self._state.function_named(app.id, request.function_name)
+        if function is None:
+            function = Function(new_id("fu"), app.id, request.function_name)
+            self._state.save(function)
+        metadata = handle_metadata(function, None, "", self._fleet.url(function))
+        metadata.function_type = request.function_type
+        metadata.function_schema.CopyFrom(request.function_schema)
+        metadata.supported_input_formats.extend(request.supported_input_formats)
+        metadata.supported_output_formats.extend(request.supported_output_formats)
+        return api_pb2.FunctionPrecreateResponse(function_id=function.id, handle_metadata=metadata)
+
+    async def function_create(
+        self, request: api_pb2.FunctionCreateRequest, caller: Caller
+    ) -> api_pb2.FunctionCreateResponse:
+        data = function_data(request)
+        app = self._state.app(request.app_id)
+        name = data.ranked_functions[0].function.function_name
+        function = self._state.functions.get(request.existing_function_id)
+        function = function or self._state.function_named(app.id, name)
+        if function is None:
+            function = Function(new_id("fu"), app.id, name)
+            self._state.save(function)
+        hashed = digest(data)
+        definition = self._state.definition_with(function.id, hashed)
+        if definition is None:
+            definition = Definition(new_id("de"), function.id, hashed, data.SerializeToString())
+            self._state.save(definition)
+        url = (await self._fleet.entrance(function)).url if data.is_server else ""
+        given = with_url(data, url)
+        return api_pb2.FunctionCreateResponse(
+            function_id=function.id,
+            function=given.ranked_functions[0].function,
+            function_data=given,
+            handle_metadata=handle_metadata(function, data, definition.id, url),
+        )
+
+    # -- reading
+
+    def function_get(
+        self, request: api_pb2.FunctionGetRequest, caller: Caller
+    ) -> api_pb2.FunctionGetResponse:
+        environment = self._state.environment(request.environment_name).name
+        app = self._state.deployed_app(environment, request.app_name)
+        if app is None:
+            raise Refused(
+                Status.NOT_FOUND,
+                f"App '{request.app_name}' not found in environment '{environment}'.",
+            )
+        function_id = app.function_ids.get(request.object_tag)
+        if function_id is None:
+            raise Refused(
+                Status.NOT_FOUND,
+                f"App '{request.app_name}' has no function or server '{request.object_tag}'.",
+            )
+        function = self._state.functions[function_id]
+        metadata, given = self._given(function)
+        return api_pb2.FunctionGetResponse(
+            function_id=function.id, handle_metadata=metadata, function=given
+        )
+
+    def function_get_by_id(
+        self, request: api_pb2.FunctionGetByIdRequest, caller: Caller
+    ) -> api_pb2.FunctionGetByIdResponse:
+        metadata, given = self._given(self._state.function(request.function_id))
+        return api_pb2.FunctionGetByIdResponse(function=given, handle_metadata=metadata)
+
+    def _data(self, function: Function) -> api_pb2.FunctionData:
+        definition = self._state.definitions.get(function.definition_id)
+        if definition is None:
+            raise Refused(Status.NOT_FOUND, f"Function '{function.name}' was never deployed.")
+        return parsed(definition)
+
+    def _given(
+        self, function: Function
+    ) -> tuple[api_pb2.FunctionHandleMetadata, api_pb2.FunctionData]:
+        data = self._data(function)
+        url = self._fleet.url(function)
+        metadata = handle_metadata(function, data, function.definition_id, url)
+        given = with_url(data, url)
+        given.autoscaler_settings.CopyFrom(effective_settings(data, function))
+        return metadata, given
+
+    # -- scaling
+
+    def function_get_scheduling_params(
+        self, request: api_pb2.FunctionGetSchedulingParamsRequest, caller: Caller
+    ) -> api_pb2.FunctionGetSchedulingParamsResponse:
+        function = self._state.function(request.function_id)
+        data = self._data(function)
+        return api_pb2.FunctionGetSchedulingParamsResponse(
+            autoscaler_configuration=api_pb2.AutoscalerConfiguration(
+                settings=effective_settings(data, function),
+                static_settings=data.autoscaler_settings,
+                override_settings=api_pb2.AutoscalerSettings.FromString(function.overrides),
+            )
+        )
+
+    def function_update_scheduling_params(
+        self, request: api_pb2.FunctionUpdateSchedulingParamsRequest, caller: Caller
+    ) -> api_pb2.FunctionUpdateSchedulingParamsResponse:
+        function = self._state.function(request.function_id)
+        data = self._data(function)
+        overrides = api_pb2.AutoscalerSettings.FromString(function.overrides)
+        overrides.MergeFrom(request.settings)
+        proposed = api_pb2.AutoscalerSettings()
+        proposed.CopyFrom(data.autoscaler_settings)
+        proposed.MergeFrom(overrides)
+        limited = proposed.HasField("max_containers") and proposed.max_containers
+        if limited and proposed.min_containers > proposed.max_containers:
+            raise Refused(
+                Status.INVALID_ARGUMENT,
+                f"min_containers ({proposed.min_containers}) cannot be greater than "
+                f"max_containers ({proposed.max_containers}).",
+            )
+        function.overrides = overrides.SerializeToString()
+        self._state.save(function)
+        if pool := self._fleet.pool(function.id):
+            pool.reconcile()
+        return api_pb2.FunctionUpdateSchedulingParamsResponse(current_settings=proposed)
+
+    # -- figures
+
+    def function_get_current_stats(
+        self, request: api_pb2.FunctionGetCurrentStatsRequest, caller: Caller
+    ) -> api_pb2.FunctionStats:
+        pool = self._fleet.pool(self._state.function(request.function_id).id)
+        running = pool.running() if pool else []
+        return api_pb2.FunctionStats(
+            num_total_tasks=len(running), num_running_inputs=sum(c.inflight for c in running)
+        )
+
+    def server_get_time_range_stats(
+        self, request: api_pb2.ServerGetTimeRangeStatsRequest, caller: Caller
+    ) -> api_pb2.ServerGetTimeRangeStatsResponse:
+        """Counts and latencies since this plane started; requests are not kept beyond that."""
+        function = self._state.function(request.function_id)
+        since, until = _seconds(request.since), _seconds(request.until)
+        response = api_pb2.ServerGetTimeRangeStatsResponse(since=request.since, until=request.until)
+        entrance = self._fleet.entrance_of(function)
+        if entrance is not None:
+            counts, durations = entrance.answered(since, until)
+            response.request_count = counts.total()
+            response.request_rate_per_second = counts.total() / max(until - since, 1e-9)
+            for status, count in sorted(counts.items()):
+                response.request_count_by_status_code.add(status_code=status, count=count)
+            if durations:
+                durations.sort()
+                distribution = response.request_percentile_stats["duration"]
+                distribution.unit = "seconds"
+                for points in _PERCENTILES:
+                    index = min(len(durations) - 1, int(len(durations) * points / 10_000))
+                    distribution.percentiles.add(
+                        percentile_basis_points=points, value=durations[index]
+                    )
+        if pool := self._fleet.pool(function.id):
+            running = pool.running()
+            gone = [c for c, at in self._fleet.ended() if c.function is function and at >= since]
+            response.container_total_count = len(running) + len(gone)
+            response.container_error_count = sum(c.failed for c in gone)
+            response.container_started_count = sum(
+                since <= c.enqueued_at < until for c in [*running, *gone]
+            )
+            response.container_creating_at_end_count = sum(
+                c.phase is Phase.STARTING for c in running
+            )
+        return response
+
+    def flash_container_list(
+        self, request: api_pb2.FlashContainerListRequest, caller: Caller
+    ) -> api_pb2.FlashContainerListResponse:
+        pool = self._fleet.pool(self._state.function(request.function_id).id)
+        response = api_pb2.FlashContainerListResponse()
+        for container in pool.live() if pool else []:
+            response.containers.add(task_id=container.id, host="127.0.0.1", port=container.port)
+        return response
+
+
+def _seconds(stamp: Timestamp) -> float:
+    return stamp.seconds + stamp.nanos / 1e9 if stamp.seconds else time.time()

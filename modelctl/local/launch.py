@@ -1,0 +1,185 @@
+"""What does a container see? Its files, its environment and its arguments, laid out in a folder."""
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from random import randrange
+
+from modal_proto import api_pb2
+
+from modelctl.local.content import Content, copy
+from modelctl.local.definitions import handle_metadata
+from modelctl.local.objects import image_environment
+from modelctl.local.records import Definition, Function
+from modelctl.local.state import State
+from modelctl.local.volumes import Volumes, volume_metadata
+
+# Below the kernel's ephemeral ports, so that no outgoing connection takes one from under us.
+_PORTS = range(30_000, 32_768)
+_FROM_HERE = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+_DEVICES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_")
+# An image's own values for these describe another machine's file system.
+_NOT_FROM_IMAGE = frozenset({"PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR"})
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A container ready to start."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: Path
+    port: int
+
+
+class Launcher:
+    """Lays out containers below `<state dir>/containers`."""
+
+    def __init__(
+        self, state: State, content: Content, volumes: Volumes, state_dir: Path
+    ) -> None:
+        self._state = state
+        self._content = content
+        self._volumes = volumes
+        self._root = state_dir / "containers"
+        self._bin = state_dir / "bin"
+        self._python_path = _where_modal_is()
+        shutil.rmtree(self._root, ignore_errors=True)  # left by a plane that was killed
+        self._root.mkdir()
+
+    def remove(self, task_id: str) -> None:
+        shutil.rmtree(self._root / task_id, ignore_errors=True)
+
+    def lay_out(
+        self,
+        task_id: str,
+        function: Function,
+        definition: Definition,
+        data: api_pb2.FunctionData,
+        url: str,
+        server_url: str,
+    ) -> Launch:
+        """Writes everything that the container needs; `server_url` is its own way to the plane."""
+        app = self._state.app(function.app_id)
+        spec = data.ranked_functions[0].function
+        home = self._root / task_id
+        root, scratch = home / "root", home / "tmp"
+        workdir = root / "root"
+        for folder in (workdir, scratch, home / "home"):
+            folder.mkdir(parents=True)
+        self._materialise(spec, root)
+        arguments = api_pb2.ContainerArguments(
+            task_id=task_id,
+            function_id=function.id,
+            app_id=app.id,
+            function_def=spec,
+            environment_name=app.environment,
+            app_layout=self._layout(function, definition, data, url),
+        )
+        arguments_path = home / "arguments.bin"
+        arguments_path.write_bytes(arguments.SerializeToString())
+        port = free_port()
+        environment = self._environment(spec)
+        environment |= {
+            "HOME": str(home / "home"),
+            "TMPDIR": str(scratch),
+            "PATH": f"{os.environ.get('PATH', os.defpath)}:{self._bin}",
+            "PYTHONPATH": ":".join([str(workdir), *self._python_path]),
+            "PYTHONUNBUFFERED": "1",
+            "MODAL_IS_REMOTE": "1",
+            "MODAL_TASK_ID": task_id,
+            "MODAL_IMAGE_ID": spec.image_id,
+            "MODAL_ENVIRONMENT": app.environment,
+            "MODAL_CONTAINER_ARGUMENTS_PATH": str(arguments_path),
+            "MODAL_SERVER_URL": server_url,
+            "MODAL_CONFIG_PATH": str(home / "home" / ".modal.toml"),
+            "MODELCTL_PORT": str(port),
+            "MODELCTL_MOUNT_ROOT": str(root),
+        }
+        supervisor = Path(__file__).with_name("supervise.py")
+        argv = (sys.executable, "-I", "-S", str(supervisor))
+        argv += (sys.executable, "-m", "modal._container_entrypoint")
+        return Launch(argv, environment, workdir, port)
+
+    def _materialise(self, spec: api_pb2.Function, root: Path) -> None:
+        for mount_id in spec.mount_ids:
+            for path, sha256, mode in self._state.mounts[mount_id].files:
+                target = root / str(path).lstrip("/")
+                copy(self._content.path(str(sha256)), target, int(mode))
+        for mount in spec.volume_mounts:
+            source = self._volumes.place(mount.volume_id, mount.sub_path)
+            source.mkdir(parents=True, exist_ok=True)
+            target = root / mount.mount_path.strip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not os.path.lexists(target):
+                target.symlink_to(source, target_is_directory=True)
+
+    def _environment(self, spec: api_pb2.Function) -> dict[str, str]:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _FROM_HERE or name.startswith(_DEVICES)
+        }
+        image = image_environment(self._state.images, spec.image_id)
+        environment |= {k: v for k, v in image.items() if k not in _NOT_FROM_IMAGE}
+        for secret_id in spec.secret_ids:
+            if secret := self._state.secrets.get(secret_id):
+                environment |= secret.env
+        return environment
+
+    def _layout(
+        self, function: Function, definition: Definition, data: api_pb2.FunctionData, url: str
+    ) -> api_pb2.AppLayout:
+        """The app as the container's runtime wants it, with every object it depends on."""
+        app = self._state.app(function.app_id)
+        layout = api_pb2.AppLayout(
+            function_ids=app.function_ids | {function.name: function.id}, class_ids=app.class_ids
+        )
+        layout.objects.add(
+            object_id=function.id,
+            function_handle_metadata=handle_metadata(function, data, definition.id, url),
+        )
+        for dependency in data.ranked_functions[0].function.object_dependencies:
+            known = layout.objects.add(object_id=dependency.object_id)
+            if volume := self._state.volumes.get(dependency.object_id):
+                known.volume_metadata.CopyFrom(volume_metadata(volume))
+            elif mount := self._state.mounts.get(dependency.object_id):
+                known.mount_handle_metadata.content_checksum_sha256_hex = mount.digest
+        return layout
+
+
+def _where_modal_is() -> list[str]:
+    """Folders to add for `import modal`; none where the interpreter finds it by itself."""
+    spec = find_spec("modal")
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    folder = str(Path(spec.submodule_search_locations[0]).parent)
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [folder] if folder in inherited else []
+
+
+def free_port() -> int:
+    """A port for an engine to listen on, free at this moment."""
+    first = randrange(len(_PORTS))
+    for offset in range(len(_PORTS)):
+        port = _PORTS[(first + offset) % len(_PORTS)]
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"no free port between {_PORTS.start} and {_PORTS.stop - 1}")
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+

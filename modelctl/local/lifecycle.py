@@ -1,0 +1,265 @@
+"""Does a plane run in this state directory, and how is it started, stopped and reached?
+
+Standard library only and quick to import: this is the one module that other code uses.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_POLL = 0.01
+_LOG_TAIL = 15  # lines
+
+
+class LocalError(Exception):
+    """What went wrong with the local control plane, and what to do, in a user's words."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A local control plane that runs."""
+
+    state_dir: Path
+    pid: int
+    url: str  # gRPC: what MODAL_SERVER_URL is
+    admin_url: str  # HTTP: uploads, health, capabilities, call log
+    token_id: str
+    token_secret: str
+    proxy_token_id: str
+    proxy_token_secret: str
+    workspace: str
+    started_at: float
+    engines: Mapping[str, str | None]  # where each engine is, None if this machine lacks it
+
+
+def status(state_dir: Path) -> Plane | None:
+    """The plane that runs in this directory, None if there is none.
+
+    A running plane holds a lock that dies with it, so neither a plane.json left by a killed plane
+    nor a process id that now belongs to somebody else can be mistaken for one.
+    """
+    state_dir = state_dir.absolute()
+    if not _locked(state_dir / "plane.lock"):
+        return None
+    announced = _announced(state_dir)
+    if announced is None or not _answers(announced):
+        return None
+    return _plane(state_dir, announced)
+
+
+def up(state_dir: Path, *, timeout: float = 15.0) -> Plane:
+    """Starts a plane, detached, or answers with the one that runs. Safe when called twice at once.
+
+    Raises LocalError when it does not come up within `timeout` seconds.
+    """
+    state_dir = state_dir.absolute()
+    deadline = time.monotonic() + timeout
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.chmod(0o700)
+    except OSError as error:
+        raise LocalError(
+            f"The local control plane cannot use {state_dir}: {error.strerror}. "
+            "Choose another directory."
+        ) from None
+    with _exclusive(state_dir, deadline):
+        if (running := status(state_dir)) is not None:
+            return running
+        if _locked(state_dir / "plane.lock"):
+            return _await_answer(state_dir, None, deadline, timeout)
+        return _await_answer(state_dir, _start(state_dir), deadline, timeout)
+
+
+def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
+    """Stops the plane and all its containers; False if none ran.
+
+    Containers run their exit hooks; what is left after `timeout` seconds is killed.
+    """
+    state_dir = state_dir.absolute()
+    lock = state_dir / "plane.lock"
+    if not _locked(lock):
+        return False
+    try:
+        pid = int(lock.read_text())
+        os.kill(pid, signal.SIGTERM)
+        if not _released(lock, timeout):
+            os.kill(pid, signal.SIGKILL)  # its containers' supervisors notice and end them
+            _released(lock, 5.0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError) as error:
+        raise LocalError(f"The local control plane could not be stopped: {error}.") from None
+    return True
+
+
+def environ(plane: Plane) -> dict[str, str]:
+    """The variables that point any Modal program at this plane."""
+    return {
+        "MODAL_SERVER_URL": plane.url,
+        "MODAL_TOKEN_ID": plane.token_id,
+        "MODAL_TOKEN_SECRET": plane.token_secret,
+        "MODAL_CONFIG_PATH": str(plane.state_dir / "modal.toml"),
+        "MODAL_ENVIRONMENT": "main",
+        "MODAL_PROFILE": "",  # a profile of the caller's is not in that file
+        "MODAL_DISABLE_API_PROXY": "1",
+        "MODELCTL_PROXY_TOKEN_ID": plane.proxy_token_id,
+        "MODELCTL_PROXY_TOKEN_SECRET": plane.proxy_token_secret,
+    }
+
+
+def calls(plane: Plane, method: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+    """The RPCs that clients made, oldest first: n, at, method, ms, status, request, client."""
+    query = {"since": str(since)} | ({"method": method} if method else {})
+    request = urllib.request.Request(
+        f"{plane.admin_url}/calls?{urllib.parse.urlencode(query)}",
+        headers={"x-modal-token-secret": plane.token_secret},
+    )
+    try:
+        with _opener().open(request, timeout=10.0) as response:
+            found: list[dict[str, Any]] = json.load(response)["calls"]
+    except (OSError, ValueError, KeyError) as error:
+        raise LocalError(
+            f"The local control plane does not give out its call log: {error}."
+        ) from None
+    return found
+
+
+# -- inside
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Never through a proxy: the plane is on the loopback."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _locked(lock: Path) -> bool:
+    """Whether a live process holds the lock."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _released(lock: Path, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while _locked(lock):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _announced(state_dir: Path) -> dict[str, Any] | None:
+    try:
+        announced = json.loads((state_dir / "plane.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return announced if isinstance(announced, dict) else None
+
+
+def _answers(announced: Mapping[str, Any], timeout: float = 0.5) -> bool:
+    try:
+        with _opener().open(f"{announced['admin_url']}/health", timeout=timeout) as response:
+            return bool(json.load(response)["instance"] == announced["instance"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _plane(state_dir: Path, announced: Mapping[str, Any]) -> Plane:
+    fields = {name: announced[name] for name in Plane.__dataclass_fields__ if name in announced}
+    return Plane(**(fields | {"state_dir": state_dir}))
+
+
+@contextmanager
+def _exclusive(state_dir: Path, deadline: float) -> Iterator[None]:
+    """One `up` at a time."""
+    descriptor = os.open(state_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LocalError(
+                        f"Another process has been starting the local control plane in {state_dir} "
+                        "for too long. Stop it and try again."
+                    ) from None
+                time.sleep(_POLL)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _start(state_dir: Path) -> "subprocess.Popen[bytes]":
+    package_root = str(Path(__file__).parents[2])
+    environment = dict(os.environ)
+    inherited = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = os.pathsep.join([package_root] + ([inherited] if inherited else []))
+    descriptor = os.open(state_dir / "plane.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "modelctl.local", "--state-dir", str(state_dir)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=state_dir,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _await_answer(
+    state_dir: Path, process: "subprocess.Popen[bytes] | None", deadline: float, timeout: float
+) -> Plane:
+    while True:
+        if (running := status(state_dir)) is not None:
+            return running
+        if process is not None and process.poll() is not None:
+            raise LocalError(
+                f"The local control plane did not start (exit code {process.returncode})."
+                + _log_tail(state_dir)
+            )
+        if time.monotonic() > deadline:
+            if process is not None:
+                process.kill()
+                process.wait()
+                raise LocalError(
+                    f"The local control plane did not start within {timeout:g} s."
+                    + _log_tail(state_dir)
+                )
+            raise LocalError(
+                f"A local control plane runs in {state_dir} but does not answer. "
+                "Run `modelctl local down` and try again." + _log_tail(state_dir)
+            )
+        time.sleep(_POLL)
+
+
+def _log_tail(state_dir: Path) -> str:
+    log = state_dir / "plane.log"
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
+    except OSError:
+        lines = []
+    if not lines:
+        return f" Its log, {log}, is empty."
+    return f" The end of its log, {log}:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,147 @@
+"""What did the containers say? Kept per app, and given out as Modal's log RPCs do."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from itertools import groupby
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from modal_proto import api_pb2
+
+from modelctl.local.rpc import Caller
+from modelctl.local.state import State
+
+KEEP = 200_000  # lines of all apps together; the oldest go first
+_STREAM_BATCH = 1000
+STDOUT = int(api_pb2.FILE_DESCRIPTOR_STDOUT)
+STDERR = int(api_pb2.FILE_DESCRIPTOR_STDERR)
+SYSTEM = int(api_pb2.FILE_DESCRIPTOR_INFO)
+
+
+class Logs:
+    """The log RPCs, and `write`, through which every line comes in."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._store = state.store
+        row = self._store.execute("SELECT max(id) FROM logs").fetchone()
+        self._last = int(row[0] or 0)
+        self._news: dict[str, asyncio.Event] = {}
+
+    def write(self, app_id: str, function_id: str, task_id: str, fd: int, data: str) -> None:
+        self._last += 1
+        self._store.execute(
+            "INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (self._last, app_id, function_id, task_id, fd, time.time_ns(), data),
+        )
+        if self._last % 5000 == 0:
+            self._store.execute("DELETE FROM logs WHERE id <= ?", (self._last - KEEP,))
+        self.wake(app_id)
+
+    def wake(self, app_id: str) -> None:
+        """Lets the streams of this app look again: a line came, or its state changed."""
+        if event := self._news.pop(app_id, None):
+            event.set()
+
+    def app_fetch_logs(
+        self, request: api_pb2.AppFetchLogsRequest, caller: Caller
+    ) -> api_pb2.AppFetchLogsResponse:
+        """The most recent `limit` lines of the time range, oldest first."""
+        where, values = _filters(request)
+        where += " AND ns >= ? AND ns < ?"
+        values += [_ns(request.since), _ns(request.until)]
+        rows = self._store.execute(
+            f"SELECT id, function_id, task_id, fd, ns, data FROM logs WHERE {where} "
+            "ORDER BY ns DESC, id DESC LIMIT ?",
+            [*values, request.limit or 20_000],
+        ).fetchall()
+        return api_pb2.AppFetchLogsResponse(batches=_batches(reversed(rows)))
+
+    def app_count_logs(
+        self, request: api_pb2.AppCountLogsRequest, caller: Caller
+    ) -> api_pb2.AppCountLogsResponse:
+        """Lines per bucket; the buckets lie on multiples of their length, empty ones left out."""
+        where, values = _filters(request)
+        where += " AND ns >= ? AND ns < ?"
+        values += [_ns(request.since), _ns(request.until)]
+        length = max(1, request.bucket_secs) * 1_000_000_000
+        rows = self._store.execute(
+            "SELECT ns / ? AS bucket, sum(fd = ?), sum(fd = ?), sum(fd = ?) "
+            f"FROM logs WHERE {where} GROUP BY bucket ORDER BY bucket",
+            [length, STDOUT, STDERR, SYSTEM, *values],
+        )
+        response = api_pb2.AppCountLogsResponse(app_id=request.app_id)
+        for bucket, stdout, stderr, system in rows:
+            entry = response.buckets.add(stdout_logs=stdout, stderr_logs=stderr, system_logs=system)
+            entry.bucket_start_at.FromNanoseconds(bucket * length)
+        return response
+
+    async def app_get_logs(
+        self, request: api_pb2.AppGetLogsRequest, caller: Caller
+    ) -> AsyncIterator[api_pb2.TaskLogsBatch]:
+        """Follows an app until the request's timeout or the app's end. See assumptions."""
+        app = self._state.app(request.app_id)
+        if request.last_entry_id:
+            seen = int(request.last_entry_id)
+        else:
+            seen = self._last if app.name else 0
+        where, values = _filters(request)
+        deadline = time.monotonic() + (request.timeout or 60.0)
+        yield api_pb2.TaskLogsBatch(entry_id=str(seen))
+        while True:
+            news = self._news.setdefault(app.id, asyncio.Event())
+            rows = self._store.execute(
+                "SELECT id, function_id, task_id, fd, ns, data FROM logs "
+                f"WHERE {where} AND id > ? ORDER BY id LIMIT ?",
+                [*values, seen, _STREAM_BATCH],
+            ).fetchall()
+            for batch in _batches(rows):
+                yield batch
+            if rows:
+                seen = int(rows[-1][0])
+                continue
+            if app.stopped_at:
+                yield api_pb2.TaskLogsBatch(entry_id=str(seen), app_done=True)
+                return
+            try:
+                await asyncio.wait_for(news.wait(), max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                return
+
+
+def _filters(request: Any) -> tuple[str, list[Any]]:
+    where, values = "app_id = ?", [request.app_id]
+    if request.function_id:
+        where += " AND function_id = ?"
+        values.append(request.function_id)
+    if request.task_id:
+        where += " AND task_id = ?"
+        values.append(request.task_id)
+    if request.search_text:
+        where += " AND instr(data, ?)"
+        values.append(request.search_text)
+    is_stream = isinstance(request, api_pb2.AppGetLogsRequest)
+    if source := request.file_descriptor if is_stream else request.source:
+        where += " AND fd = ?"
+        values.append(source)
+    if request.function_call_id or request.sandbox_id:
+        where += " AND 0"  # no calls and no sandboxes run here
+    return where, values
+
+
+def _ns(stamp: Timestamp) -> int:
+    return stamp.seconds * 1_000_000_000 + stamp.nanos
+
+
+def _batches(rows: Iterable[tuple[Any, ...]]) -> list[api_pb2.TaskLogsBatch]:
+    """Neighbouring lines of one container in one batch."""
+    batches = []
+    for (function_id, task_id), lines in groupby(rows, key=lambda row: (row[1], row[2])):
+        batch = api_pb2.TaskLogsBatch(task_id=task_id, function_id=function_id)
+        for number, _, _, fd, ns, data in lines:
+            batch.items.add(data=data, file_descriptor=fd, timestamp=ns / 1e9, timestamp_ns=ns)
+            batch.entry_id = str(number)
+        batches.append(batch)
+    return batches

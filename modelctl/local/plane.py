@@ -1,0 +1,203 @@
+"""How do the parts make a plane? Built, started, announced in plane.json, and ended in order."""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import resource
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from aiohttp import web
+from grpclib.server import Server
+
+from modelctl.local import engines
+from modelctl.local.admin import Admin
+from modelctl.local.apps import Apps
+from modelctl.local.calls import CallLog
+from modelctl.local.containers import Means
+from modelctl.local.content import Content, Signer
+from modelctl.local.fleet import Fleet
+from modelctl.local.functions import Functions
+from modelctl.local.launch import Launcher
+from modelctl.local.logs import Logs
+from modelctl.local.objects import Dicts, Files, Images, Secrets
+from modelctl.local.proxy import Proxy
+from modelctl.local.rpc import Method, Router, methods_of
+from modelctl.local.state import DEFAULT_ENVIRONMENT, State
+from modelctl.local.store import Store
+from modelctl.local.tasks import Tasks
+from modelctl.local.volumes import Volumes
+from modelctl.local.workspace import WORKSPACE, Workspace
+
+log = logging.getLogger(__name__)
+
+END_GRACE = 10.0  # seconds that containers have for their exit hooks when the plane ends
+
+
+async def serve(state_dir: Path) -> None:
+    """Runs a plane until SIGTERM or SIGINT."""
+    began = time.monotonic()
+    _raise_file_limit()
+    store = Store(state_dir / "state.db")
+    token, proxy_token = _credentials(store)
+    state = State(store)
+    state.environment(DEFAULT_ENVIRONMENT)
+    sockets = _sockets_folder(store)
+
+    grpc_listener = _listen(store, "grpc_port")
+    admin_listener = _listen(store, "admin_port")
+    url = f"http://127.0.0.1:{grpc_listener.getsockname()[1]}"
+    admin_url = f"http://127.0.0.1:{admin_listener.getsockname()[1]}"
+
+    content = Content(state_dir)
+    signer = Signer(admin_url, token[1])
+    logs = Logs(state)
+    volumes = Volumes(state, content, signer, state_dir)
+    methods: dict[str, Method] = {}
+    means = Means(
+        launcher=Launcher(state, content, volumes, state_dir),
+        logs=logs,
+        router=lambda task_id: Router(methods, settle=store.commit, task_id=task_id),
+        sockets=sockets,
+    )
+    proxy = Proxy(proxy_token)
+    fleet = Fleet(state, means, proxy)
+    methods |= methods_of(
+        Apps(state, fleet, logs),
+        Functions(state, fleet),
+        Tasks(state, fleet),
+        Files(state, content, signer),
+        Images(state),
+        Secrets(state),
+        Dicts(state),
+        volumes,
+        logs,
+        Workspace(state, token[0]),
+    )
+    call_log = CallLog(store)
+    router = Router(methods, settle=store.commit, record=call_log.add, credentials=token)
+    store.commit()
+
+    server = Server([router])
+    await server.start(sock=grpc_listener)
+    await proxy.start()
+    found = engines.prepare(state_dir)
+    announcement = {
+        "state_dir": str(state_dir),
+        "pid": os.getpid(),
+        "url": url,
+        "admin_url": admin_url,
+        "token_id": token[0],
+        "token_secret": token[1],
+        "proxy_token_id": proxy_token[0],
+        "proxy_token_secret": proxy_token[1],
+        "workspace": WORKSPACE,
+        "started_at": time.time(),
+        "engines": dict(found),
+        "instance": secrets.token_hex(8),
+    }
+    health = {"pid": os.getpid(), "instance": announcement["instance"]}
+    capabilities = {"engines": dict(found), "sdk": version("modal")}
+    admin = Admin(content, volumes, signer, call_log, token[1], health, capabilities)
+    runner = web.AppRunner(admin.application(), access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.SockSite(runner, admin_listener).start()
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await fleet.restore()
+    _announce(state_dir, announcement)
+    log.info("serving at %s after %.2f s", url, time.monotonic() - began)
+
+    await ended.wait()
+    log.info("ending")
+    (state_dir / "plane.json").unlink(missing_ok=True)
+    server.close()
+    await fleet.end(END_GRACE)
+    await proxy.close()
+    await runner.cleanup()
+    store.close()
+    shutil.rmtree(sockets, ignore_errors=True)
+
+
+def hold_lock(state_dir: Path) -> int | None:
+    """The lock that says a plane runs here, held as long as this process lives; None if taken."""
+    descriptor = os.open(state_dir / "plane.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor
+
+
+def _announce(state_dir: Path, announcement: dict[str, object]) -> None:
+    partial = state_dir / "plane.json.part"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump(announcement, out, indent=1)
+    partial.replace(state_dir / "plane.json")
+
+
+def _raise_file_limit() -> None:
+    """A listener a server and two connections a request need more than the usual 1024 files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1 << 16 if hard == resource.RLIM_INFINITY else hard
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError) as error:
+        log.warning("cannot raise the limit of open files: %s", error)
+
+
+def _credentials(store: Store) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The token of this plane and the one for its servers' URLs, made once."""
+    made = []
+    for kind, prefix, secret_prefix in (("token", "ak", "as"), ("proxy_token", "wk", "ws")):
+        known = store.get_meta(kind)
+        if known is None:
+            identity = f"{prefix}-{secrets.token_hex(11)}"
+            known = f"{identity} {secret_prefix}-{secrets.token_hex(16)}"
+            store.set_meta(kind, known)
+        token_id, _, token_secret = known.partition(" ")
+        made.append((token_id, token_secret))
+    return made[0], made[1]
+
+
+def _listen(store: Store, key: str) -> socket.socket:
+    """A listener on the port remembered under `key`, or on one that the kernel picks."""
+    known = store.get_meta(key)
+    for port in (int(known), 0) if known else (0,):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            listener.close()
+            continue
+        listener.listen(1024)
+        listener.setblocking(False)
+        store.set_meta(key, str(listener.getsockname()[1]))
+        return listener
+    raise OSError("no port is free on the loopback")
+
+
+def _sockets_folder(store: Store) -> Path:
+    """A private folder with a short path for containers' sockets."""
+    if left_over := store.get_meta("sockets"):
+        shutil.rmtree(left_over, ignore_errors=True)  # of a plane that was killed
+    base = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="modelctl-", dir=base if len(base) <= 50 else "/tmp")
+    store.set_meta("sockets", folder)
+    return Path(folder)

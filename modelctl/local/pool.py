@@ -1,0 +1,199 @@
+"""How many containers should a server have, and which? One pool a server, from zero and back."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+
+from modal_proto import api_pb2
+
+from modelctl.local.containers import Container, Means, Phase
+from modelctl.local.definitions import effective_settings, parsed
+from modelctl.local.records import Function
+from modelctl.local.state import State
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SCALEDOWN_WINDOW = 60.0  # See assumptions.
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
+_HEALTHY_AFTER = 60.0  # a container that lived this long ends a row of crashes
+
+
+class Pool:
+    """The containers of one server. Everything that may change their number calls `reconcile`."""
+
+    def __init__(
+        self,
+        state: State,
+        means: Means,
+        function: Function,
+        url: str,
+        died: Callable[[Container], None],
+    ) -> None:
+        self.function = function
+        self.containers: list[Container] = []
+        self.started = 0
+        self.crashed = 0
+        self._state = state
+        self._means = means
+        self._url = url
+        self._died = died
+        self._serving = True
+        self._woken = False  # a request came while nothing could take it
+        self._pressed_since: float | None = None
+        self._failures = 0
+        self._not_before = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def data(self) -> api_pb2.FunctionData:
+        return parsed(self._state.definitions[self.function.definition_id])
+
+    @property
+    def settings(self) -> api_pb2.AutoscalerSettings:
+        return effective_settings(self.data, self.function)
+
+    def live(self) -> list[Container]:
+        return [c for c in self.containers if c.phase is Phase.LIVE]
+
+    def running(self) -> list[Container]:
+        return [c for c in self.containers if c.phase is not Phase.DEAD]
+
+    def wake(self) -> None:
+        """A request found no live container: have one soon."""
+        if not self._woken:
+            self._woken = True
+            self.reconcile()
+
+    def renew(self) -> None:
+        """A new version was published: what went wrong with the old one counts no more."""
+        self._serving = True
+        self._failures = 0
+        self._not_before = 0.0
+        self.reconcile()
+
+    def close(self) -> None:
+        """The app was stopped, or has this server no longer."""
+        self._serving = False
+        self.reconcile()
+
+    async def end(self, grace: float) -> None:
+        self._serving = False
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*(container.end(grace) for container in self.containers))
+
+    def _current(self, container: Container) -> bool:
+        return (container.definition.id, container.epoch) == (
+            self.function.definition_id,
+            self.function.epoch,
+        )
+
+    def reconcile(self) -> None:
+        """Starts what is missing, drains what is too much, and looks again when time matters."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        active = [c for c in self.containers if c.phase in (Phase.STARTING, Phase.LIVE)]
+        if not self._serving:
+            for container in active:
+                container.drain()
+            return
+        now = time.monotonic()
+        fresh = [c for c in active if self._current(c)]
+        old = [c for c in active if not self._current(c)]
+        wanted, look_again = self._wanted(fresh, old, now)
+        if len(fresh) < wanted:
+            if now >= self._not_before:
+                for _ in range(wanted - len(fresh)):
+                    fresh.append(self._start())
+            else:
+                look_again = min(look_again, self._not_before)
+        else:
+            look_again = min(look_again, self._shrink(fresh, wanted, now))
+        ready = sum(c.phase is Phase.LIVE for c in fresh)
+        if old and ready >= max(1, min(wanted, len(old))):
+            for container in old:
+                container.drain()
+        for container in old:
+            if container.phase is Phase.STARTING:
+                container.stop()
+        if look_again < math.inf:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, look_again - now) + 0.001, self.reconcile)
+
+    def _wanted(
+        self, fresh: list[Container], old: list[Container], now: float
+    ) -> tuple[int, float]:
+        """How many containers of the current version there should be, and when that may change."""
+        settings = self.settings
+        load = sum(c.inflight for c in [*fresh, *old])
+        target = settings.target_concurrency_float
+        fixed = settings.HasField("target_concurrency_float") and target == 0
+        if fixed:  # autoscaling is off: as many as there are
+            need = len(fresh)
+        elif target > 0:
+            need = math.ceil(load / target)
+        else:
+            need = 1 if load else 0
+        if need and not fixed:
+            need += settings.buffer_containers
+        look_again = math.inf
+        if need > len(fresh) and fresh and settings.scaleup_window:
+            self._pressed_since = self._pressed_since or now
+            due = self._pressed_since + settings.scaleup_window
+            if now < due:
+                need, look_again = len(fresh), due
+        else:
+            self._pressed_since = None
+        if self._woken or any(c.phase is Phase.LIVE for c in old):
+            need = max(need, 1)
+        wanted = max(need, settings.min_containers)
+        if settings.HasField("max_containers") and settings.max_containers:
+            wanted = min(wanted, max(settings.max_containers, settings.min_containers))
+        return wanted, look_again
+
+    def _shrink(self, fresh: list[Container], wanted: int, now: float) -> float:
+        """Drains idle containers past their window; answers when the next one will be."""
+        surplus = len(fresh) - wanted
+        window = self.settings.scaledown_window or DEFAULT_SCALEDOWN_WINDOW
+        next_due = math.inf
+        idle = [c for c in fresh if c.phase is Phase.LIVE and not c.inflight]
+        for container in sorted(idle, key=lambda c: c.idle_since)[: max(0, surplus)]:
+            due = container.idle_since + window
+            if now >= due:
+                container.drain()
+            else:
+                next_due = min(next_due, due)
+        return next_due
+
+    def _start(self) -> Container:
+        self.started += 1
+        definition = self._state.definitions[self.function.definition_id]
+        container = Container(
+            self._means, self.function, definition, self.data, self._url, self._changed
+        )
+        self.containers.append(container)
+        return container
+
+    def _changed(self, container: Container) -> None:
+        log.info("%s %s is %s", self.function.name, container.id, container.phase.value)
+        if container.phase is Phase.LIVE:
+            self._woken = False
+        elif container.phase is Phase.DEAD:
+            self.containers.remove(container)
+            self._died(container)
+            if container.failed:
+                self._count_crash(container)
+        # Not at once: the change may have been made by a reconciliation that is under way.
+        asyncio.get_running_loop().call_soon(self.reconcile)
+
+    def _count_crash(self, container: Container) -> None:
+        self.crashed += 1
+        lived = time.time() - container.ready_at if container.ready_at else 0.0
+        self._failures = 1 if lived > _HEALTHY_AFTER else self._failures + 1
+        pause = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (self._failures - 1))
+        self._not_before = time.monotonic() + pause
+        if not container.ready_at:
+            self._woken = False  # the next request may try again; nobody else pays for this one

@@ -1,0 +1,169 @@
+"""How does a method of ours become an RPC of Modal's?
+
+A service is any object with methods named after RPCs in snake case (`app_create` serves AppCreate).
+A method takes the request and the caller, and returns the response, a coroutine of it, or an async
+generator of responses for the streaming ones. It refuses by raising :class:`Refused`.
+"""
+
+import hmac
+import inspect
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from grpclib.const import Handler, Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.server import Stream
+
+from modal_proto.api_grpc import ModalClientBase
+
+__all__ = ["Caller", "Method", "Refused", "Router", "Status", "methods_of"]
+
+log = logging.getLogger(__name__)
+
+Method = Callable[[Any, "Caller"], Any]
+Record = Callable[[str, Any, float, str, "Caller"], None]
+
+
+class Refused(Exception):
+    """A request that is answered with a gRPC status and a sentence."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a client that showed the plane's token, or one of our containers."""
+
+    client_version: str = ""
+    task_id: str = ""
+
+
+@cache
+def _signatures() -> Mapping[str, Handler]:
+    """Every RPC of the installed SDK, by name: its cardinality and message types."""
+
+    async def unserved(self: object, stream: object) -> None:
+        raise NotImplementedError
+
+    names = ModalClientBase.__abstractmethods__
+    concrete: Any = type("Signatures", (ModalClientBase,), dict.fromkeys(names, unserved))
+    table: Mapping[str, Handler] = concrete().__mapping__()
+    return {path.rpartition("/")[2]: handler for path, handler in table.items()}
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def methods_of(*services: object) -> dict[str, Method]:
+    """The RPCs that these services serve, by Modal's name for them."""
+    by_snake = {_snake(name): name for name in _signatures()}
+    served: dict[str, Method] = {}
+    for service in services:
+        for attribute in dir(service):
+            if (name := by_snake.get(attribute)) is not None:
+                if name in served:
+                    raise ValueError(f"two services serve {name}")
+                served[name] = getattr(service, attribute)
+    return served
+
+
+class Router:
+    """The RPCs as grpclib wants them, for one kind of caller.
+
+    With `credentials` every call must carry that token; without, all calls come from the container
+    `task_id`, which owns the socket that they arrive on.
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        *,
+        settle: Callable[[], None],
+        record: Record | None = None,
+        credentials: tuple[str, str] | None = None,
+        task_id: str = "",
+    ) -> None:
+        self._methods = methods
+        self._settle = settle
+        self._record = record
+        self._credentials = credentials
+        self._task_id = task_id
+
+    def __mapping__(self) -> dict[str, Handler]:
+        mapping = {}
+        for name, (_, cardinality, request_type, response_type) in _signatures().items():
+            handler = self._handler(name, self._methods.get(name))
+            path = f"/modal.client.ModalClient/{name}"
+            mapping[path] = Handler(handler, cardinality, request_type, response_type)
+        return mapping
+
+    def _caller(self, stream: "Stream[Any, Any]") -> Caller:
+        metadata = stream.metadata or {}
+        if self._credentials is not None:
+            shown = (
+                str(metadata.get("x-modal-token-id", "")),
+                str(metadata.get("x-modal-token-secret", "")),
+            )
+            if not all(
+                hmac.compare_digest(a.encode(), b.encode())
+                for a, b in zip(shown, self._credentials, strict=True)
+            ):
+                raise Refused(
+                    Status.UNAUTHENTICATED,
+                    "The token is not the local control plane's. "
+                    'Run `eval "$(modelctl local env)"` to use it.',
+                )
+        return Caller(str(metadata.get("x-modal-client-version", "")), self._task_id)
+
+    def _handler(
+        self, name: str, method: Method | None
+    ) -> Callable[["Stream[Any, Any]"], Awaitable[None]]:
+        async def handle(stream: "Stream[Any, Any]") -> None:
+            began = time.perf_counter()
+            request = await stream.recv_message()
+            caller = Caller(task_id=self._task_id)
+            status = Status.OK
+            try:
+                caller = self._caller(stream)
+                if method is None:
+                    raise Refused(
+                        Status.UNIMPLEMENTED, f"The local control plane does not serve {name}."
+                    )
+                answer = method(request, caller)
+                if isinstance(answer, AsyncIterator):
+                    self._settle()
+                    async for message in answer:
+                        await stream.send_message(message)
+                else:
+                    response = await answer if inspect.isawaitable(answer) else answer
+                    self._settle()
+                    await stream.send_message(response)
+            except Refused as refused:
+                status = refused.status
+                self._settle()
+                raise GRPCError(status, refused.message) from None
+            except StreamTerminatedError:
+                status = Status.CANCELLED
+            except Exception as error:
+                status = Status.INTERNAL
+                log.exception("%s failed", name)
+                raise GRPCError(
+                    status,
+                    f"The local control plane failed in {name}: {type(error).__name__}: {error}. "
+                    "Its log has the details.",
+                ) from None
+            finally:
+                if self._record is not None:
+                    elapsed = (time.perf_counter() - began) * 1000
+                    self._record(name, request, elapsed, status.name, caller)
+
+        return handle

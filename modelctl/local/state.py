@@ -1,0 +1,160 @@
+"""What exists right now? The records in memory, the ways to find them, and their saving."""
+
+import time
+from typing import TypeVar
+
+from modelctl.local.ids import new_id
+from modelctl.local.records import (
+    App,
+    Definition,
+    Dict,
+    Endpoint,
+    Environment,
+    Function,
+    Image,
+    Mount,
+    Record,
+    Secret,
+    Version,
+    Volume,
+)
+from modelctl.local.rpc import Refused, Status
+from modelctl.local.store import Store
+
+R = TypeVar("R", bound=Record)
+Named = TypeVar("Named", Secret, Volume, Dict)
+
+DEFAULT_ENVIRONMENT = "main"
+IMAGE_BUILDER_VERSION = "2026.10"
+
+
+class State:
+    """All records, by id. Whoever changes one calls `save`, which writes through to the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.environments = store.load(Environment)
+        self.apps = store.load(App)
+        self.versions = store.load(Version)
+        self.functions = store.load(Function)
+        self.definitions = store.load(Definition)
+        self.endpoints = store.load(Endpoint)
+        self.mounts = store.load(Mount)
+        self.images = store.load(Image)
+        self.secrets = store.load(Secret)
+        self.volumes = store.load(Volume)
+        self.dicts = store.load(Dict)
+        self._mount_by_digest = {mount.digest: mount for mount in self.mounts.values()}
+        self._image_by_digest = {image.digest: image for image in self.images.values()}
+        self._definition_by_digest = {
+            (definition.function_id, definition.digest): definition
+            for definition in self.definitions.values()
+        }
+        self._function_by_name = {(f.app_id, f.name): f for f in self.functions.values()}
+        self._live_app = {
+            (app.environment, app.name): app
+            for app in self.apps.values()
+            if app.name and not app.stopped_at
+        }
+
+    def save(self, *records: Record) -> None:
+        for record in records:
+            match record:
+                case Environment():
+                    self.environments[record.id] = record
+                case App():
+                    self.apps[record.id] = record
+                    self._index_app(record)
+                case Version():
+                    self.versions[record.id] = record
+                case Function():
+                    self.functions[record.id] = record
+                    self._function_by_name[record.app_id, record.name] = record
+                case Definition():
+                    self.definitions[record.id] = record
+                    self._definition_by_digest[record.function_id, record.digest] = record
+                case Endpoint():
+                    self.endpoints[record.id] = record
+                case Mount():
+                    self.mounts[record.id] = record
+                    self._mount_by_digest[record.digest] = record
+                case Image():
+                    self.images[record.id] = record
+                    self._image_by_digest[record.digest] = record
+                case Secret():
+                    self.secrets[record.id] = record
+                case Volume():
+                    self.volumes[record.id] = record
+                case Dict():
+                    self.dicts[record.id] = record
+        self.store.save(*records)
+
+    def _index_app(self, app: App) -> None:
+        key = (app.environment, app.name)
+        if app.name and not app.stopped_at:
+            self._live_app[key] = app
+        elif self._live_app.get(key) is app:
+            del self._live_app[key]
+
+    def environment(self, name: str) -> Environment:
+        """The environment of that name; the empty name is the default one. See assumptions."""
+        name = name or DEFAULT_ENVIRONMENT
+        for environment in self.environments.values():
+            if environment.name == name:
+                return environment
+        environment = Environment(new_id("en"), name, time.time())
+        self.save(environment)
+        return environment
+
+    def app(self, app_id: str) -> App:
+        if app := self.apps.get(app_id):
+            return app
+        raise Refused(Status.NOT_FOUND, f"App with id '{app_id}' not found.")
+
+    def deployed_app(self, environment: str, name: str) -> App | None:
+        return self._live_app.get((environment or DEFAULT_ENVIRONMENT, name))
+
+    def deployed_apps(self) -> list[App]:
+        return list(self._live_app.values())
+
+    def stopped_app(self, environment: str, name: str) -> App | None:
+        stopped = [
+            app
+            for app in self.apps.values()
+            if app.stopped_at and (app.environment, app.name) == (environment, name)
+        ]
+        return max(stopped, key=lambda app: app.stopped_at, default=None)
+
+    def function(self, function_id: str) -> Function:
+        if function := self.functions.get(function_id):
+            return function
+        raise Refused(Status.NOT_FOUND, f"Function with id '{function_id}' not found.")
+
+    def function_named(self, app_id: str, name: str) -> Function | None:
+        return self._function_by_name.get((app_id, name))
+
+    def app_versions(self, app_id: str) -> list[Version]:
+        mine = [version for version in self.versions.values() if version.app_id == app_id]
+        return sorted(mine, key=lambda version: version.number)
+
+    def mount_with(self, digest: str) -> Mount | None:
+        return self._mount_by_digest.get(digest)
+
+    def image_with(self, digest: str) -> Image | None:
+        return self._image_by_digest.get(digest)
+
+    def definition_with(self, function_id: str, digest: str) -> Definition | None:
+        return self._definition_by_digest.get((function_id, digest))
+
+    def volume(self, volume_id: str) -> Volume:
+        if volume := self.volumes.get(volume_id):
+            return volume
+        raise Refused(Status.NOT_FOUND, f"Volume with id '{volume_id}' not found.")
+
+
+def find_named(objects: dict[str, Named], environment: str, name: str) -> Named | None:
+    """The secret, volume or dict that bears this name in this environment."""
+    for found in objects.values():
+        if found.name == name and found.environment == environment:
+            return found
+    return None

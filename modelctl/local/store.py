@@ -1,0 +1,117 @@
+"""Where does the plane's state live, and when is it safe?
+
+Everything is held in memory and written through to one SQLite file. Writes join an open transaction
+that is committed before an RPC is answered, or on the next turn of the event loop. In WAL mode with
+``synchronous=NORMAL`` a commit is one write and no fsync: it survives a kill -9 of the process, and a
+power cut loses at most the last moments without harming the file.
+"""
+
+import asyncio
+import base64
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from modelctl.local.records import Record
+
+R = TypeVar("R", bound=Record)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+    dict_id TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (dict_id, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS calls (
+    n INTEGER PRIMARY KEY, at REAL NOT NULL, method TEXT NOT NULL, ms REAL NOT NULL,
+    status TEXT NOT NULL, request BLOB NOT NULL, client TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS logs (
+    id INTEGER PRIMARY KEY, app_id TEXT NOT NULL, function_id TEXT NOT NULL, task_id TEXT NOT NULL,
+    fd INTEGER NOT NULL, ns INTEGER NOT NULL, data TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS logs_by_app ON logs (app_id, ns);
+"""
+
+
+class Store:
+    """The plane's SQLite file. Used from the event loop's thread only."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(_SCHEMA)
+        self._commit_planned = False
+
+    def execute(self, sql: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
+        """Read, or write outside the records; a write joins the open transaction."""
+        if not sql.startswith("SELECT"):
+            self._begin()
+        return self._db.execute(sql, tuple(values))
+
+    def _begin(self) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN")
+        if not self._commit_planned:
+            try:
+                asyncio.get_running_loop().call_soon(self._planned_commit)
+            except RuntimeError:
+                return  # no loop yet (start-up): the caller commits
+            self._commit_planned = True
+
+    def _planned_commit(self) -> None:
+        self._commit_planned = False
+        self.commit()
+
+    def commit(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        self.commit()
+        self._db.close()
+
+    def load(self, kind: type[R]) -> dict[str, R]:
+        rows = self._db.execute("SELECT id, body FROM objects WHERE kind = ?", (kind.KIND,))
+        return {key: _unpack(kind, body) for key, body in rows}
+
+    def save(self, *records: Record) -> None:
+        self._begin()
+        self._db.executemany(
+            "INSERT INTO objects VALUES (?, ?, ?) "
+            "ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+            [(record.KIND, record.id, _pack(record)) for record in records],
+        )
+
+    def delete(self, *records: Record) -> None:
+        self._begin()
+        self._db.executemany(
+            "DELETE FROM objects WHERE kind = ? AND id = ?",
+            [(record.KIND, record.id) for record in records],
+        )
+
+    def get_meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._begin()
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _pack(record: Record) -> str:
+    body = {field.name: getattr(record, field.name) for field in fields(record)}
+    return json.dumps(body, default=lambda raw: {"$b": base64.b64encode(raw).decode()})
+
+
+def _unpack(kind: type[R], body: str) -> R:
+    def bytes_back(value: dict[str, Any]) -> Any:
+        return base64.b64decode(value["$b"]) if value.keys() == {"$b"} else value
+
+    return kind(**json.loads(body, object_hook=bytes_back))

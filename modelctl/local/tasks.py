@@ -1,0 +1,96 @@
+"""What do containers tell the plane, and what may be asked and ordered about them?"""
+
+from google.protobuf.empty_pb2 import Empty
+
+from modal_proto import api_pb2
+
+from modelctl.local.containers import Container
+from modelctl.local.fleet import Fleet
+from modelctl.local.rpc import Caller, Refused, Status
+from modelctl.local.state import State
+
+
+class Tasks:
+    """Modal calls a container a task in its protocol."""
+
+    def __init__(self, state: State, fleet: Fleet) -> None:
+        self._state = state
+        self._fleet = fleet
+
+    def _container(self, task_id: str) -> Container:
+        if container := self._fleet.container(task_id):
+            return container
+        raise Refused(Status.NOT_FOUND, f"Container '{task_id}' is not running.")
+
+    # -- from clients
+
+    def task_list(
+        self, request: api_pb2.TaskListRequest, caller: Caller
+    ) -> api_pb2.TaskListResponse:
+        response = api_pb2.TaskListResponse()
+        for container in self._fleet.containers():
+            app = self._state.app(container.function.app_id)
+            if request.app_id and request.app_id != app.id:
+                continue
+            if request.environment_name and request.environment_name != app.environment:
+                continue
+            response.tasks.add(
+                task_id=container.id,
+                app_id=app.id,
+                app_description=app.description,
+                enqueued_at=container.enqueued_at,
+                started_at=container.started_at,
+            )
+        return response
+
+    def task_get_info(
+        self, request: api_pb2.TaskGetInfoRequest, caller: Caller
+    ) -> api_pb2.TaskGetInfoResponse:
+        finished_at = 0.0
+        container = self._fleet.container(request.task_id)
+        if container is None:
+            for ended, at in self._fleet.ended():
+                if ended.id == request.task_id:
+                    container, finished_at = ended, at
+        if container is None:
+            raise Refused(Status.NOT_FOUND, f"Container '{request.task_id}' not found.")
+        return api_pb2.TaskGetInfoResponse(
+            app_id=container.function.app_id,
+            info=api_pb2.TaskInfo(
+                id=container.id,
+                enqueued_at=container.enqueued_at,
+                started_at=container.started_at,
+                finished_at=finished_at,
+                result=container.result,
+            ),
+        )
+
+    def container_stop(
+        self, request: api_pb2.ContainerStopRequest, caller: Caller
+    ) -> api_pb2.ContainerStopResponse:
+        container = self._container(request.task_id)
+        if request.graceful:
+            container.drain()
+        else:
+            container.stop()
+        return api_pb2.ContainerStopResponse()
+
+    # -- from containers
+
+    def container_hello(self, request: Empty, caller: Caller) -> Empty:
+        return Empty()
+
+    def container_heartbeat(
+        self, request: api_pb2.ContainerHeartbeatRequest, caller: Caller
+    ) -> api_pb2.ContainerHeartbeatResponse:
+        return api_pb2.ContainerHeartbeatResponse()
+
+    def container_server_lifecycle_ready(
+        self, request: api_pb2.ContainerServerLifecycleReadyRequest, caller: Caller
+    ) -> Empty:
+        self._container(caller.task_id).hooks_done.set()
+        return Empty()
+
+    def task_result(self, request: api_pb2.TaskResultRequest, caller: Caller) -> Empty:
+        self._container(caller.task_id).fail(request.result)
+        return Empty()
