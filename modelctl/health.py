@@ -68,8 +68,10 @@ async def http_get(url: str, headers: Mapping[str, str]) -> int | None:
 
     limit = aiohttp.ClientTimeout(total=15)
     try:
-        async with aiohttp.ClientSession(timeout=limit) as session:
-            async with session.get(url, headers=dict(headers)) as response:
-                return response.status
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.get(url, headers=dict(headers)) as response,
+        ):
+            return response.status
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None

@@ -47,10 +47,9 @@ def command(
 
 
 async def _destroy(platform: Platform, names: list[str], project: str | None, *, yes: bool) -> int:
+    from modelctl.plan import Seen, owner
     from modelctl.platform.types import PlatformError
-    from modelctl.plan import owner
     from modelctl.record import read_index, remember
-    from modelctl.plan import Seen
 
     await platform.open()
     live, index = await asyncio.gather(platform.observe(), read_index(platform, project))

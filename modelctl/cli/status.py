@@ -48,8 +48,8 @@ def command(
         from modelctl.views import human
         from modelctl.views.paint import for_stream
 
-        paint, width = for_stream()
-        click.echo(human.status(rows, platform.where, paint=paint, width=width))
+        paint, _ = for_stream()
+        click.echo(human.status(rows, platform.where, paint=paint))
     return Exit.DONE
 
 

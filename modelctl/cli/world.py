@@ -14,7 +14,7 @@ STATE_VARIABLE = "MODELCTL_LOCAL_DIR"
 
 
 def local_state(project: ProjectFile) -> Path:
-    """Where this project's control plane keeps everything: beside modelctl.yaml, else one per user."""
+    """Where the control plane keeps everything: beside modelctl.yaml, else one for the user."""
     if said := os.environ.get(STATE_VARIABLE):
         return Path(said).absolute()
     if project.file is not None:

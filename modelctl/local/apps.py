@@ -2,8 +2,6 @@
 
 import time
 
-from google.protobuf.empty_pb2 import Empty
-
 from modal_proto import api_pb2
 
 from modelctl.local.definitions import handle_metadata, parsed
@@ -11,6 +9,7 @@ from modelctl.local.fleet import Fleet
 from modelctl.local.ids import new_id
 from modelctl.local.logs import Logs
 from modelctl.local.objects import ONLY_EXISTING
+from modelctl.local.protobuf import Empty
 from modelctl.local.records import App, Version
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.state import State
@@ -71,18 +70,14 @@ class Apps:
         environment = self._state.environment(environment_name).name
         if app := self._state.deployed_app(environment, name):
             return app
-        raise Refused(
-            Status.NOT_FOUND, f"App '{name}' not found in environment '{environment}'."
-        )
+        raise Refused(Status.NOT_FOUND, f"App '{name}' not found in environment '{environment}'.")
 
     def app_get_lifecycle(
         self, request: api_pb2.AppGetLifecycleRequest, caller: Caller
     ) -> api_pb2.AppGetLifecycleResponse:
         return api_pb2.AppGetLifecycleResponse(lifecycle=lifecycle(self._state.app(request.app_id)))
 
-    def app_list(
-        self, request: api_pb2.AppListRequest, caller: Caller
-    ) -> api_pb2.AppListResponse:
+    def app_list(self, request: api_pb2.AppListRequest, caller: Caller) -> api_pb2.AppListResponse:
         environment = self._state.environment(request.environment_name).name
         response = api_pb2.AppListResponse()
         for app in self._state.apps.values():
@@ -154,12 +149,11 @@ class Apps:
         if request.app_state != api_pb2.APP_STATE_INITIALIZING:
             raise Refused(
                 Status.UNIMPLEMENTED,
-                "The local control plane runs deployed apps, not ephemeral ones: use `modal deploy`.",
+                "The local control plane runs deployed apps, not ephemeral ones: "
+                "use `modal deploy`.",
             )
         environment = self._state.environment(request.environment_name).name
-        app = App(
-            new_id("ap"), environment, request.description, request.app_state, time.time()
-        )
+        app = App(new_id("ap"), environment, request.description, request.app_state, time.time())
         app.tags = dict(request.tags)
         self._state.save(app)
         page = f"https://modal.com/apps/{app.id}"
@@ -227,7 +221,9 @@ class Apps:
             app.version,
             app.deployed_at,
             caller.client_version,
-            *(dict(part) for part in layout),
+            dict(app.function_ids),
+            dict(app.class_ids),
+            dict(app.definition_ids),
         )
         self._state.save(app, version)
         return version
@@ -235,7 +231,7 @@ class Apps:
     def app_client_disconnect(
         self, request: api_pb2.AppClientDisconnectRequest, caller: Caller
     ) -> Empty:
-        """A deploy that failed before its first publish leaves nothing; later ones change nothing."""
+        """A deploy that failed ends an app that was never published, and changes no other."""
         app = self._state.app(request.app_id)
         if not app.version and not app.stopped_at:
             self._end(app)
@@ -339,4 +335,3 @@ def lifecycle(app: App) -> api_pb2.AppLifecycle:
         stopped_at=app.stopped_at,
         stopped_by=app.stopped_by,
     )
-

@@ -4,11 +4,9 @@ import json
 import time
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
-
 from modal_proto import api_pb2
 
+from modelctl.local.protobuf import Message, MessageToDict
 from modelctl.local.rpc import Caller
 from modelctl.local.store import Store
 

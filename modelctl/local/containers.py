@@ -10,7 +10,6 @@ from enum import Enum
 from pathlib import Path
 
 from grpclib.server import Server
-
 from modal_proto import api_pb2
 
 from modelctl.local.ids import new_id
@@ -83,12 +82,12 @@ class Container:
 
     @property
     def declared_port(self) -> int:
-        return self.data.http_config.port
+        return int(self.data.http_config.port)
 
     @property
     def max_concurrent(self) -> int:
         """How many requests it takes at once; 0 means any number."""
-        return self.data.ranked_functions[0].function.max_concurrent_inputs
+        return int(self.data.ranked_functions[0].function.max_concurrent_inputs)
 
     def enter_request(self) -> None:
         self.inflight += 1
@@ -263,4 +262,3 @@ async def _accepts(port: int) -> bool:
         return False
     writer.close()
     return True
-

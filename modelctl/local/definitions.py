@@ -1,4 +1,4 @@
-"""What was a function or server defined as? Its proto, its digest, and what of it we answer with."""
+"""What was a function or server defined as? Its proto, its digest, and what clients see of it."""
 
 from functools import lru_cache
 
@@ -43,7 +43,9 @@ def digest(data: api_pb2.FunctionData) -> str:
 
 @lru_cache(maxsize=512)
 def _parsed(definition_id: str, data: bytes) -> api_pb2.FunctionData:
-    return api_pb2.FunctionData.FromString(data)
+    message = api_pb2.FunctionData()
+    message.ParseFromString(data)
+    return message
 
 
 def parsed(definition: Definition) -> api_pb2.FunctionData:

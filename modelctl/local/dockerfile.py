@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -24,11 +24,10 @@ def env_lines(commands: Iterable[str]) -> dict[str, str]:
             continue
         if "=" not in parts[0]:
             parts = [f"{parts[0]}={' '.join(parts[1:])}"]
-        known = dict(values)
-        for part in parts:
-            key, equals, value = part.partition("=")
-            if equals:
-                values[key] = _REFERENCE.sub(
-                    lambda found: known.get(found[1] or found[2], ""), value
-                )
+        pairs = [part.partition("=") for part in parts]
+        values |= {key: _resolved(value, values) for key, equals, value in pairs if equals}
     return values
+
+
+def _resolved(value: str, known: Mapping[str, str]) -> str:
+    return _REFERENCE.sub(lambda found: known.get(found[1] or found[2], ""), value)

@@ -2,8 +2,6 @@
 
 import time
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from modal_proto import api_pb2
 
 from modelctl.local.containers import Phase
@@ -17,6 +15,7 @@ from modelctl.local.definitions import (
 )
 from modelctl.local.fleet import Fleet
 from modelctl.local.ids import new_id
+from modelctl.local.protobuf import Timestamp
 from modelctl.local.records import Definition, Function
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.state import State

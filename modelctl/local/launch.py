@@ -40,9 +40,7 @@ class Launch:
 class Launcher:
     """Lays out containers below `<state dir>/containers`."""
 
-    def __init__(
-        self, state: State, content: Content, volumes: Volumes, state_dir: Path
-    ) -> None:
+    def __init__(self, state: State, content: Content, volumes: Volumes, state_dir: Path) -> None:
         self._state = state
         self._content = content
         self._volumes = volumes
@@ -102,8 +100,8 @@ class Launcher:
             "MODELCTL_MOUNT_ROOT": str(root),
         }
         supervisor = Path(__file__).with_name("supervise.py")
-        argv = (sys.executable, "-I", "-S", str(supervisor))
-        argv += (sys.executable, "-m", "modal._container_entrypoint")
+        container = (sys.executable, "-m", "modal._container_entrypoint")
+        argv = (sys.executable, "-I", "-S", str(supervisor), *container)
         return Launch(argv, environment, workdir, port)
 
     def _materialise(self, spec: api_pb2.Function, root: Path) -> None:
@@ -182,4 +180,3 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import groupby
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from modal_proto import api_pb2
 
+from modelctl.local.protobuf import Timestamp
 from modelctl.local.rpc import Caller
 from modelctl.local.state import State
 
@@ -132,7 +131,7 @@ def _filters(request: Any) -> tuple[str, list[Any]]:
 
 
 def _ns(stamp: Timestamp) -> int:
-    return stamp.seconds * 1_000_000_000 + stamp.nanos
+    return int(stamp.seconds) * 1_000_000_000 + int(stamp.nanos)
 
 
 def _batches(rows: Iterable[tuple[Any, ...]]) -> list[api_pb2.TaskLogsBatch]:

@@ -4,14 +4,12 @@ import hashlib
 import time
 from collections.abc import AsyncIterator
 
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import Message
-
 from modal_proto import api_pb2
 
 from modelctl.local.content import Content, Signer
 from modelctl.local.dockerfile import env_lines
 from modelctl.local.ids import new_id
+from modelctl.local.protobuf import Empty, Message
 from modelctl.local.records import Dict, Image, Mount, Secret
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.state import DEFAULT_ENVIRONMENT, IMAGE_BUILDER_VERSION, State, find_named
@@ -353,4 +351,3 @@ def image_environment(images: dict[str, Image], image_id: str) -> dict[str, str]
     for base in image.base_images:
         values |= image_environment(images, base.image_id)
     return values | env_lines(image.dockerfile_commands)
-

@@ -121,7 +121,7 @@ class Proxy:
         if pool is None or entrance.stopped:
             return _refusal(404, "modal-http: this server is not running")
         if not pool.data.http_config.unauthenticated and not self._authorised(request):
-            return _refusal(401, "modal-http: missing or wrong credentials for proxy authentication")
+            return _refusal(401, "modal-http: missing or wrong proxy authentication")
         live = pool.live()
         if not live:
             pool.wake()
@@ -223,9 +223,7 @@ def _choose(live: list[Container], session: str | None) -> Container | None:
     if not room:
         return None
     if session:
-        favourite = max(
-            live, key=lambda c: hashlib.blake2b(f"{session}/{c.id}".encode()).digest()
-        )
+        favourite = max(live, key=lambda c: hashlib.blake2b(f"{session}/{c.id}".encode()).digest())
         if favourite in room:
             return favourite
     return min(room, key=lambda c: c.inflight)
@@ -253,4 +251,3 @@ def _bind(preferred: int | None) -> socket.socket:
         listener.setblocking(False)
         return listener
     raise OSError(f"no free port between {PORTS.start} and {PORTS.stop - 1}")
-

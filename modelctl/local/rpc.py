@@ -18,7 +18,6 @@ from typing import Any
 from grpclib.const import Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Stream
-
 from modal_proto.api_grpc import ModalClientBase
 
 __all__ = ["Caller", "Method", "Refused", "Router", "Status", "methods_of"]
@@ -99,7 +98,7 @@ class Router:
         self._task_id = task_id
 
     def __mapping__(self) -> dict[str, Handler]:
-        mapping = {}
+        mapping: dict[str, Handler] = {}
         for name, (_, cardinality, request_type, response_type) in _signatures().items():
             handler = self._handler(name, self._methods.get(name))
             path = f"/modal.client.ModalClient/{name}"
@@ -107,7 +106,7 @@ class Router:
         return mapping
 
     def _caller(self, stream: "Stream[Any, Any]") -> Caller:
-        metadata = stream.metadata or {}
+        metadata: Mapping[str, Any] = stream.metadata or {}
         if self._credentials is not None:
             shown = (
                 str(metadata.get("x-modal-token-id", "")),

@@ -1,9 +1,9 @@
 """Where does the plane's state live, and when is it safe?
 
 Everything is held in memory and written through to one SQLite file. Writes join an open transaction
-that is committed before an RPC is answered, or on the next turn of the event loop. In WAL mode with
-``synchronous=NORMAL`` a commit is one write and no fsync: it survives a kill -9 of the process, and a
-power cut loses at most the last moments without harming the file.
+that is committed before an RPC is answered, or on the next turn of the event loop. In WAL mode
+with ``synchronous=NORMAL`` a commit is one write and no fsync: it survives a kill -9 of the
+process, and a power cut loses at most the last moments without harming the file.
 """
 
 import asyncio

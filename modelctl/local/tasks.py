@@ -1,11 +1,10 @@
 """What do containers tell the plane, and what may be asked and ordered about them?"""
 
-from google.protobuf.empty_pb2 import Empty
-
 from modal_proto import api_pb2
 
 from modelctl.local.containers import Container
 from modelctl.local.fleet import Fleet
+from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.state import State
 

@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from google.protobuf.empty_pb2 import Empty
-
 from modal_proto import api_pb2
 
 from modelctl.local.content import Content, Signer, copy
 from modelctl.local.ids import new_id
 from modelctl.local.objects import FAIL_IF_EXISTS, ONLY_EXISTING
+from modelctl.local.protobuf import Empty
 from modelctl.local.records import Volume
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.state import DEFAULT_ENVIRONMENT, State, find_named
@@ -29,7 +28,7 @@ _V2 = int(api_pb2.VOLUME_FS_VERSION_V2)
 
 
 class Volumes:
-    """Volumes of both versions. A write is visible at once: there is nothing to commit or reload."""
+    """Volumes of both versions. A write is visible at once: commit and reload change nothing."""
 
     def __init__(self, state: State, content: Content, signer: Signer, state_dir: Path) -> None:
         self._state = state

@@ -2,11 +2,10 @@
 
 import time
 
-from google.protobuf.empty_pb2 import Empty
-
 from modal_proto import api_pb2
 
 from modelctl.local.ids import new_id
+from modelctl.local.protobuf import Empty
 from modelctl.local.records import Environment
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.state import DEFAULT_ENVIRONMENT, IMAGE_BUILDER_VERSION, State

@@ -142,7 +142,6 @@ class ModalPlatform:
         return frozenset(container.container_id for container in listed)
 
     async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
-        import modal
 
         with tempfile.TemporaryDirectory(prefix="modelctl-") as folder:
             # The SDK uploads the file that defines the class, so the text has to be a file.

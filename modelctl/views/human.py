@@ -259,7 +259,7 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
-def status(rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int) -> str:
+def status(rows: Sequence[StatusRow], where: str, *, paint: Paint) -> str:
     """One row an app: sync and health are two things. URLs below, where they can be copied."""
     if not rows:
         return f"{where}: no apps"

@@ -1,0 +1,398 @@
+"""What does a spec mean once every question is answered? Every default is decided here, once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from modelctl.engines import engine as engine_named
+from modelctl.engines.base import (
+    WEIGHTS_PATH,
+    Ask,
+    Engine,
+    Setting,
+    Task,
+)
+from modelctl.facts import gpus
+from modelctl.facts.engines import engine_facts
+from modelctl.resolved import (
+    Bucket,
+    Check,
+    Endpoint,
+    Mount,
+    Placement,
+    Resolved,
+    Rollout,
+    Scaling,
+    Unknown,
+    Upload,
+    Variant,
+    Weights,
+)
+from modelctl.spec import models
+from modelctl.spec.models import Parallel, Spec
+from modelctl.spec.wanted import Wanted
+from modelctl.weights.facts import ModelFacts
+from modelctl.weights.read import gguf_file
+from modelctl.weights.sources import looks_like_gguf, parse
+
+MIB = 2**20
+WEIGHTS_VOLUME = "modelctl-weights"
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What holds where a spec says nothing. Seconds, tokens and containers.
+
+    What is not here is Modal's default, the engine's (`startup_timeout`), or follows from another
+    answer: the engine from the model's format, tensor parallelism from the GPU count.
+    """
+
+    context: int = 8192
+    """Or the model's own length where that is known to be less."""
+    task: Task = "generate"
+    keep_warm: int = 0
+    buffer: int = 0
+    idle_timeout: int = 300
+    auth: Literal["proxy", "api-key", "none"] = "proxy"
+    region: str = "us-east"
+    drain: int = 30
+    snapshot: Literal["none", "cpu", "gpu"] = "none"
+    cpu_cores: float = 4.0
+    """Of a CPU endpoint: Modal's own 0.125 is for web servers. With a GPU Modal's default holds."""
+    cpu_memory_mib: int = 4096
+    strategy: Literal["rolling", "recreate"] = "rolling"
+    gate: Literal["none", "health", "checks"] = "health"
+    """`checks` where the spec has any."""
+    place_timeout: float = 900.0
+    checks_timeout: float = 120.0
+    on_failure: Literal["rollback", "keep"] = "rollback"
+    check_within: float = 60.0
+    check_max_tokens: int = 256
+
+
+DEFAULTS = Defaults()
+
+# What an absent mapping is read as, so that a field is asked for in one way.
+NO_MODEL = models.Model.model_validate({})
+NO_BACKEND = models.Backend.model_validate({})
+NO_ENTRY = models.Gpu.model_validate({})
+NO_PARALLEL = models.Parallel.model_validate({})
+NO_CONCURRENCY = models.Concurrency.model_validate({})
+NO_SCALING = models.Scaling.model_validate({})
+NO_ENDPOINT = models.Endpoint.model_validate({})
+NO_EXPECT = models.Expect.model_validate({})
+NO_ROLLOUT = models.Rollout.model_validate({})
+NO_TIMEOUTS = models.Timeouts.model_validate({})
+
+
+@dataclass(frozen=True)
+class _Seat:
+    """One variant before its flags: which card, how many, and the entry that asked for it."""
+
+    key: str
+    origin: Literal["entry", "upgrade", "cpu"]
+    entry: int | None
+    card: gpus.Gpu | None
+    count: int
+    said: models.Gpu
+
+
+def resolve(wanted: Wanted, model: ModelFacts) -> Resolved:
+    """Answer every question of `wanted`. Never fails: what is wrong with an answer, checks say."""
+    spec = wanted.spec
+    engine = engine_of(spec)
+    setting = setting_of(wanted, model)
+    entries = gpu_entries(spec)
+    around = engine.surroundings(setting)
+    weights_mounts, weights_buckets = _weights_mounts(spec, setting.weights)
+    return Resolved(
+        name=wanted.name,
+        project=wanted.project.name,
+        environment=wanted.environment,
+        file=str(wanted.file),
+        engine=engine.name,
+        engine_version=setting.version,
+        server=setting.server,
+        task=setting.task,
+        served_as=setting.served_as,
+        weights=setting.weights,
+        command=engine.command(setting.server),
+        variants=tuple(_variant(engine, setting, seat) for seat in _seats(entries)),
+        image=engine.image(setting),
+        placement=_placement(spec, entries),
+        scaling=_scaling(spec),
+        max_concurrency=(spec.concurrency or NO_CONCURRENCY).max,
+        endpoint=_endpoint(spec, setting),
+        snapshot=spec.snapshot or DEFAULTS.snapshot,
+        mounts=(*weights_mounts, *around.mounts, *_volumes(spec)),
+        buckets=(*weights_buckets, *_buckets(spec)),
+        checks=tuple(_check(name, check) for name, check in (spec.checks or {}).items()),
+        rollout=_rollout(spec, setting),
+        protect=bool(spec.protect),
+        labels=dict(spec.labels or {}),
+        secrets=_secrets(spec),
+        env={**around.env, **(spec.env or {})},
+        path_env=around.path_env,
+        chat_template=model.chat_template if isinstance(model.chat_template, str) else None,
+    )
+
+
+def engine_of(spec: Spec) -> Engine:
+    """The engine that is named, or the one that can read the model's format."""
+    named = (spec.backend or NO_BACKEND).name
+    model = spec.model or NO_MODEL
+    source = model.file or model.source
+    return engine_named(named or ("llama.cpp" if looks_like_gguf(source) else "vllm"))
+
+
+def setting_of(wanted: Wanted, model: ModelFacts) -> Setting:
+    """What holds for every variant."""
+    spec = wanted.spec
+    engine = engine_of(spec)
+    said, endpoint = spec.model or NO_MODEL, spec.endpoint or NO_ENDPOINT
+    version = (spec.backend or NO_BACKEND).version or engine_facts(engine.name).default
+    startup, drain = endpoint.startup_timeout, endpoint.drain
+    return Setting(
+        spec=spec,
+        version=version,
+        server=engine.server(spec),
+        task=said.task or DEFAULTS.task,
+        served_as=said.served_as or wanted.name,
+        model=model,
+        weights=_weights(spec, model),
+        startup_timeout=math.ceil(startup) if startup else engine.startup_timeout,
+        drain=DEFAULTS.drain if drain is None else math.ceil(drain),
+    )
+
+
+def gpu_entries(spec: Spec) -> tuple[tuple[int, models.Gpu, str, int], ...]:
+    """The GPU list as (index, entry, type, count); empty for a CPU."""
+    found = []
+    for index, entry in enumerate(spec.gpu or ()):
+        name, count = gpus.written(entry.type or gpus.NONE, entry.count)
+        if name.lower() != gpus.NONE:
+            found.append((index, entry, name, count))
+    return tuple(found)
+
+
+def _seats(entries: Iterable[tuple[int, models.Gpu, str, int]]) -> Iterator[_Seat]:
+    """A seat an entry, one an upgrade that Modal may make, and the CPU. The first of a key wins."""
+    asked: dict[str, _Seat] = {}
+    upgrades: list[_Seat] = []
+    order: list[str] = []
+    for index, entry, name, count in entries:
+        choice = gpus.choice(name)
+        if choice is None:
+            # Checks say that it is unknown; the app still has a variant under that name.
+            key = gpus.key(name, count)
+            asked.setdefault(key, _Seat(key, "entry", index, None, count, entry))
+            order.append(key)
+            continue
+        for number, card in enumerate(choice.cards):
+            key = gpus.key(card.name, count)
+            order.append(key)
+            if number == 0:
+                asked.setdefault(key, _Seat(key, "entry", index, card, count, entry))
+            else:
+                upgrades.append(_Seat(key, "upgrade", index, card, count, entry))
+    for seat in upgrades:
+        asked.setdefault(seat.key, seat)
+    yield from (asked[key] for key in dict.fromkeys(order))
+    yield _Seat("cpu", "cpu", None, None, 0, NO_ENTRY)
+
+
+def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
+    spec, said = setting.spec, seat.said
+    target = (said.concurrency or spec.concurrency or NO_CONCURRENCY).target
+    sequences = engine.sequences(said.max_sequences or spec.max_sequences, target)
+    args = {**((spec.backend or NO_BACKEND).args or {}), **(said.args or {})}
+    ask = Ask(
+        setting=setting,
+        card=seat.card,
+        count=seat.count,
+        context=said.context or _context(spec, setting.model),
+        kv_cache=said.kv_cache or spec.kv_cache,
+        memory_utilization=said.memory_utilization or spec.memory_utilization,
+        sequences=sequences,
+        target=target,
+        parallel=_parallel(spec, seat),
+        args=args,
+    )
+    return Variant(
+        key=seat.key,
+        origin=seat.origin,
+        entry=seat.entry,
+        gpu=None if seat.origin == "cpu" else (seat.card.name if seat.card else seat.key),
+        count=seat.count,
+        context=ask.context,
+        max_sequences=sequences,
+        flags=engine.flags(ask),
+    )
+
+
+def _context(spec: Spec, model: ModelFacts) -> int | Unknown:
+    if spec.context is not None:
+        return spec.context
+    if isinstance(model.context_length, Unknown):
+        return model.context_length
+    return min(model.context_length, DEFAULTS.context)
+
+
+def _parallel(spec: Spec, seat: _Seat) -> Parallel:
+    """The entry's own words field by field, then the spec's; tensor is the count if nobody says."""
+    theirs, ours = seat.said.parallel or NO_PARALLEL, spec.parallel or NO_PARALLEL
+    merged = ours.model_copy(update=theirs.model_dump(exclude_none=True))
+    if merged.tensor is None and seat.count > 0:
+        elsewhere = (merged.pipeline or 1) * (merged.data or 1)
+        merged = merged.model_copy(update={"tensor": max(1, seat.count // elsewhere)})
+    return merged
+
+
+def _weights(spec: Spec, model: ModelFacts) -> Weights:
+    said = spec.model or NO_MODEL
+    text = said.source or ""
+    source = parse(text)
+    if source.kind == "local":
+        return _uploaded(text, model)
+    if source.kind in ("volume", "bucket"):
+        inside = source.path if source.kind == "volume" else ""
+        parts = [inside, said.file or ""]
+        path = str(PurePosixPath(WEIGHTS_PATH, *(part for part in parts if part)))
+        return Weights(source.kind, text, path, in_volume=True)
+    return Weights("hub", text, source.where, in_volume=False, revision=said.revision)
+
+
+def _uploaded(text: str, model: ModelFacts) -> Weights:
+    """A local model lies in the Volume under its digest: the same content is never put twice."""
+    if isinstance(model.digest, Unknown) or model.root is None:
+        reason = model.digest if isinstance(model.digest, Unknown) else Unknown(model.detail)
+        return Weights("local", text, reason, in_volume=True)
+    folder = f"/{model.digest}/"
+    path = f"{WEIGHTS_PATH}{folder}"
+    if model.format == "gguf":
+        path += gguf_file([file.path for file in model.files]) or ""
+    upload = Upload(
+        root=str(model.root.parent if model.root.is_file() else model.root),
+        files=model.files,
+        volume=WEIGHTS_VOLUME,
+        prefix=folder,
+    )
+    return Weights("local", text, path.rstrip("/"), in_volume=True, upload=upload)
+
+
+def _weights_mounts(spec: Spec, weights: Weights) -> tuple[tuple[Mount, ...], tuple[Bucket, ...]]:
+    source = parse(weights.source)
+    if weights.kind == "local":
+        return (Mount(WEIGHTS_PATH, WEIGHTS_VOLUME, read_only=True, create=True),), ()
+    if weights.kind == "volume":
+        return (Mount(WEIGHTS_PATH, source.where, read_only=True),), ()
+    if weights.kind == "bucket":
+        secret = (spec.model or NO_MODEL).secret
+        endpoint = "https://storage.googleapis.com" if source.scheme == "gs" else None
+        prefix = f"{source.path}/" if source.path else None
+        return (), (Bucket(WEIGHTS_PATH, source.where, True, prefix, secret, endpoint),)
+    return (), ()
+
+
+def _volumes(spec: Spec) -> tuple[Mount, ...]:
+    return tuple(
+        Mount(path, mount.name or "", read_only=bool(mount.read_only))
+        for path, mount in (spec.volumes or {}).items()
+    )
+
+
+def _buckets(spec: Spec) -> tuple[Bucket, ...]:
+    return tuple(
+        Bucket(path, mount.bucket or "", bool(mount.read_only), mount.prefix, mount.secret)
+        for path, mount in (spec.buckets or {}).items()
+    )
+
+
+def _placement(spec: Spec, entries: tuple[tuple[int, models.Gpu, str, int], ...]) -> Placement:
+    strings = []
+    for _, _, name, count in entries:
+        choice = gpus.choice(name)
+        strings.append(choice.modal_string(count) if choice else gpus.key(name, count))
+    on_cpu = not strings
+    memory = spec.memory and math.ceil(spec.memory / MIB)
+    endpoint = spec.endpoint or NO_ENDPOINT
+    return Placement(
+        gpus=tuple(dict.fromkeys(strings)),
+        cpu=spec.cpu or (DEFAULTS.cpu_cores if on_cpu else None),
+        memory=memory or (DEFAULTS.cpu_memory_mib if on_cpu else None),
+        disk=spec.disk and math.ceil(spec.disk / MIB),
+        compute_regions=tuple(endpoint.compute_regions or ()),
+        cloud=endpoint.cloud,
+        nonpreemptible=bool(endpoint.nonpreemptible),
+    )
+
+
+def _scaling(spec: Spec) -> Scaling:
+    said = spec.scaling or NO_SCALING
+    idle, scaleup = said.idle_timeout, said.scaleup_window
+    target = (spec.concurrency or NO_CONCURRENCY).target
+    return Scaling(
+        min_containers=DEFAULTS.keep_warm if spec.keep_warm is None else spec.keep_warm,
+        max_containers=said.max,
+        buffer_containers=said.buffer or DEFAULTS.buffer,
+        scaledown_window=DEFAULTS.idle_timeout if idle is None else math.ceil(idle),
+        scaleup_window=None if scaleup is None else math.ceil(scaleup),
+        target_concurrency=None if target is None else float(target),
+    )
+
+
+def _endpoint(spec: Spec, setting: Setting) -> Endpoint:
+    said = spec.endpoint or NO_ENDPOINT
+    key, auth = said.api_key, said.auth or DEFAULTS.auth
+    named = (key.secret, key.key) if key and key.secret and key.key else None
+    return Endpoint(
+        auth=auth,
+        api_key=named if auth == "api-key" else None,
+        region=said.region or DEFAULTS.region,
+        startup_timeout=setting.startup_timeout,
+        drain=setting.drain,
+    )
+
+
+def _secrets(spec: Spec) -> dict[str, tuple[str, ...]]:
+    """Every Secret that the container gets, with the keys that must be there."""
+    secrets = {name: tuple(keys or ()) for name, keys in (spec.secrets or {}).items()}
+    endpoint, model = spec.endpoint or NO_ENDPOINT, spec.model or NO_MODEL
+    key = endpoint.api_key
+    if endpoint.auth == "api-key" and key and key.secret and key.key:
+        secrets[key.secret] = tuple(dict.fromkeys((*secrets.get(key.secret, ()), key.key)))
+    if model.secret and parse(model.source).kind == "hub":
+        secrets.setdefault(model.secret, ())
+    return secrets
+
+
+def _check(name: str, check: models.Check) -> Check:
+    messages = tuple((m.role or "user", m.content or "") for m in check.messages or ())
+    expect = check.expect or NO_EXPECT
+    return Check(
+        name=name,
+        messages=messages or (("user", check.prompt or ""),),
+        contains=expect.contains,
+        matches=expect.matches,
+        json_keys=tuple(expect.json_keys or ()),
+        within=check.within or DEFAULTS.check_within,
+        max_tokens=check.max_tokens or DEFAULTS.check_max_tokens,
+    )
+
+
+def _rollout(spec: Spec, setting: Setting) -> Rollout:
+    said = spec.rollout or NO_ROLLOUT
+    timeouts = said.timeouts or NO_TIMEOUTS
+    return Rollout(
+        strategy=said.strategy or DEFAULTS.strategy,
+        gate=said.gate or ("checks" if spec.checks else DEFAULTS.gate),
+        place_timeout=timeouts.place or DEFAULTS.place_timeout,
+        boot_timeout=timeouts.boot or float(setting.startup_timeout),
+        checks_timeout=timeouts.checks or DEFAULTS.checks_timeout,
+        on_failure=said.on_failure or DEFAULTS.on_failure,
+        wave=said.wave,
+    )
