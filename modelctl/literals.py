@@ -93,7 +93,10 @@ def laid_out(value: Any, *, indent: int, before: int, after: int) -> str:
             links += [f"{call.name}{_arguments(call, inside)}" for call in calls[1:]]
             return _lines("(", links, ")", indent, separator="")
         case Chain(calls=calls):
-            return "".join(_called(c, indent) if c.args or c.options else flat(c) for c in calls)
+            first, *rest = calls
+            return _called(first, indent) + "".join(
+                laid_out(call, indent=indent, before=indent + 1, after=1) for call in rest
+            )
         case Mapping() | tuple() | list() if value:
             return _exploded(value, indent)
     return one_line

@@ -1,0 +1,148 @@
+"""What does modelctl ask of an engine? Flags for a variant, an image, what is around it, rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from modelctl.diagnostics import Severity
+from modelctl.facts.gpus import Gpu as Card
+from modelctl.resolved import Flag, ImageStep, Mount, Unknown, Weights
+from modelctl.spec.models import SCALAR, Image, Parallel, Spec
+from modelctl.spec.wanted import Path_
+from modelctl.weights.facts import ModelFacts
+
+Task = Literal["generate", "embed", "rerank"]
+Args = Mapping[str, SCALAR | list[SCALAR] | None]
+
+WEIGHTS_PATH = "/models"
+CACHE_PATH = "/cache"
+
+NO_IMAGE = Image.model_validate({})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule has found: a field and a sentence. Places and policy are added later."""
+
+    path: Path_
+    severity: Severity
+    code: str
+    message: str
+    hint: str = ""
+    detail: str = ""
+    key: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for every variant of a spec. `spec` is as merged, gaps and all."""
+
+    spec: Spec
+    version: str
+    server: str
+    task: Task
+    served_as: str
+    model: ModelFacts
+    weights: Weights
+    startup_timeout: int
+    drain: int
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One variant: the setting, a card or the CPU, and the knobs with that entry's words over them.
+
+    `kv_cache` is None for the engine's own choice. `sequences` is how many requests run at once,
+    `target` what the autoscaler aims at.
+    """
+
+    setting: Setting
+    card: Card | None
+    count: int
+    context: int | Unknown
+    kv_cache: str | None
+    memory_utilization: float | None
+    sequences: int | None
+    target: int | None
+    parallel: Parallel
+    args: Args
+
+    @property
+    def spec(self) -> Spec:
+        return self.setting.spec
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the engine needs around it. `path_env` are variables that hold paths below a mount."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    path_env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+
+
+class Engine(Protocol):
+    """One engine. `template` names its folder; `startup_timeout` is its default, in seconds."""
+
+    name: str
+    template: str
+    startup_timeout: int
+    api_key_variable: str
+
+    def server(self, spec: Spec) -> str:
+        """Which of its servers runs."""
+        ...
+
+    def command(self, server: str) -> tuple[str, ...]:
+        """The words that start it, before any flag."""
+        ...
+
+    def sequences(self, said: int | None, target: int | None) -> int | None:
+        """How many requests run at once, from max_sequences and concurrency.target."""
+        ...
+
+    def flags(self, ask: Ask) -> tuple[Flag, ...]:
+        """All flags but the model's and the address's."""
+        ...
+
+    def image(self, setting: Setting) -> tuple[ImageStep, ...]: ...
+
+    def surroundings(self, setting: Setting) -> Surroundings: ...
+
+    def rules(self, setting: Setting) -> Iterator[Finding]:
+        """What is wrong with this spec for this engine, and only for it."""
+        ...
+
+
+def with_args(own: Sequence[Flag], args: Args) -> tuple[Flag, ...]:
+    """The engine's flags with a person's own after them; theirs replaces ours of the same name."""
+    theirs = [flag for name, value in args.items() for flag in flags_of(name, value)]
+    names = {flag[0] for flag in theirs}
+    return (*(flag for flag in own if flag[0] not in names), *theirs)
+
+
+def flags_of(name: str, value: SCALAR | list[SCALAR] | None) -> list[Flag]:
+    """`seed: 7` → `--seed 7`; true is a bare flag, false its `--no-` form, a list repeats it."""
+    name = name.lstrip("-")
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [flag for item in value for flag in flags_of(name, item)]
+    if isinstance(value, bool):
+        return [(f"--{name}",)] if value else [(f"--no-{name}",)]
+    return [(f"--{name}", str(value))]
+
+
+def image_extras(spec: Spec) -> tuple[ImageStep, ...]:
+    """What a spec adds to an engine's image, in the order in which it is likely to be needed."""
+    image = spec.image
+    if image is None:
+        return ()
+    steps = (
+        ImageStep("apt_install", tuple(image.apt or ())),
+        ImageStep("uv_pip_install", tuple(image.packages or ())),
+        ImageStep("run_commands", tuple(image.run or ())),
+    )
+    return tuple(step for step in steps if step.args)

@@ -1,0 +1,57 @@
+"""Which versions of an engine are known, in which image are they, and which flags are gone?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from modelctl.facts.tables import Source, source_of, table
+
+
+@dataclass(frozen=True)
+class Version:
+    version: str
+    image: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class RemovedFlag:
+    """A flag that the known versions refuse, and what to write instead."""
+
+    flag: str
+    instead: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    default: str
+    versions: Mapping[str, Version]
+    removed: Mapping[str, RemovedFlag]
+    kv_cache: tuple[str, ...]
+
+    def image(self, version: str) -> str:
+        """The engine's own image; an unknown version is put where the known ones have theirs."""
+        known = self.versions.get(version)
+        if known is not None:
+            return known.image
+        return self.versions[self.default].image.replace(self.default, version)
+
+
+@cache
+def engine_facts(engine: str) -> EngineFacts:
+    row = table("engines")[engine]
+    return EngineFacts(
+        default=row["default"],
+        versions={
+            version: Version(version, found["image"], source_of(found))
+            for version, found in row["versions"].items()
+        },
+        removed={
+            flag: RemovedFlag(flag, found["instead"], source_of(found))
+            for flag, found in row["removed"].items()
+        },
+        kv_cache=tuple(row["kv_cache"]),
+    )

@@ -1,0 +1,218 @@
+"""What does the Modal app of a resolved spec look like? Its text, and the digest of that text."""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import modelctl
+from modelctl.engines import engine
+from modelctl.facts.gpus import gpus
+from modelctl.literals import Call, Chain, Rows, Writer
+from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
+from modelctl.resolved import Bucket, Flag, ImageStep, Mount, Resolved, Scaling, Unknown
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+DIGEST_DIGITS = 32
+
+# The autoscaler's numbers change without a new version, so they are no part of the digest.
+_STILL = Scaling(0, None, 0, 0, None, None)
+
+_WARM_UP: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "generate": ("/v1/completions", {"prompt": "Hello", "max_tokens": 1}),
+    "embed": ("/v1/embeddings", {"input": "Hello"}),
+    "rerank": ("/v1/rerank", {"query": "Hello", "documents": ["Hello", "Goodbye"]}),
+}
+
+
+class CannotRender(Exception):
+    """There is no app for this spec as it stands; the text is the sentence that says why."""
+
+
+def render(resolved: Resolved, *, templates: Path | None = None) -> Rendered:
+    """The app as text. The same input gives the same bytes on any machine.
+
+    `templates` replaces the packaged folder. Raises CannotRender where a part of the app is not
+    known: a local model whose content was not hashed, or one that is not there.
+    """
+    if isinstance(resolved.weights.argument, Unknown):
+        reason = resolved.weights.argument.reason
+        raise CannotRender(f"{resolved.name}: its model has no address yet: {reason}")
+    folder = templates or _packaged()
+    tags = dict(resolved.labels)
+    if resolved.project:
+        tags[TAG_PROJECT] = resolved.project
+    still = _fill(folder, replace(resolved, scaling=_STILL), tags)
+    digest = hashlib.sha256(still.encode()).hexdigest()[:DIGEST_DIGITS]
+    tags[TAG_DIGEST] = digest
+    text = _fill(folder, resolved, tags)
+    try:
+        compile(text, f"{resolved.name}.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as problem:
+        raise CannotRender(f"{resolved.name}: the template made no Python: {problem}") from problem
+    return Rendered(resolved.name, module_name(resolved.name), text, digest, tags, resolved)
+
+
+def module_name(name: str) -> str:
+    """`smollm2-135m` → `serve_smollm2_135m`: an identifier that no library has."""
+    module = "serve_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
+    if keyword.iskeyword(module) or module in sys.stdlib_module_names:
+        return module + "_"
+    return module
+
+
+def _packaged() -> Path:
+    """The templates of a wheel, or those of a checkout."""
+    package = Path(modelctl.__file__).parent
+    in_wheel = package / "_templates"
+    return in_wheel if in_wheel.is_dir() else package.parent / "templates"
+
+
+def _fill(folder: Path, resolved: Resolved, tags: Mapping[str, str]) -> str:
+    writer = Writer()
+    template = _environment(folder).get_template(f"{engine(resolved.engine).template}/app.py.j2")
+    return writer.write(template.render(_view(resolved, tags), writer=writer))
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+    from jinja2.runtime import Context
+
+    @pass_context
+    def py(context: Context, value: Any) -> str:
+        """The one door by which a value gets into generated code: as a literal."""
+        token: str = context["writer"].token(value)
+        return token
+
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - what is written is Python, and `py` writes every value
+    )
+    environment.filters["py"] = py
+    return environment
+
+
+def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
+    """What templates may look up."""
+    placement, endpoint = resolved.placement, resolved.endpoint
+    common, differing = _split(resolved)
+    path = PurePosixPath(str(resolved.weights.argument))
+    warm_up_path, warm_up_body = _WARM_UP[resolved.task]
+    return {
+        "name": resolved.name,
+        "served_as": resolved.served_as,
+        "command": list(resolved.command),
+        "model": str(path),
+        "model_folder": str(path.parent),
+        "model_file": path.name,
+        "revision": resolved.weights.revision,
+        "in_volume": resolved.weights.in_volume,
+        "startup": endpoint.startup_timeout,
+        "drain": endpoint.drain,
+        "warm_up_path": warm_up_path,
+        "warm_up_body": dict(warm_up_body),
+        "health_path": "/health",
+        "cards": Rows(_cards(resolved)) if _cards(resolved) else [],
+        "common": Rows(common),
+        "flags": Rows({key: Rows(flags) if flags else [] for key, flags in differing.items()}),
+        "path_env": Rows(dict(resolved.path_env)) if resolved.path_env else {},
+        "chat_template": resolved.chat_template,
+        "image": Chain(tuple(_image_call(number, s) for number, s in enumerate(resolved.image))),
+        "tags": dict(tags),
+        "api_key": endpoint.api_key[1] if endpoint.api_key else None,
+        "api_key_variable": engine(resolved.engine).api_key_variable,
+        "gpus": placement.gpus[0] if len(placement.gpus) == 1 else list(placement.gpus),
+        "cpu": _whole(placement.cpu),
+        "memory": placement.memory,
+        "disk": placement.disk,
+        "volumes": {
+            **{mount.path: _volume(mount) for mount in resolved.mounts},
+            **{bucket.path: _bucket(bucket) for bucket in resolved.buckets},
+        },
+        "secrets": [_secret(name, keys) for name, keys in resolved.secrets.items()],
+        "env": dict(resolved.env),
+        "scaling": resolved.scaling,
+        "target_concurrency": _whole(resolved.scaling.target_concurrency),
+        "max_concurrency": resolved.max_concurrency,
+        "unauthenticated": endpoint.auth != "proxy",
+        "routing_region": endpoint.region,
+        "compute_regions": list(placement.compute_regions),
+        "cloud": placement.cloud,
+        "nonpreemptible": placement.nonpreemptible,
+        "snapshot": resolved.snapshot,
+    }
+
+
+def _split(resolved: Resolved) -> tuple[list[Flag], dict[str, list[Flag]]]:
+    """The flags that all variants share, and what each has beside them, in its own order."""
+    first, *others = resolved.variants
+    common = [flag for flag in first.flags if all(flag in other.flags for other in others)]
+    return common, {
+        variant.key: [flag for flag in variant.flags if flag not in common]
+        for variant in resolved.variants
+    }
+
+
+def _cards(resolved: Resolved) -> list[tuple[str, str]]:
+    """How nvidia-smi calls the cards of this app, each once."""
+    names = dict.fromkeys(v.gpu for v in resolved.variants if v.gpu is not None)
+    known = gpus()
+    return [
+        (words, name)
+        for name in names
+        for words in (known[name].smi_names if name in known else (name,))
+    ]
+
+
+def _image_call(number: int, step: ImageStep) -> Call:
+    args: tuple[Any, ...] = step.args
+    if step.method == "entrypoint":
+        args = (list(step.args),)
+    options = dict(step.options)
+    if step.secret is not None:
+        options["secret"] = Call("modal.Secret.from_name", (step.secret,))
+    return Call(("modal.Image." if number == 0 else ".") + step.method, args, options)
+
+
+def _volume(mount: Mount) -> Chain:
+    options = {"create_if_missing": True} if mount.create else {}
+    calls = [Call("modal.Volume.from_name", (mount.volume,), options)]
+    if mount.read_only:
+        calls.append(Call(".with_mount_options", (), {"read_only": True}))
+    return Chain(tuple(calls))
+
+
+def _bucket(bucket: Bucket) -> Call:
+    options: dict[str, Any] = {}
+    if bucket.endpoint is not None:
+        options["bucket_endpoint_url"] = bucket.endpoint
+    if bucket.prefix is not None:
+        options["key_prefix"] = bucket.prefix
+    if bucket.secret is not None:
+        options["secret"] = _secret(bucket.secret, ())
+    if bucket.read_only:
+        options["read_only"] = True
+    return Call("modal.CloudBucketMount", (bucket.bucket,), options)
+
+
+def _secret(name: str, keys: tuple[str, ...]) -> Call:
+    options = {"required_keys": list(keys)} if keys else {}
+    return Call("modal.Secret.from_name", (name,), options)
+
+
+def _whole(number: float | None) -> float | int | None:
+    """4.0 reads better as 4, and is the same to Modal."""
+    return int(number) if number is not None and number.is_integer() else number

@@ -1,0 +1,1 @@
+"""What is this model? Readers of local files, and the facts that they find."""

@@ -1,0 +1,42 @@
+"""What is known about a model before anything runs?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modelctl.resolved import LocalFile, Unknown
+
+NOT_LOCKED = Unknown("not in modelctl.lock")
+NOT_HASHED = Unknown("not hashed")
+NOT_READ = Unknown("not read")
+
+Problem = Literal["", "missing", "outside", "empty", "unreadable", "not-gguf"]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a reader found. Whatever could not be had is `Unknown(reason)`, never left out.
+
+    `digest` is the content's sha256 and `files` what it was made of; `root` is the real path of a
+    local file or folder. `problem` says why a local model cannot be used, with `detail` in words.
+    `context_length` is the model's own, in tokens. `chat_template` is the text of the file that the
+    spec names, None where it names none.
+    """
+
+    kind: Literal["hub", "volume", "bucket", "local", "none"]
+    format: Literal["gguf", "safetensors"] | Unknown = NOT_READ
+    root: Path | None = None
+    files: tuple[LocalFile, ...] = ()
+    size: int | Unknown = NOT_READ
+    digest: str | Unknown = NOT_READ
+    architecture: str | Unknown = NOT_READ
+    name: str | Unknown = NOT_READ
+    context_length: int | Unknown = NOT_READ
+    layers: int | Unknown = NOT_READ
+    vocabulary: int | Unknown = NOT_READ
+    quantization: str | Unknown = NOT_READ
+    problem: Problem = ""
+    detail: str = ""
+    chat_template: str | Unknown | None = None

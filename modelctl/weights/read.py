@@ -1,0 +1,140 @@
+"""What can be found out about a spec's model here? All of a local one; the rest is Unknown."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from modelctl.resolved import Unknown
+from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, ModelFacts
+from modelctl.weights.gguf import GgufHeader, NotGguf, read_header
+from modelctl.weights.local import HashCache, examine, files_of
+from modelctl.weights.sources import local_path, looks_like_gguf, parse
+
+MAX_TEMPLATE_BYTES = 256 * 2**10
+_SHARD = re.compile(r"-(?P<part>\d{5})-of-\d{5}\.gguf$", re.IGNORECASE)
+
+
+def model_facts(
+    source: str | None,
+    folder: Path,
+    root: Path,
+    *,
+    hashed: bool,
+    chat_template: str | None = None,
+    cache: HashCache | None = None,
+) -> ModelFacts:
+    """The facts of `source` as a spec in `folder` writes it. Never raises.
+
+    `root` is the project's folder, which a local model must be in. `hashed` says whether the
+    content's digest is wanted: reading it may mean reading gigabytes, once.
+    """
+    parsed = parse(source)
+    facts = ModelFacts(kind=parsed.kind)
+    if parsed.kind == "hub":
+        facts = _not_locked(facts)
+    elif parsed.kind == "local":
+        facts = _local(local_path(parsed.path, folder), root, hashed=hashed, cache=cache)
+    elif looks_like_gguf(parsed.path):
+        facts = replace(facts, format="gguf")
+    if chat_template is not None:
+        facts = replace(facts, chat_template=_template(local_path(chat_template, folder), root))
+    return facts
+
+
+def gguf_file(files: list[str]) -> str | None:
+    """Which of a folder's files is given to llama.cpp: its only GGUF, or the first of its parts."""
+    candidates = []
+    for file in files:
+        shard = _SHARD.search(file)
+        if looks_like_gguf(file) and (shard is None or int(shard["part"]) == 1):
+            candidates.append(file)
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _not_locked(facts: ModelFacts) -> ModelFacts:
+    return replace(
+        facts,
+        format=NOT_LOCKED,
+        size=NOT_LOCKED,
+        digest=NOT_LOCKED,
+        architecture=NOT_LOCKED,
+        name=NOT_LOCKED,
+        context_length=NOT_LOCKED,
+        layers=NOT_LOCKED,
+        vocabulary=NOT_LOCKED,
+        quantization=NOT_LOCKED,
+    )
+
+
+def _local(path: Path, root: Path, *, hashed: bool, cache: HashCache | None) -> ModelFacts:
+    facts = ModelFacts(kind="local")
+    try:
+        real = path.resolve()
+        if not real.is_relative_to(root.resolve()):
+            return replace(facts, problem="outside", detail=str(path))
+        if not path.exists():
+            return replace(facts, problem="missing", detail=str(path))
+        found = files_of(path)
+        size = sum(file.stat().st_size for file in found)
+        if size == 0:
+            return replace(facts, root=path, problem="empty", detail=str(path))
+        facts = replace(facts, root=path, size=size, digest=NOT_HASHED)
+        facts = _read(facts, path, found)
+        if hashed and not facts.problem:
+            model = examine(path, cache)
+            facts = replace(facts, digest=model.digest, files=model.files)
+    except (OSError, RuntimeError) as problem:
+        return replace(facts, problem="unreadable", detail=getattr(problem, "strerror", None) or "")
+    return facts
+
+
+def _read(facts: ModelFacts, path: Path, found: list[Path]) -> ModelFacts:
+    """Formats and headers. A file that only calls itself GGUF is a problem, said as one."""
+    relative = [path.name] if path.is_file() else [f.relative_to(path).as_posix() for f in found]
+    if any(name.endswith(".safetensors") for name in relative):
+        return replace(facts, format="safetensors")
+    chosen = gguf_file(relative)
+    if chosen is None:
+        return facts
+    try:
+        header = read_header(path if path.is_file() else path / chosen)
+    except NotGguf as problem:
+        return replace(facts, format="gguf", problem="not-gguf", detail=str(problem))
+    return _with_header(replace(facts, format="gguf"), header)
+
+
+def _with_header(facts: ModelFacts, header: GgufHeader) -> ModelFacts:
+    unsaid = Unknown("not in the GGUF header")
+
+    def known(value: int | None) -> int | Unknown:
+        return unsaid if value is None else value
+
+    return replace(
+        facts,
+        architecture=header.architecture or unsaid,
+        name=header.name or unsaid,
+        context_length=known(header.context_length),
+        layers=known(header.layers),
+        vocabulary=known(header.vocabulary),
+        quantization=header.quantization or unsaid,
+    )
+
+
+def _template(path: Path, root: Path) -> str | Unknown:
+    """The chat template's text; what stands in the way is said as the reason."""
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            return Unknown("outside the project's folder")
+        with path.open("rb") as file:
+            text = b"".join(itertools.islice(iter(lambda: file.read(65_536), b""), 5))
+    except OSError as problem:
+        return Unknown(problem.strerror or "cannot be read")
+    if len(text) > MAX_TEMPLATE_BYTES:
+        return Unknown("larger than 256 KiB")
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return Unknown("not UTF-8")

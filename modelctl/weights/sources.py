@@ -1,0 +1,55 @@
+"""What does a source mean? `hf://org/repo`, `volume://name/path`, `s3://…`, `./path`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["hub", "volume", "bucket", "local", "none"]
+
+_SCHEMES: dict[str, Kind] = {
+    "hf": "hub",
+    "volume": "volume",
+    "s3": "bucket",
+    "gs": "bucket",
+    "r2": "bucket",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source, taken apart. `where` is the repository, Volume or bucket; `path` what is in it.
+
+    `scheme` is what stood before `://`; "" for a path. `unknown` names a scheme that is not ours.
+    """
+
+    kind: Kind
+    scheme: str = ""
+    where: str = ""
+    path: str = ""
+    unknown: str = ""
+
+
+def parse(text: str | None) -> Source:
+    if not text:
+        return Source("none")
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return Source("local", path=text)
+    kind = _SCHEMES.get(scheme)
+    if kind is None:
+        return Source("none", scheme=scheme, unknown=scheme)
+    if kind == "hub":
+        return Source(kind, scheme, where=rest.strip("/"))
+    where, _, path = rest.partition("/")
+    return Source(kind, scheme, where=where, path=path.strip("/"))
+
+
+def local_path(text: str, folder: Path) -> Path:
+    """Where a `./path` of a spec in `folder` is."""
+    return folder / Path(text).expanduser() if not Path(text).is_absolute() else Path(text)
+
+
+def looks_like_gguf(text: str | None) -> bool:
+    return bool(text) and str(text).lower().endswith(".gguf")

@@ -1,0 +1,80 @@
+"""Wanted and Resolved built by hand, for tests that need no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelctl.diagnostics import Place
+from modelctl.resolve import resolve
+from modelctl.resolved import LocalFile, Resolved
+from modelctl.spec.models import Project, Spec
+from modelctl.spec.wanted import Path_, ProjectFile, Wanted
+from modelctl.weights.facts import ModelFacts
+from modelctl.weights.read import model_facts
+
+SHA = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@dataclass(frozen=True)
+class NoOrigins:
+    """Every value stands in line 1."""
+
+    written: frozenset[Path_] = field(default_factory=frozenset)
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        return Place("specs/test.yaml")
+
+    def said(self, path: Path_) -> bool:
+        return path in self.written
+
+    def layer(self, path: Path_) -> str:
+        return "spec" if path in self.written else ""
+
+
+def wanted(
+    spec: dict[str, Any], *, root: Path = Path("."), project: dict[str, Any] | None = None
+) -> Wanted:
+    """`spec` in its long form."""
+    parsed = Spec.model_validate(spec)
+    file = ProjectFile(
+        root, None, Project.model_validate({"project": "examples", **(project or {})})
+    )
+    return Wanted(parsed.name or "test", "", root / "specs/test.yaml", file, parsed, NoOrigins())
+
+
+def local_gguf(**facts: Any) -> ModelFacts:
+    """A hashed GGUF file that need not be there."""
+    return ModelFacts(
+        **{
+            "kind": "local",
+            "format": "gguf",
+            "root": Path("models") / GGUF,
+            "files": (LocalFile(GGUF, 98362432, SHA),),
+            "size": 98362432,
+            "digest": SHA,
+            "architecture": "llama",
+            "context_length": 8192,
+            "quantization": "Q4_1",
+            **facts,
+        }
+    )
+
+
+SMOLLM2: dict[str, Any] = {
+    "name": "smollm2-135m",
+    "model": {"source": f"../models/{GGUF}"},
+    "backend": {"name": "llama.cpp"},
+    "context": 2048,
+    "gpu": [{"type": "L4"}, {"type": "T4"}],
+    "concurrency": {"target": 4, "max": 16},
+}
+
+
+def resolved(spec: dict[str, Any], model: ModelFacts | None = None) -> Resolved:
+    want = wanted(spec)
+    source = want.spec.model.source if want.spec.model else None
+    facts = model or model_facts(source, want.file.parent, want.project.root, hashed=False)
+    return resolve(want, facts)
