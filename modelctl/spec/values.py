@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
@@ -29,6 +29,22 @@ def size_bytes(text: str) -> int | None:
     return round(float(match["count"]) * _BYTES[match["unit"]]) if match else None
 
 
+def duration_text(value: float) -> str:
+    """`300.0` → `"5m"`: the largest unit that needs no fraction."""
+    for unit in ("d", "h", "m", "s"):
+        if value >= _SECONDS[unit] and value % _SECONDS[unit] == 0:
+            return f"{value / _SECONDS[unit]:g}{unit}"
+    return f"{value:g}s" if value >= 1 or not value else f"{value * 1000:g}ms"
+
+
+def size_text(value: int) -> str:
+    """`17179869184` → `"16GiB"`: the largest unit that needs no fraction."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if value and value % _BYTES[unit] == 0:
+            return f"{value // _BYTES[unit]}{unit}"
+    return f"{value / _BYTES['MiB']:g}MiB"
+
+
 def _read_duration(value: Any) -> float:
     found = seconds(value) if isinstance(value, str) else None
     if found is None:
@@ -46,6 +62,7 @@ def _read_size(value: Any) -> int:
 Duration = Annotated[
     float,
     BeforeValidator(_read_duration),
+    PlainSerializer(duration_text, return_type=str),
     WithJsonSchema(
         {"type": "string", "pattern": f"^{_DURATION.pattern.replace('?P<count>', '?:').replace('?P<unit>', '?:')}$",
          "examples": ["90s", "5m", "2h"]}
@@ -56,6 +73,7 @@ Duration = Annotated[
 Size = Annotated[
     int,
     BeforeValidator(_read_size),
+    PlainSerializer(size_text, return_type=str),
     WithJsonSchema(
         {"type": "string", "pattern": f"^{_SIZE.pattern.replace('?P<count>', '?:').replace('?P<unit>', '?:')}$",
          "examples": ["512MiB", "16GiB"]}
