@@ -220,8 +220,9 @@ def owner(app: LiveApp, seen: Seen, project: str | None) -> str:
     entry = seen.index.apps.get(app.name) if seen.index else None
     if entry is not None and entry.app_id == app.app_id:
         return ""
-    mark = seen.details[app.name].tags.get(TAG_PROJECT) if app.name in seen.details else None
-    if mark == (project or "default"):
+    tags = seen.details[app.name].tags if app.name in seen.details else {}
+    mark = tags.get(TAG_PROJECT)
+    if mark == project and TAG_DIGEST in tags:
         return ""
     if mark:
         return f"the project {mark} has an app of this name"

@@ -21,6 +21,8 @@ def explain(error: Exception) -> int:
         Unreachable,
     )
 
+    from modelctl.render import CannotRender
+
     match error:
         case Rejected():
             from modelctl.views import human
@@ -32,6 +34,9 @@ def explain(error: Exception) -> int:
         case Unreachable() | CredentialsRefused() | LocalError():
             _say(str(error), getattr(error, "hint", ""))
             return Exit.TRY_AGAIN
+        case CannotRender():
+            _say(str(error), "modelctl validate says more")
+            return Exit.REJECTED
         case NotThere():
             _say(error.message, error.hint)
             return Exit.REJECTED

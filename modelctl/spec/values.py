@@ -61,7 +61,7 @@ def _read_size(value: Any) -> int:
 
 def _schema_pattern(pattern: re.Pattern[str]) -> str:
     """The same pattern in JSON Schema's dialect, which has no named groups."""
-    return f"^{re.sub(r'\?P<[a-z]+>', '?:', pattern.pattern)}$"
+    return "^" + re.sub(r"\?P<[a-z]+>", "?:", pattern.pattern) + "$"
 
 
 Duration = Annotated[
