@@ -60,7 +60,8 @@ def test_a_record_comes_back_as_it_was() -> None:
         b'{"format": 2, "apps": {}}',
         b'{"format": 1}',
         b'{"format": 1, "apps": {"chat": {}}}',
-        b'{"format": 1, "apps": {"chat": {"app_id": "a", "version": 1, "digest": "d", "scaling": {"x": 1}}}}',
+        b'{"format": 1, "apps": {"chat": {"app_id": "a", "version": 1, "digest": "d",'
+        b' "scaling": {"x": 1}}}}',
         b'{"format": 1, "apps": []}',
     ],
 )

@@ -20,7 +20,6 @@ def explain(error: Exception) -> int:
         PlatformError,
         Unreachable,
     )
-
     from modelctl.render import CannotRender
 
     match error:

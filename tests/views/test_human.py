@@ -1,0 +1,230 @@
+"""What exactly does a person read? Word for word, at 80 columns and at 160."""
+
+from __future__ import annotations
+
+from modelctl.apply import Outcome, Result
+from modelctl.diagnostics import Diagnostic, Place, Severity
+from modelctl.plan import Action, Change, Cost, FieldChange, Plan
+from modelctl.views import human
+from modelctl.views.paint import Paint
+from modelctl.views.rows import StatusRow
+
+PLAIN = Paint(on=False)
+
+TOO_LARGE = Diagnostic(
+    Severity.ERROR,
+    "fit/too-large",
+    "70B in fp8 does not fit 2 × L40S at 32k context",
+    hint="context: 16384 fits on this entry; or L40S:4; or leave the entry out",
+    detail="weights 33.9 + one request 5.0 + other 2.9 = 41.8, usable 40.8 GiB per GPU",
+    place=Place("specs/chat-70b.yaml", 6, 15, 6, "gpu: [H100:2, L40S:2]"),
+    path="gpu[1]",
+    environments=("prod",),
+)
+UNKNOWN = Diagnostic(
+    Severity.ERROR,
+    "spec/unknown-field",
+    "no such field; did you mean context?",
+    place=Place("specs/embed.yaml", 4, 1, 6, "contxt: 8192"),
+)
+
+
+def test_a_diagnostic_shows_place_line_caret_sentence_and_way_out() -> None:
+    assert human.diagnostic(TOO_LARGE, paint=PLAIN, width=80) == (
+        "specs/chat-70b.yaml:6:15 error fit/too-large (prod)\n"
+        "  |\n"
+        "6 | gpu: [H100:2, L40S:2]\n"
+        "  |               ^^^^^^ 70B in fp8 does not fit 2 × L40S at 32k context\n"
+        "  |\n"
+        "  weights 33.9 + one request 5.0 + other 2.9 = 41.8, usable 40.8 GiB per GPU\n"
+        "  help: context: 16384 fits on this entry; or L40S:4; or leave the entry out"
+    )
+
+
+def test_a_diagnostic_without_a_hint_ends_at_its_caret() -> None:
+    assert human.diagnostic(UNKNOWN, paint=PLAIN, width=80) == (
+        "specs/embed.yaml:4:1 error spec/unknown-field\n"
+        "  |\n"
+        "4 | contxt: 8192\n"
+        "  | ^^^^^^ no such field; did you mean context?"
+    )
+
+
+def test_a_sentence_that_does_not_fit_beside_its_caret_stands_below_it() -> None:
+    shown = human.diagnostic(TOO_LARGE, paint=PLAIN, width=60)
+    assert "  |               ^^^^^^\n  70B in fp8 does not fit 2 × L40S at 32k context\n" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 60
+
+
+def test_a_long_line_is_cut_around_its_caret() -> None:
+    text = "env: {" + "a" * 300 + ": here, " + "b" * 300 + ": there}"
+    column = text.index("here") + 1
+    found = Diagnostic(Severity.WARNING, "x/y", "look", place=Place("s.yaml", 1, column, 4, text))
+    lines = human.diagnostic(found, paint=PLAIN, width=80).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[2][lines[3].index("^") :].startswith("here")
+
+
+def test_control_characters_of_a_source_line_do_not_reach_the_terminal() -> None:
+    found = Diagnostic(
+        Severity.ERROR, "x/y", "no", place=Place("s.yaml", 1, 7, 3, "name: \x1b[31mred")
+    )
+    assert "\x1b" not in human.diagnostic(found, paint=PLAIN, width=80)
+
+
+def test_a_diagnostic_without_a_place_is_its_sentence() -> None:
+    found = Diagnostic(Severity.ERROR, "spec/not-found", "there is no folder specs")
+    assert human.diagnostic(found, paint=PLAIN, width=80) == (
+        "error spec/not-found\n  there is no folder specs"
+    )
+
+
+def test_validation_ends_with_one_line_that_counts() -> None:
+    text = human.validation(
+        [TOO_LARGE, UNKNOWN],
+        specs=41,
+        environments=("staging", "prod"),
+        seconds=0.214,
+        paint=PLAIN,
+        width=80,
+    )
+    assert text.endswith("\n\n2 errors · 2 of 41 specs · staging, prod · 0.21 s")
+
+
+def test_a_valid_project_is_one_line() -> None:
+    assert (
+        human.validation([], specs=1, environments=("",), seconds=0.1, paint=PLAIN, width=80)
+        == "1 spec is valid · 0.10 s"
+    )
+
+
+def test_colour_is_only_escape_sequences_around_the_same_words() -> None:
+    import re
+
+    plain = human.diagnostic(TOO_LARGE, paint=PLAIN, width=80)
+    coloured = human.diagnostic(TOO_LARGE, paint=Paint(on=True), width=80)
+    assert coloured != plain
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+
+
+PLAN = Plan(
+    "main",
+    "local control plane",
+    (
+        Change("embed-e5", Action.CREATE),
+        Change("chat-8b", Action.IN_PLACE, fields=(FieldChange("keep_warm", 1, 2),)),
+        Change(
+            "chat-70b",
+            Action.REDEPLOY,
+            fields=(
+                FieldChange("backend.version", "0.32.0", "0.33.0"),
+                FieldChange("context", 16384, 32768),
+            ),
+            cost=Cost(None, 2.5),
+        ),
+        Change("legacy-7b", Action.DELETE, ("not in specs (needs --prune)",)),
+        Change("quiet", Action.UNCHANGED),
+        Change("rerank", Action.FOREIGN, ("the project others has an app of this name",)),
+    ),
+)
+
+
+def test_a_plan_reads_in_a_minute() -> None:
+    assert human.plan(PLAN, paint=PLAIN, width=80) == (
+        "local control plane · 6 apps\n"
+        "\n"
+        "  + embed-e5   create\n"
+        "  ~ chat-8b    in place   keep_warm 1 → 2\n"
+        "  ± chat-70b   redeploy   backend.version 0.32.0 → 0.33.0, context 16384 → 32768\n"
+        "  - legacy-7b  delete     not in specs (needs --prune)\n"
+        "  × rerank     foreign    the project others has an app of this name\n"
+        "\n"
+        "  1 unchanged\n"
+        "\n"
+        "chat-70b\n"
+        "  backend.version  0.32.0 → 0.33.0\n"
+        "  context          16384 → 32768\n"
+        "\n"
+        "Warm cost   $1,825 a month, on the first GPU of each list\n"
+        "\n"
+        "Plan: 1 create, 1 in place, 1 redeploy, 1 delete, 1 foreign."
+    )
+
+
+def test_a_plan_with_nothing_to_do_says_so() -> None:
+    text = human.plan(Plan("main", "local control plane", (Change("a", Action.UNCHANGED),)),
+                      paint=PLAIN, width=80)  # fmt: skip
+    assert text == "local control plane · 1 app\n\n  1 unchanged\n\nNothing to do."
+
+
+def test_no_line_of_a_plan_is_wider_than_the_terminal() -> None:
+    fields = tuple(FieldChange(f"env.VARIABLE_{n}", "x" * 50, "y" * 50) for n in range(9))
+    wide = Plan("main", "here", (Change("chat", Action.REDEPLOY, fields=fields),))
+    for width in (80, 160):
+        text = human.plan(wide, paint=PLAIN, width=width)
+        assert max(len(line) for line in text.splitlines()) <= width
+
+
+def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -> None:
+    text = human.outcomes(
+        [
+            Outcome("a", Action.CREATE, Result.DONE, 1, "http://127.0.0.1:20000"),
+            Outcome(
+                "b",
+                Action.CREATE,
+                Result.FAILED,
+                1,
+                detail="its engine could not boot; left at zero containers",
+                lines=("error: no such file",),
+            ),
+            Outcome("c", Action.UNCHANGED, Result.UNCHANGED),
+        ],
+        372.4,
+        paint=PLAIN,
+        width=80,
+    )
+    assert text == (
+        "✘ b\n"
+        "  its engine could not boot; left at zero containers\n"
+        "  last lines:\n"
+        "    error: no such file\n"
+        "\n"
+        "  a  http://127.0.0.1:20000/v1\n"
+        "\n"
+        "1 applied, 1 failed, 1 unchanged · 6 min 12 s"
+    )
+
+
+def test_status_keeps_sync_and_health_apart() -> None:
+    rows = [
+        StatusRow("chat-8b", "in sync", "healthy", "2 of 2..8", 12, "https://a.example"),
+        StatusRow("embed", "out of date", "asleep", "0 of 0..∞", 1, None),
+    ]
+    assert human.status(rows, "Modal environment prod", paint=PLAIN) == (
+        "Modal environment prod\n"
+        "           sync         health   live       version\n"
+        "  chat-8b  in sync      healthy  2 of 2..8  v12\n"
+        "  embed    out of date  asleep   0 of 0..∞  v1\n"
+        "\n"
+        "  chat-8b  https://a.example/v1"
+    )
+
+
+def test_a_shown_spec_is_yaml_that_means_the_same() -> None:
+    import yaml
+
+    fields = {
+        "name": "chat",
+        "model": {"source": "hf://Qwen/Qwen3-8B"},
+        "gpu": [{"type": "H100"}, {"type": "L40S", "count": 2}],
+        "image": {"python": "3.10", "run": ["echo 'a: b # c'"]},
+        "labels": {"on": "yes", "team": "search"},
+        "keep_warm": 0,
+        "protect": False,
+        "scaling": {"idle_timeout": "5m"},
+        "env": {"GREETING": "hello: world", "EMPTY": ""},
+    }
+    text = human.spec(fields, lambda path: "default", paint=PLAIN)
+    assert yaml.safe_load(text) == fields
+    assert "keep_warm: 0" in text
+    assert "# default" in text
