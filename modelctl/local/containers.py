@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 TERM_GRACE = 30.0  # seconds between SIGTERM and the end by force. See assumptions.
 _POLL = 0.02
+_BOOT = 2.0  # seconds after which a start counts no more as booting: then an engine loads
 _LONGEST_LINE = 64 << 10
 
 
@@ -41,6 +42,7 @@ class Means:
     logs: Logs
     router: Callable[[str], Router]  # the RPCs for the container of this id
     sockets: Path  # a short path: a Unix socket's is limited to about a hundred bytes
+    boots: asyncio.Semaphore  # how many may start at once: they are heavy on the processor
 
 
 class Container:
@@ -78,6 +80,7 @@ class Container:
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
         self._stop: asyncio.Task[None] | None = None
+        self._boot_over: asyncio.TimerHandle | None = None
         self._life = asyncio.create_task(self._live())
 
     @property
@@ -107,6 +110,11 @@ class Container:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
+        if self._boot_over is not None and not self._boot_over.cancelled():
+            # Ready or ended before its time to boot was over: the next one may start.
+            if self._boot_over.when() > asyncio.get_running_loop().time():
+                self._means.boots.release()
+            self._boot_over.cancel()
         self._changed(self)
 
     async def _live(self) -> None:
@@ -126,6 +134,10 @@ class Container:
             )
             self.port = launch.port
             elsewhere = listens(self.declared_port)
+            await self._means.boots.acquire()
+            self._boot_over = asyncio.get_running_loop().call_later(
+                _BOOT, self._means.boots.release
+            )
             self._process = await asyncio.create_subprocess_exec(
                 *launch.argv,
                 env=launch.environment,

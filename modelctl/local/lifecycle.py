@@ -97,6 +97,7 @@ def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
         if not _released(lock, timeout):
             os.kill(pid, signal.SIGKILL)  # its containers' supervisors notice and end them
             _released(lock, 5.0)
+        _reap(pid)
     except ProcessLookupError:
         return True
     except (OSError, ValueError) as error:
@@ -168,6 +169,14 @@ def _released(lock: Path, timeout: float) -> bool:
     return True
 
 
+def _reap(pid: int) -> None:
+    """Takes note of its end where this process had started it, so that no zombie stays."""
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
+
+
 def _announced(state_dir: Path) -> dict[str, Any] | None:
     try:
         announced = json.loads((state_dir / "plane.json").read_text())
@@ -233,6 +242,8 @@ def _await_answer(
 ) -> Plane:
     while True:
         if (running := status(state_dir)) is not None:
+            if process is not None:
+                process.returncode = 0  # it outlives us on purpose: nothing to warn of
             return running
         if process is not None and process.poll() is not None:
             raise LocalError(

@@ -67,6 +67,7 @@ async def serve(state_dir: Path) -> None:
         logs=logs,
         router=lambda task_id: Router(methods, settle=store.commit, task_id=task_id),
         sockets=sockets,
+        boots=asyncio.Semaphore(max(2, os.cpu_count() or 1)),
     )
     proxy = Proxy(proxy_token)
     fleet = Fleet(state, means, proxy)
