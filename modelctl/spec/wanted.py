@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from modelctl.diagnostics import Place
+from modelctl.diagnostics import Diagnostic, Place
 from modelctl.spec.models import Project, Spec
+from modelctl.spec.tree import Mapping
 
 Path_ = tuple[str | int, ...]
 """A field's path: `("gpu", 1, "count")`, shown as `gpu[1].count`."""
@@ -31,11 +32,16 @@ class Origins(Protocol):
 
 @dataclass(frozen=True)
 class ProjectFile:
-    """The project: its root folder and what modelctl.yaml says (None where there is no file)."""
+    """The project: its root folder and what modelctl.yaml says (None where there is no file).
+
+    `tree` is the same with the place of every value; `diagnostics` are its warnings.
+    """
 
     root: Path
     file: Path | None
     project: Project
+    tree: Mapping | None = field(default=None, repr=False, compare=False)
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def name(self) -> str | None:

@@ -1,0 +1,288 @@
+"""What do these files want in this environment? Files, overlays and selectors into Wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modelctl.diagnostics import Diagnostic, Place, error, has_errors, in_order
+from modelctl.spec.find import find
+from modelctl.spec.kinds import ShapeKind
+from modelctl.spec.layers import layers_of, project_tree
+from modelctl.spec.merge import Layer, TreeOrigins, merge
+from modelctl.spec.models import Spec
+from modelctl.spec.names import slug
+from modelctl.spec.parse import build, problems, tidy
+from modelctl.spec.project import shown
+from modelctl.spec.quoting import quote
+from modelctl.spec.sentences import close_to
+from modelctl.spec.shorthand import expand
+from modelctl.spec.source import read
+from modelctl.spec.tree import Mapping, Scalar, at
+from modelctl.spec.tree import Sequence as Items
+from modelctl.spec.wanted import ProjectFile, Wanted
+
+LOCAL = "local"
+"""The overlay of `--local`. It is no environment: it is always there and is merged after one."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is wanted, what is wrong, and the files that were read for it."""
+
+    wanted: tuple[Wanted, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _SpecFile:
+    """A file in long form, and what is wrong with it in every environment."""
+
+    path: Path
+    shown: str
+    tree: Mapping | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def name(self) -> str:
+        name = self.tree.get("name") if self.tree else None
+        if isinstance(name, Scalar) and isinstance(name.value, str):
+            return name.value
+        return "" if self.tree else self.path.stem
+
+
+def load(
+    what: Sequence[str],
+    project: ProjectFile,
+    overlays: Sequence[str] = (),
+    selectors: Sequence[str] = (),
+    cwd: Path | None = None,
+) -> Loaded:
+    """The specs of `what` with `overlays` (`("prod", "local")`) merged in, in order of their files.
+
+    Never raises for bad input: a spec with errors is left out, and its diagnostics are here.
+    """
+    return load_all(what, project, [overlays], selectors, cwd)[0]
+
+
+def load_all(
+    what: Sequence[str],
+    project: ProjectFile,
+    environments: Sequence[Sequence[str]],
+    selectors: Sequence[str] = (),
+    cwd: Path | None = None,
+) -> tuple[Loaded, ...]:
+    """`load` once for each environment; every file is read and checked once."""
+    session = _Session(project, cwd or Path.cwd())
+    found = find(what, project.root, session.cwd, lambda path: session.file(path).name)
+    wanted_labels, bad_selectors = _selectors(selectors)
+    specs = [session.file(path) for path in found.files]
+    common = [*found.diagnostics, *bad_selectors, *project.diagnostics]
+    return tuple(session.load(specs, overlays, wanted_labels, common) for overlays in environments)
+
+
+@dataclass
+class _Session:
+    """Files read so far, so that no file is read twice."""
+
+    project: ProjectFile
+    cwd: Path
+    files: dict[Path, _SpecFile] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.project_tree = project_tree(self.project)
+        self.declared = tuple(self.project.project.environments or ())
+
+    def file(self, path: Path) -> _SpecFile:
+        if path not in self.files:
+            self.files[path] = _read(path, shown(path, self.cwd), self.declared, self.project)
+        return self.files[path]
+
+    def load(
+        self,
+        specs: Sequence[_SpecFile],
+        overlays: Sequence[str],
+        labels: dict[str, str],
+        common: Sequence[Diagnostic],
+    ) -> Loaded:
+        diagnostics = [*common, *self._undeclared(specs, overlays)]
+        wanted: list[Wanted] = []
+        first: dict[str, _SpecFile] = {}
+        read: list[Path] = []
+        for spec in specs:
+            if not _is_in(spec, overlays):
+                continue
+            layers: list[Layer] = []
+            if spec.tree is not None:
+                layers = layers_of(spec.tree, self.project_tree, overlays)
+                merged = merge(layers)
+                if not _has_labels(merged, labels):
+                    continue
+            read.append(spec.path)
+            found = list(spec.diagnostics)
+            if spec.name and spec.tree is not None:
+                if spec.name in first:
+                    found.append(_duplicate(spec, first[spec.name]))
+                else:
+                    first[spec.name] = spec
+            if spec.tree is not None:
+                found += _missing_model(spec, merged, layers)
+            diagnostics += found
+            if spec.tree is None or has_errors(found):
+                continue
+            wanted.append(
+                Wanted(
+                    name=spec.name,
+                    environment="+".join(overlays),
+                    file=Path(spec.shown),
+                    project=self.project,
+                    spec=build(merged, Spec),
+                    origins=TreeOrigins(tuple(layers), merged, spec.tree.place),
+                )
+            )
+        return Loaded(tuple(wanted), tuple(in_order(diagnostics)), tuple(read))
+
+    def _undeclared(self, specs: Sequence[_SpecFile], overlays: Sequence[str]) -> list[Diagnostic]:
+        """Environments that the caller asks for and nobody declares."""
+        known = list(self.declared)
+        if self.project.file is None and not known:
+            known = sorted({name for spec in specs for name in _environments(spec)})
+        found = []
+        for name in overlays:
+            if name == LOCAL or name in known:
+                continue
+            message = f"there is no environment {quote(name)}"
+            close = close_to(name, known)
+            hint = f"did you mean {close}?" if close else ""
+            if not close:
+                hint = f"there are {', '.join(known)}" if known else "declare it in modelctl.yaml, under environments"
+            found.append(error("spec/undeclared-environment", message, hint=hint))
+        return found
+
+
+def _read(path: Path, shown_as: str, declared: Sequence[str], project: ProjectFile) -> _SpecFile:
+    source = read(path, shown_as)
+    if source.tree is None:
+        return _SpecFile(path, shown_as, None, source.diagnostics)
+    tree = expand(source.tree, ShapeKind(Spec))
+    assert isinstance(tree, Mapping)
+    found = [*source.diagnostics, *problems(tree, Spec), *_missing_name(path, tree)]
+    if project.file is not None:
+        found += _undeclared_in(tree, declared)
+    return _SpecFile(path, shown_as, tree, tuple(tidy(found)))
+
+
+def _missing_name(path: Path, tree: Mapping) -> list[Diagnostic]:
+    entry = tree.entries.get("name")
+    if entry is not None and not (isinstance(entry.node, Scalar) and entry.node.value is None):
+        return []
+    return [
+        error(
+            "spec/missing",
+            "name is missing" if entry is None else "name has no value",
+            hint=f"write name: {slug(path.stem) or 'my-model'}",
+            place=entry.key_place if entry else tree.place,
+            path="name",
+        )
+    ]
+
+
+def _missing_model(spec: _SpecFile, merged: Mapping, layers: Sequence[Layer]) -> list[Diagnostic]:
+    assert spec.tree is not None
+    if at(merged, ("model", "source")) is not None:
+        return []
+    if at(merged, ("model",)) is not None and not isinstance(merged.get("model"), Mapping):
+        return []
+    entry = spec.tree.entries.get("model")
+    what = "model.source" if isinstance(merged.get("model"), Mapping) else "model"
+    return [
+        error(
+            "spec/missing",
+            f"{what} is missing",
+            hint=f"write {what.rpartition('.')[2]}: hf://org/repo, or ./path",
+            place=entry.key_place if entry else spec.tree.place,
+            path=what,
+        )
+    ]
+
+
+def _undeclared_in(tree: Mapping, declared: Sequence[str]) -> list[Diagnostic]:
+    """Environments of a spec that the project file does not declare."""
+    places: list[tuple[str, str, Place]] = []
+    environments, only = tree.get("environments"), tree.get("only")
+    if isinstance(environments, Mapping):
+        places += [(key, f"environments.{key}", e.key_place) for key, e in environments.entries.items()]
+    if isinstance(only, Items):
+        for index, item in enumerate(only.items):
+            if isinstance(item, Scalar) and isinstance(item.value, str):
+                places.append((item.value, f"only[{index}]", item.place))
+    found = []
+    for name, path, place in places:
+        if name == LOCAL or name in declared:
+            continue
+        close = close_to(name, declared)
+        hint = f"did you mean {close}?" if close else "declare it in modelctl.yaml, under environments"
+        message = f"the project declares no environment {quote(name)}"
+        found.append(error("spec/undeclared-environment", message, hint=hint, place=place, path=path))
+    return found
+
+
+def _environments(spec: _SpecFile) -> list[str]:
+    """The environments that a spec speaks of."""
+    if spec.tree is None:
+        return []
+    environments = spec.tree.get("environments")
+    return [*(environments.entries if isinstance(environments, Mapping) else ()), *_only(spec)]
+
+
+def _only(spec: _SpecFile) -> list[str]:
+    only = spec.tree.get("only") if spec.tree else None
+    if not isinstance(only, Items):
+        return []
+    return [item.value for item in only.items if isinstance(item, Scalar) and isinstance(item.value, str)]
+
+
+def _is_in(spec: _SpecFile, overlays: Sequence[str]) -> bool:
+    """Whether an environment has the spec. `local` counts only where `only` names it."""
+    only = _only(spec)
+    asked = [name for name in overlays if name != LOCAL]
+    return not only or not asked or any(name in only for name in overlays)
+
+
+def _duplicate(spec: _SpecFile, first: _SpecFile) -> Diagnostic:
+    assert spec.tree is not None and first.tree is not None
+    node = first.tree.get("name")
+    line = node.place.line if node else 1
+    here = spec.tree.get("name")
+    return error(
+        "spec/duplicate-name",
+        f"{quote(spec.name)} is the name of {first.shown}:{line} too",
+        hint="give one of them another name",
+        place=here.place if here else spec.tree.place,
+        path="name",
+    )
+
+
+def _selectors(selectors: Sequence[str]) -> tuple[dict[str, str], list[Diagnostic]]:
+    labels: dict[str, str] = {}
+    found = []
+    for selector in selectors:
+        for part in selector.split(","):
+            key, equals, value = part.partition("=")
+            if equals and key.strip():
+                labels[key.strip()] = value.strip().lstrip("=")
+            else:
+                found.append(
+                    error("spec/selector", f"{quote(part)} is no selector", hint="write -l key=value")
+                )
+    return labels, found
+
+
+def _has_labels(merged: Mapping, labels: dict[str, str]) -> bool:
+    for key, value in labels.items():
+        node = at(merged, ("labels", key))
+        if not isinstance(node, Scalar) or str(node.raw) != value:
+            return False
+    return True

@@ -1,0 +1,174 @@
+"""Does a tree say what a spec may say? The model it stands for, or every problem in our words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from modelctl.diagnostics import Diagnostic, Place, error
+from modelctl.spec import sentences
+from modelctl.spec.kinds import Kind, ShapeKind, kind_at
+from modelctl.spec.models import Shape
+from modelctl.spec.names import name_problem
+from modelctl.spec.quoting import quote
+from modelctl.spec.tree import Mapping, Node, Scalar, at, child, data, is_null, scalars
+from modelctl.spec.wanted import Path_, show_path
+
+S = TypeVar("S", bound=Shape)
+
+_TEMPLATE = re.compile(r"\{\{|\{%|<%")
+_FREE_TEXT = frozenset({"checks", "env", "args", "run"})
+"""Fields under which braces are somebody's own text: prompts, values, flags, shell commands."""
+
+_NAMED_BY_RULE: dict[tuple[str, ...], tuple[str, int]] = {
+    ("name",): ("name", 63),
+    ("renamed_from",): ("name", 63),
+    ("project",): ("project name", 40),
+}
+
+
+def build(tree: Mapping, shape: type[S]) -> S:
+    """The model of a tree in which `problems` found nothing and nulls are gone."""
+    return shape.model_validate(data(tree))
+
+
+def problems(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
+    """Everything that is wrong with a file's tree in long form. Nulls are fine: they take back."""
+    found = [*_templates(tree), *_names(tree, shape), *_counts(tree)]
+    spoken_for = {(d.place.line, d.place.column) for d in found if d.place}
+    try:
+        shape.model_validate(data(tree))
+    except ValidationError as failed:
+        for d in _translated(failed, tree, ShapeKind(shape)):
+            if d.place is None or (d.place.line, d.place.column) not in spoken_for:
+                found.append(d)
+    return found
+
+
+def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """One mistake, one diagnostic: what YAML says of a scalar goes first, and errors before warnings."""
+    kept: dict[tuple[str, int, int] | int, Diagnostic] = {}
+    for index, diagnostic in enumerate(found):
+        place = diagnostic.place
+        key = (place.file, place.line, place.column) if place and diagnostic.path != "" else index
+        if place and diagnostic.code.startswith("yaml/"):
+            key = (place.file, place.line, place.column)
+        earlier = kept.get(key)
+        if earlier is None or (diagnostic.is_error and not earlier.is_error):
+            kept[key] = diagnostic
+    return list(kept.values())
+
+
+def _translated(failed: ValidationError, tree: Mapping, root: Kind) -> list[Diagnostic]:
+    by_path: dict[Path_, list[dict[str, Any]]] = {}
+    for raised in failed.errors(include_url=False, include_context=True, include_input=False):
+        path = _known_part(tree, raised["loc"])
+        by_path.setdefault(path, []).append(dict(raised))
+    found = []
+    for path, raised_here in by_path.items():
+        node = at(tree, path)
+        first = raised_here[0]
+        unknown = first["type"] == "extra_forbidden"
+        if node is None or (is_null(node) and path and isinstance(path[-1], str) and not unknown):
+            continue
+        place = _place(tree, path, key=unknown or first["loc"][-1] == "[key]")
+        if unknown:
+            message, hint = sentences.unknown_field(root, path)
+            code = "spec/unknown-field"
+        else:
+            code, message, hint = sentences.wrong_value(root, path, node, raised_here)
+        found.append(error(code, message, hint=hint, place=place, path=show_path(path)))
+    return found
+
+
+def _known_part(tree: Node, location: tuple[str | int, ...]) -> Path_:
+    """The location without what pydantic adds to it: names of union members and `[key]`."""
+    path: list[str | int] = []
+    node: Node | None = tree
+    for part in location:
+        node = child(node, part) if node is not None else None
+        if node is None:
+            break
+        path.append(part)
+    return tuple(path)
+
+
+def _place(tree: Mapping, path: Path_, *, key: bool = False) -> Place:
+    parent, node = None, tree
+    for part in path:
+        parent, found = node, child(node, part)
+        if found is None:
+            break
+        node = found  # type: ignore[assignment]  # any node may stand below a mapping
+    if key and isinstance(parent, Mapping) and isinstance(path[-1], str):
+        return parent.entries[path[-1]].key_place
+    return node.place
+
+
+def _templates(tree: Mapping) -> list[Diagnostic]:
+    found = []
+    for path, scalar in scalars(tree):
+        if not isinstance(scalar.value, str) or not _TEMPLATE.search(scalar.value):
+            continue
+        if not _FREE_TEXT.isdisjoint(path):
+            continue
+        found.append(
+            error(
+                "spec/template-syntax",
+                "modelctl does not expand templates",
+                hint="write the value itself; what differs by environment goes under environments",
+                place=scalar.place,
+                path=show_path(path),
+            )
+        )
+    return found
+
+
+def _names(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
+    """Names of specs, projects and environments: what becomes part of a Modal name or an option."""
+    found = []
+    for path, (what, longest) in _NAMED_BY_RULE.items():
+        node = at(tree, path)
+        if path[0] not in shape.model_fields or not isinstance(node, Scalar):
+            continue
+        if not isinstance(node.value, str) or _TEMPLATE.search(node.value):
+            continue
+        wrong = name_problem(node.value, what, longest)
+        if wrong:
+            found.append(
+                error("spec/name", wrong[0], hint=wrong[1], place=node.place, path=show_path(path))
+            )
+    environments = tree.get("environments")
+    if isinstance(environments, Mapping):
+        for key, entry in environments.entries.items():
+            wrong = name_problem(key, "environment name", 63)
+            if wrong:
+                found.append(
+                    error(
+                        "spec/name", wrong[0], hint=wrong[1], place=entry.key_place,
+                        path=show_path(("environments", key)),
+                    )
+                )  # fmt: skip
+    return found
+
+
+def _counts(tree: Mapping) -> list[Diagnostic]:
+    """GPU types whose colon part could not be split off: `H100:x`, `H100:2` beside a count."""
+    found = []
+    for path, scalar in scalars(tree):
+        if len(path) < 3 or path[-3] != "gpu" or path[-1] != "type":
+            continue
+        if not isinstance(scalar.value, str) or ":" not in scalar.value:
+            continue
+        kind, _, count = scalar.value.partition(":")
+        if at(tree, (*path[:-1], "count")) is not None:
+            message, hint = "the count is said twice: after the colon and as count", f"write type: {quote(kind)}"
+        else:
+            message = f"{quote(count)} is not a count of GPUs" if count else "a count is missing after the colon"
+            hint = f"write {quote(kind)}:2 for two of them" if kind else "write TYPE:COUNT, as in L40S:2"
+        found.append(error("spec/value", message, hint=hint, place=scalar.place, path=show_path(path)))
+    return found
+
