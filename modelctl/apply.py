@@ -9,7 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from modelctl.health import Ask, Verdict, http_get, until_healthy
+from modelctl.health import (
+    Ask,
+    Post,
+    Verdict,
+    answers_right,
+    http_get,
+    http_post,
+    until_healthy,
+)
 from modelctl.plan import DEPLOYS, Action, Change, Desired, Plan
 from modelctl.platform.types import Deployed, LiveApp, Platform, PlatformError
 from modelctl.record import AppRecord, Entry, Index, remember
@@ -60,6 +68,7 @@ class Gate:
 
     headers: Mapping[str, str] | None
     ask: Ask = http_get
+    post: Post = http_post
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -192,6 +201,11 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
         )
     job.tell(Step(change.name, "booting", "waiting for the first answer"))
     verdict, lines = await _see(change, desired, deployed, headers, before, job)
+    if verdict.healthy and resolved.rollout.gate == "checks":
+        job.tell(Step(change.name, "checking"))
+        verdict = await answers_right(
+            deployed.url, headers, resolved.checks, model=resolved.served_as, post=job.gate.post
+        )
     if verdict.healthy:
         return outcome
     return await _failed(outcome, change, desired, deployed, verdict, lines, job)
