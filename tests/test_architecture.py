@@ -1,0 +1,116 @@
+"""Who may import whom, and who may touch network, clock, process and disk? The house's table."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "modelctl"
+
+MAY_USE: dict[str, set[str]] = {
+    "diagnostics": set(),
+    "literals": set(),
+    "resolved": set(),
+    "spec": {"diagnostics"},
+    "facts": {"diagnostics"},
+    "weights": {"diagnostics", "resolved"},
+    "engines": {"spec", "facts", "weights", "resolved", "literals", "diagnostics"},
+    "resolve": {"spec", "facts", "weights", "engines", "resolved"},
+    "spoken": {"spec", "resolved"},
+    "assess": {"resolve", "resolved", "engines", "facts"},
+    "checks": {
+        "assess",
+        "facts",
+        "diagnostics",
+        "spec",
+        "engines",
+        "weights",
+        "resolve",
+        "resolved",
+    },
+    "rendered": {"resolved"},
+    "render": {"resolved", "rendered", "literals", "engines", "facts"},
+    "record": {"resolved"},
+    "platform": {"rendered", "resolved"},
+    "plan": {"platform", "record", "rendered", "resolved"},
+    "health": {"resolved"},
+    "apply": {"plan", "health", "record", "platform", "rendered", "resolved"},
+    "views": {"apply", "plan", "diagnostics", "views"},
+    "local": set(),
+}
+"""Room → the rooms that it may import. `cli` may import all; everybody may import themselves."""
+
+MAY_TOUCH: dict[str, set[str]] = {
+    "modal": {"platform"},
+    "modal_proto": {"local"},
+    "grpclib": {"platform", "local"},
+    "aiohttp": {"health", "cli", "local"},
+    "subprocess": {"local"},
+    "urllib.request": {"local"},
+    "socket": {"local"},
+    "sqlite3": {"local"},
+    "jinja2": {"render"},
+    "yaml": {"spec"},
+    "rich": {"cli"},
+    "click": {"cli"},
+    "pydantic": {"spec"},
+    "tempfile": {"platform", "local", "weights"},
+}
+"""Module → the only rooms that may import it."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(file: Path) -> str:
+    first = file.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports_of(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def identify(file: Path) -> str:
+    return str(file.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("file", MODULES, ids=identify)
+def test_a_room_uses_only_the_rooms_that_it_may(file: Path) -> None:
+    room = room_of(file)
+    if room in {"cli", "__main__", "__init__"}:
+        return
+    used = {
+        name.split(".")[1]
+        for name in imports_of(file)
+        if name.startswith("modelctl.") and (PACKAGE / name.split(".")[1]).with_suffix("").exists()
+        or name.startswith("modelctl.") and (PACKAGE / f"{name.split('.')[1]}.py").exists()
+    }  # fmt: skip
+    assert used - {room} <= MAY_USE[room]
+
+
+@pytest.mark.parametrize("file", MODULES, ids=identify)
+def test_the_world_comes_in_through_the_rooms_that_it_may(file: Path) -> None:
+    imported = imports_of(file)
+    for module, rooms in MAY_TOUCH.items():
+        touches = any(name == module or name.startswith(f"{module}.") for name in imported)
+        assert not touches or room_of(file) in rooms, f"{module} is imported in {file}"
+
+
+@pytest.mark.parametrize("file", MODULES, ids=identify)
+def test_a_module_opens_with_what_it_answers(file: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    assert docstring, f"{file} has no docstring"
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {room_of(file) for file in MODULES} - {"cli", "__main__", "__init__"}
+    assert rooms == set(MAY_USE)
