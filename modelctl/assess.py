@@ -45,6 +45,11 @@ class Assessed:
     resolved: Resolved
     cost: Cost
 
+    @property
+    def warm_usd_per_hour(self) -> float | None:
+        """What keep-warm costs an hour; None where a price is not known."""
+        return None if isinstance(self.cost.warm, Unknown) else self.cost.warm
+
 
 def assess(resolved: Resolved) -> Assessed:
     return Assessed(resolved, _cost(resolved))

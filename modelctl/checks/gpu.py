@@ -1,0 +1,132 @@
+"""Does Modal have these GPUs, in this number, and does the model spread over them?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from modelctl.checks.case import Case, Rule, doubtful, wrong
+from modelctl.engines.base import Finding
+from modelctl.facts import gpus
+
+
+def unknown_gpu(case: Case) -> Iterator[Finding]:
+    for index, _, name, _ in case.entries:
+        if gpus.choice(name) is None:
+            names = list(gpus.choices())
+            near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
+            meant = f"did you mean {near[0]}? " if near else ""
+            yield wrong(
+                ("gpu", index, "type"),
+                "gpu/unknown",
+                f"Modal has no GPU {name}",
+                f"{meant}There are {', '.join(names)}",
+            )
+
+
+def count_out_of_range(case: Case) -> Iterator[Finding]:
+    for index, _, name, count in case.entries:
+        choice = gpus.choice(name)
+        if choice is None:
+            continue
+        card, most = choice.card, choice.card.max_count
+        if count < 1:
+            yield wrong(
+                ("gpu", index),
+                "gpu/count",
+                f"{count} × {card.name} is no GPU at all",
+                f"{card.name}, or gpu: none for a CPU",
+            )
+        elif count > most:
+            yield wrong(
+                ("gpu", index),
+                "gpu/count",
+                f"a container has at most {most} × {card.name}, not {count}",
+                f"{gpus.key(choice.modal, most)}, or a larger GPU",
+            )
+
+
+def size_left_open(case: Case) -> Iterator[Finding]:
+    for index, _, name, count in case.entries:
+        choice = gpus.choice(name)
+        if choice is not None and choice.ambiguous:
+            small = gpus.key("A100-40GB", count)
+            yield doubtful(
+                ("gpu", index, "type"),
+                "gpu/ambiguous",
+                f"{name} comes with 40 or 80 GB; without a size it is the one with 40",
+                f"{small} or {gpus.key('A100-80GB', count)}",
+            )
+
+
+def listed_twice(case: Case) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for index, _, name, count in case.entries:
+        choice = gpus.choice(name)
+        key = gpus.key(choice.card.name if choice else name, count)
+        if key in seen:
+            yield doubtful(
+                ("gpu", index),
+                "gpu/duplicate",
+                f"{key} is in the list already, as gpu[{seen[key]}]; what this entry says is lost",
+                "leave this entry out",
+            )
+        seen.setdefault(key, index)
+
+
+def none_among_others(case: Case) -> Iterator[Finding]:
+    entries = case.spec.gpu or []
+    for index, entry in enumerate(entries):
+        if len(entries) > 1 and (entry.type or gpus.NONE).lower() == gpus.NONE:
+            yield wrong(
+                ("gpu", index),
+                "gpu/none-in-list",
+                "a container that asked for a GPU never falls back to a CPU",
+                "leave none out, or write gpu: none alone",
+            )
+
+
+def parallel_beside_count(case: Case) -> Iterator[Finding]:
+    for index, entry, name, count in case.entries:
+        said = [("gpu", index, "parallel"), ("parallel",)]
+        ours, spec = entry.parallel, case.spec.parallel
+        if (ours is None and spec is None) or count < 1:
+            continue
+        tensor = (ours and ours.tensor) or (spec and spec.tensor)
+        pipeline = (ours and ours.pipeline) or (spec and spec.pipeline) or 1
+        data = (ours and ours.data) or (spec and spec.data) or 1
+        rest = pipeline * data
+        if tensor is None:
+            fits, product = count % rest == 0, f"{rest}"
+        else:
+            fits, product = tensor * rest == count, f"{tensor} × {pipeline} × {data}"
+        if not fits:
+            spread = tensor * rest if tensor else rest
+            yield wrong(
+                said[0] if ours is not None else said[1],
+                "parallel/does-not-match-count",
+                f"parallel asks for {spread} GPUs, and {gpus.key(name, count)} has {count}",
+                f"gpu: {gpus.key(name.split(':')[0], spread)}, or a tensor of {max(1, count // rest)}",
+                detail=f"tensor × pipeline × data = {product}",
+            )
+
+
+def more_than_one_node(case: Case) -> Iterator[Finding]:
+    if (case.spec.nodes or 1) > 1:
+        yield wrong(
+            ("nodes",),
+            "parallel/nodes",
+            "more than one host is not supported by this version of modelctl",
+            "leave nodes out; one host has up to 8 GPUs",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    unknown_gpu,
+    count_out_of_range,
+    size_left_open,
+    listed_twice,
+    none_among_others,
+    parallel_beside_count,
+    more_than_one_node,
+)

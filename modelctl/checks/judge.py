@@ -1,0 +1,111 @@
+"""What is said of the findings? Each gets its place; then the project's rules and pardons apply."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from modelctl.assess import Assessed
+from modelctl.checks import budget, endpoint, engine, gpu, image, model, scaling, snapshot, words
+from modelctl.checks.case import Case, Rule, case_of, doubtful, wrong
+from modelctl.diagnostics import Diagnostic, Severity, in_order
+from modelctl.engines.base import Finding
+from modelctl.spec.models import Allow
+from modelctl.spec.wanted import Wanted, show_path
+from modelctl.weights.facts import ModelFacts
+
+RULES: tuple[Rule, ...] = (
+    *gpu.RULES,
+    *model.RULES,
+    *engine.RULES,
+    *scaling.RULES,
+    *endpoint.RULES,
+    *snapshot.RULES,
+    *image.RULES,
+    *words.RULES,
+    *budget.RULES,
+)
+
+# The source line of such a finding holds the value that nobody should print.
+_NOT_SHOWN = {"env/looks-like-a-secret"}
+
+
+def check(
+    wanted: Wanted, assessed: Assessed, facts: ModelFacts, *, today: datetime.date
+) -> list[Diagnostic]:
+    """All that the rules say about one spec in one environment, in the file's order."""
+    case = case_of(wanted, assessed, facts)
+    found = [finding for rule in RULES for finding in rule(case)]
+    kept = [*_pardoned(found, wanted, today), *_allow_itself(wanted)]
+    located = (_located(finding, wanted) for finding in _ruled(kept, wanted))
+    return in_order(dict.fromkeys(located))
+
+
+def _located(finding: Finding, wanted: Wanted) -> Diagnostic:
+    place = wanted.origins.place(finding.path, key=finding.key)
+    if finding.code in _NOT_SHOWN:
+        place = replace(place, text="")
+    return Diagnostic(
+        severity=finding.severity,
+        code=finding.code,
+        message=finding.message,
+        hint=finding.hint,
+        place=place,
+        path=show_path(finding.path),
+        detail=finding.detail,
+    )
+
+
+def _ruled(findings: Iterable[Finding], wanted: Wanted) -> Iterator[Finding]:
+    """The project's `rules`: a code's severity, or off."""
+    rules = wanted.project.project.rules or {}
+    for finding in findings:
+        rule = rules.get(finding.code)
+        if rule == "off":
+            continue
+        yield finding if rule is None else replace(finding, severity=Severity(rule))
+
+
+def _pardoned(
+    findings: Iterable[Finding], wanted: Wanted, today: datetime.date
+) -> Iterator[Finding]:
+    """The spec's `allow`: what is known and accepted is not said, until its last day."""
+    allow = wanted.spec.allow or {}
+    for finding in findings:
+        pardon = allow.get(finding.code)
+        if pardon is None or not pardon.reason:
+            yield finding
+            continue
+        until = _last_day(pardon)
+        if until is not None and until < today:
+            hint = f"{finding.hint}; " if finding.hint else ""
+            yield replace(finding, hint=f"{hint}it was allowed until {until.isoformat()}")
+
+
+def _allow_itself(wanted: Wanted) -> Iterator[Finding]:
+    for code, pardon in (wanted.spec.allow or {}).items():
+        if not pardon.reason:
+            yield wrong(
+                ("allow", code),
+                "allow/no-reason",
+                f"allowing {code} needs a reason",
+                f"allow: {{{code}: {{reason: why it is right here}}}}",
+            )
+        if pardon.until is not None and _last_day(pardon) is None:
+            yield doubtful(
+                ("allow", code, "until"),
+                "allow/no-date",
+                f"{pardon.until} is no date, so {code} is allowed for ever",
+                "until: 2027-01-31",
+            )
+
+
+def _last_day(pardon: Allow) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(pardon.until) if pardon.until else None
+    except ValueError:
+        return None
+
+
+__all__ = ["RULES", "Case", "check"]

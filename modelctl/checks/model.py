@@ -1,0 +1,196 @@
+"""Is the model there, can it be read, and can it do what the spec asks of it?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
+from modelctl.engines.base import Finding
+from modelctl.resolved import Unknown
+from modelctl.spec.wanted import Path_
+from modelctl.weights.read import gguf_file
+from modelctl.weights.sources import parse
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SERVED_AS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_SOURCE: Path_ = ("model", "source")
+
+
+def source_not_understood(case: Case) -> Iterator[Finding]:
+    text = case.spec.model.source if case.spec.model else None
+    source = parse(text)
+    known = "hf://org/repo, volume://name/path, s3://bucket/prefix, gs://bucket/prefix or ./path"
+    if not text:
+        yield wrong(("model",), "model/no-source", "the spec names no model", f"model: {known}")
+    elif source.unknown:
+        yield wrong(
+            _SOURCE, "model/unknown-source", f"{source.unknown}:// is no source of models", known
+        )
+    elif source.scheme == "r2":
+        yield wrong(
+            _SOURCE,
+            "model/unknown-source",
+            "r2:// as the model's source is not supported by this version of modelctl",
+            "copy the model into a Volume: volume://name/path",
+        )
+    elif source.kind == "hub" and not _REPOSITORY.fullmatch(source.where):
+        yield wrong(
+            _SOURCE,
+            "model/malformed-source",
+            f"{text} names no repository",
+            "hf://org/repo, as the address on the Hub has it",
+        )
+    elif source.kind in ("volume", "bucket") and not _VOLUME.fullmatch(source.where):
+        yield wrong(
+            _SOURCE,
+            "model/malformed-source",
+            f"{text} names no {'Volume' if source.kind == 'volume' else 'bucket'}",
+            f"{source.scheme}://name/path",
+        )
+    elif ".." in source.path.split("/") and source.kind != "local":
+        yield wrong(
+            _SOURCE,
+            "model/malformed-source",
+            f"{text} leaves its {source.kind}",
+            "a path without ..",
+        )
+
+
+def local_model_unusable(case: Case) -> Iterator[Finding]:
+    text = (case.spec.model and case.spec.model.source) or ""
+    folder = case.wanted.file.parent.as_posix()
+    match case.facts.problem:
+        case "missing":
+            yield wrong(
+                _SOURCE,
+                "model/not-found",
+                f"there is no file {text}",
+                f"paths start at the spec's folder, {folder}; the Hub is hf://org/repo",
+            )
+        case "outside":
+            yield wrong(
+                _SOURCE,
+                "model/outside-project",
+                f"{text} is outside the project's folder",
+                "move it below the folder that holds modelctl.yaml, or use volume://name/path",
+            )
+        case "empty":
+            yield wrong(_SOURCE, "model/empty", f"{text} is empty", "fetch the model again")
+        case "unreadable":
+            yield wrong(
+                _SOURCE,
+                "model/unreadable",
+                f"{text} cannot be read: {case.facts.detail or 'the disk refused'}",
+                "see who may read it",
+            )
+        case "not-gguf":
+            yield wrong(
+                _SOURCE,
+                "model/not-gguf",
+                f"{text} is no GGUF file: it {case.facts.detail}",
+                "fetch it again; a Git LFS pointer or a web page may have been saved instead",
+            )
+
+
+def several_gguf_files(case: Case) -> Iterator[Finding]:
+    """A folder is served from one GGUF; the digest is not needed to see that there are several."""
+    root = case.facts.root
+    if case.engine.name != "llama.cpp" or root is None or not root.is_dir() or case.facts.problem:
+        return
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.gguf"))
+    if gguf_file(names) is None:
+        text = (case.spec.model and case.spec.model.source) or ""
+        found = f"{len(names)} GGUF files" if names else "no GGUF file"
+        example = f"{text.rstrip('/')}/{names[0]}" if names else "a path that ends in .gguf"
+        yield wrong(
+            _SOURCE, "model/which-file", f"{text} has {found}, and llama.cpp takes one", example
+        )
+
+
+def not_locked(case: Case) -> Iterator[Finding]:
+    if case.facts.kind != "hub" or not isinstance(case.facts.digest, Unknown):
+        return
+    model = case.spec.model
+    source, revision = (model and model.source) or "", (model and model.revision) or ""
+    if _COMMIT.fullmatch(revision):
+        yield unchecked(
+            _SOURCE,
+            "model/unlocked",
+            f"{source} is not in modelctl.lock: its size and context were not checked",
+        )
+    else:
+        yield doubtful(
+            _SOURCE,
+            "model/unlocked",
+            f"{source} is not in modelctl.lock, and no commit pins it: it may change by itself",
+            "model: {source: …, revision: the commit's 40 digits}",
+        )
+
+
+def context_beyond_model(case: Case) -> Iterator[Finding]:
+    own = case.facts.context_length
+    args = (case.spec.backend and case.spec.backend.args) or {}
+    if isinstance(own, Unknown) or any(name.lstrip("-").startswith("rope") for name in args):
+        return
+    asked: list[tuple[Path_, int]] = []
+    if case.spec.context is not None:
+        asked.append((("context",), case.spec.context))
+    for index, entry, _, _ in case.entries:
+        if entry.context is not None:
+            asked.append((("gpu", index, "context"), entry.context))
+    for path, context in asked:
+        if context > own:
+            yield wrong(
+                path,
+                "model/context",
+                f"a context of {context:,} is more than the model's own {own:,}",
+                f"context: {own}",
+            )
+
+
+def remote_code(case: Case) -> Iterator[Finding]:
+    model = case.spec.model
+    if model and model.trust_remote_code and not _COMMIT.fullmatch(model.revision or ""):
+        yield doubtful(
+            ("model", "trust_remote_code"),
+            "model/remote-code",
+            "whoever can push to the repository can run code beside this endpoint's secrets",
+            "model: {revision: the commit's 40 digits} keeps it to the code that was read",
+        )
+
+
+def served_as_looks_wrong(case: Case) -> Iterator[Finding]:
+    name = case.resolved.served_as
+    if not _SERVED_AS.fullmatch(name):
+        yield wrong(
+            ("model", "served_as"),
+            "model/served-as",
+            f"{name!r} cannot be a model's name",
+            "letters, digits and . _ : / @ -, the first a letter or digit",
+        )
+
+
+def chat_template_unusable(case: Case) -> Iterator[Finding]:
+    template = case.facts.chat_template
+    if isinstance(template, Unknown):
+        yield wrong(
+            ("chat_template",),
+            "model/chat-template",
+            f"{case.spec.chat_template}: {template.reason}",
+            f"a file below the project's folder; paths start at {case.wanted.file.parent.as_posix()}",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    source_not_understood,
+    local_model_unusable,
+    several_gguf_files,
+    not_locked,
+    context_beyond_model,
+    remote_code,
+    served_as_looks_wrong,
+    chat_template_unusable,
+)

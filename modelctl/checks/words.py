@@ -1,0 +1,78 @@
+"""Are labels and variables such as Modal takes, and is nothing among them that must stay secret?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from modelctl.checks.case import Case, Rule, wrong
+from modelctl.engines.base import Finding
+from modelctl.rendered import TAG_DIGEST, TAG_PROJECT
+
+_TAG = re.compile(r"[A-Za-z0-9._-]{1,63}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_NAME = re.compile(
+    r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.I
+)
+_SECRET_VALUE = re.compile(
+    r"hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[A-Za-z0-9]{16,}"
+    r"|github_pat_\w{16,}|xox[abp]-[\w-]{8,}|a[ks]-[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+# Settings whose names only sound like secrets.
+_NO_SECRET = {"TOKENIZERS_PARALLELISM", "MAX_TOKENS"}
+
+
+def labels(case: Case) -> Iterator[Finding]:
+    for key, value in (case.spec.labels or {}).items():
+        if key in (TAG_PROJECT, TAG_DIGEST):
+            yield wrong(
+                ("labels", key),
+                "labels/reserved",
+                f"the label {key} is modelctl's own",
+                "another name",
+                key=True,
+            )
+        elif not _TAG.fullmatch(key) or not _TAG.fullmatch(value):
+            at_key = not _TAG.fullmatch(key)
+            yield wrong(
+                ("labels", key),
+                "labels/invalid-tag",
+                f"{key if at_key else value!r} cannot be a Modal tag",
+                "1 to 63 letters, digits, dots, dashes and underscores",
+                key=at_key,
+            )
+
+
+def variables(case: Case) -> Iterator[Finding]:
+    for name, value in (case.spec.env or {}).items():
+        if not _VARIABLE.fullmatch(name):
+            yield wrong(
+                ("env", name),
+                "env/name",
+                f"{name!r} cannot be a variable's name",
+                "letters, digits and underscores, the first no digit",
+                key=True,
+            )
+        elif name.startswith("MODELCTL_"):
+            yield wrong(
+                ("env", name), "env/name", f"{name} is modelctl's own", "another name", key=True
+            )
+        elif _looks_secret(name, value):
+            yield wrong(
+                ("env", name),
+                "env/looks-like-a-secret",
+                f"{name} looks like a secret, and env is readable by everybody",
+                f"modal secret create NAME {name}=…, then secrets: {{NAME: [{name}]}}",
+                key=True,
+            )
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    if _SECRET_VALUE.search(value):
+        return True
+    # A path, a number or a switch is no secret, whatever its variable is called.
+    harmless = not value or value.startswith("/") or re.fullmatch(r"\d+|true|false", value, re.I)
+    return bool(_SECRET_NAME.search(name)) and name not in _NO_SECRET and not harmless
+
+
+RULES: tuple[Rule, ...] = (labels, variables)
