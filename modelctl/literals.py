@@ -156,6 +156,7 @@ def _lines(
     )
 
 
+_ASSIGNMENT = re.compile(r"[A-Za-z_]+(: [a-z\[\], .]+)? = ")
 _TOKEN = re.compile("\x00([0-9]+)\x00")
 
 
@@ -185,7 +186,7 @@ class Writer:
         token = tokens[0]
         start, end = line[: token.start()], line[token.end() :]
         value = self._value(token)
-        if re.fullmatch(r"[A-Za-z_]+ = ", start) and not end:
+        if _ASSIGNMENT.fullmatch(start) and not end:
             return start + assigned(value, before=len(start))
         indent = len(line) - len(line.lstrip(" "))
         return start + laid_out(value, indent=indent, before=len(start), after=len(end)) + end

@@ -219,7 +219,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         memory_utilization=said.memory_utilization or spec.memory_utilization,
         sequences=sequences,
         target=target,
-        parallel=_parallel(spec, seat),
+        parallel=parallel_of(spec, said, seat.count),
         args=args,
     )
     return Variant(
@@ -242,13 +242,13 @@ def _context(spec: Spec, model: ModelFacts) -> int | Unknown:
     return min(model.context_length, DEFAULTS.context)
 
 
-def _parallel(spec: Spec, seat: _Seat) -> Parallel:
+def parallel_of(spec: Spec, entry: models.Gpu, count: int) -> Parallel:
     """The entry's own words field by field, then the spec's; tensor is the count if nobody says."""
-    theirs, ours = seat.said.parallel or NO_PARALLEL, spec.parallel or NO_PARALLEL
+    theirs, ours = entry.parallel or NO_PARALLEL, spec.parallel or NO_PARALLEL
     merged = ours.model_copy(update=theirs.model_dump(exclude_none=True))
-    if merged.tensor is None and seat.count > 0:
+    if merged.tensor is None and count > 0:
         elsewhere = (merged.pipeline or 1) * (merged.data or 1)
-        merged = merged.model_copy(update={"tensor": max(1, seat.count // elsewhere)})
+        merged = merged.model_copy(update={"tensor": max(1, count // elsewhere)})
     return merged
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from modelctl.checks.case import Case, Rule, unchecked, wrong
 from modelctl.engines.base import Finding
 from modelctl.facts.engines import engine_facts
 from modelctl.spec.wanted import Path_
+
+_LONG_FLAG = re.compile(r"[A-Za-z][A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
 
 # Flags that hold the deployment together, and the field that says it instead.
 _OURS = {
@@ -78,10 +81,7 @@ def flags_of_ours(case: Case) -> Iterator[Finding]:
 def short_flags(case: Case) -> Iterator[Finding]:
     for path, args in _all_args(case):
         for name in args:
-            bare = name.lstrip("-")
-            if len(bare) < 3 or not all(
-                part.isalnum() for part in bare.replace("_", "-").split("-")
-            ):
+            if not _LONG_FLAG.fullmatch(name.lstrip("-")):
                 yield wrong(
                     (*path, name),
                     "engine/short-flag",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from modelctl.checks.case import Case, Rule, doubtful, wrong
 from modelctl.engines.base import Finding
 from modelctl.facts import gpus
+from modelctl.resolve import parallel_of
 
 
 def unknown_gpu(case: Case) -> Iterator[Finding]:
@@ -88,26 +89,19 @@ def none_among_others(case: Case) -> Iterator[Finding]:
 
 def parallel_beside_count(case: Case) -> Iterator[Finding]:
     for index, entry, name, count in case.entries:
-        said = [("gpu", index, "parallel"), ("parallel",)]
-        ours, spec = entry.parallel, case.spec.parallel
-        if (ours is None and spec is None) or count < 1:
+        if (entry.parallel is None and case.spec.parallel is None) or count < 1:
             continue
-        tensor = (ours and ours.tensor) or (spec and spec.tensor)
-        pipeline = (ours and ours.pipeline) or (spec and spec.pipeline) or 1
-        data = (ours and ours.data) or (spec and spec.data) or 1
-        rest = pipeline * data
-        if tensor is None:
-            fits, product = count % rest == 0, f"{rest}"
-        else:
-            fits, product = tensor * rest == count, f"{tensor} × {pipeline} × {data}"
-        if not fits:
-            spread = tensor * rest if tensor else rest
+        asked = parallel_of(case.spec, entry, count)
+        rest = (asked.pipeline or 1) * (asked.data or 1)
+        spread = (asked.tensor or 1) * rest
+        if spread != count:
+            tensor = f"tensor: {count // rest}" if count % rest == 0 else "another pipeline or data"
             yield wrong(
-                said[0] if ours is not None else said[1],
+                ("parallel",) if entry.parallel is None else ("gpu", index, "parallel"),
                 "parallel/does-not-match-count",
                 f"parallel asks for {spread} GPUs, and {gpus.key(name, count)} has {count}",
-                f"gpu: {gpus.key(name.split(':')[0], spread)}, or a tensor of {max(1, count // rest)}",
-                detail=f"tensor × pipeline × data = {product}",
+                f"{gpus.key(name, spread)} in the list, or {tensor}",
+                detail=f"tensor × pipeline × data = {asked.tensor} × {rest}",
             )
 
 

@@ -180,7 +180,7 @@ def chat_template_unusable(case: Case) -> Iterator[Finding]:
             ("chat_template",),
             "model/chat-template",
             f"{case.spec.chat_template}: {template.reason}",
-            f"a file below the project's folder; paths start at {case.wanted.file.parent.as_posix()}",
+            f"a file in the project; paths start at {case.wanted.file.parent.as_posix()}",
         )
 
 

@@ -17,8 +17,9 @@ def several_gpus(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("gpu", index),
                 "snapshot/multi-gpu",
-                f"a snapshot of {count} × {name} cannot be brought back (NVIDIA/cuda-checkpoint#27)",
+                f"a snapshot of {count} × {name} is known not to come back",
                 "snapshot: none, or entries of one GPU",
+                detail="NVIDIA/cuda-checkpoint#27",
             )
 
 

@@ -8,7 +8,7 @@ from modelctl.diagnostics import Severity
 from modelctl.engines.base import Finding, Setting
 from modelctl.facts.engines import engine_facts
 from modelctl.resolved import Unknown
-from modelctl.spec.models import Spec
+from modelctl.spec.models import Model, Spec
 from modelctl.spec.wanted import Path_
 
 REASONING = ("none", "auto", "deepseek", "deepseek-legacy")
@@ -62,6 +62,7 @@ def _format(setting: Setting) -> Iterator[Finding]:
 
 def _without_counterpart(spec: Spec) -> Iterator[Finding]:
     """Fields that llama.cpp has nothing for. Leaving one out silently would be a lie."""
+    model = spec.model or Model.model_validate({})
     said: tuple[tuple[Path_, object, str], ...] = (
         (("memory_utilization",), spec.memory_utilization, "it takes what context and slots need"),
         (("dtype",), spec.dtype not in (None, "auto"), "the GGUF file says it"),
@@ -73,11 +74,11 @@ def _without_counterpart(spec: Spec) -> Iterator[Finding]:
             "layers are spread over the GPUs; backend.args: {split-mode: …}",
         ),
         (("speculative",), spec.speculative, "backend.args has its own flags for it: spec-type, …"),
-        (("model", "adapters"), spec.model and spec.model.adapters, "backend.args: {lora: /path}"),
-        (("model", "tokenizer"), spec.model and spec.model.tokenizer, "the GGUF file has its own"),
+        (("model", "adapters"), model.adapters, "backend.args: {lora: /path}"),
+        (("model", "tokenizer"), model.tokenizer, "the GGUF file has its own"),
         (
             ("model", "trust_remote_code"),
-            spec.model and spec.model.trust_remote_code,
+            model.trust_remote_code,
             "no code runs",
         ),
     )

@@ -35,7 +35,7 @@ class NoOrigins:
 
 
 def wanted(
-    spec: dict[str, Any], *, root: Path = Path("."), project: dict[str, Any] | None = None
+    spec: dict[str, Any], *, root: Path = Path(), project: dict[str, Any] | None = None
 ) -> Wanted:
     """`spec` in its long form."""
     parsed = Spec.model_validate(spec)
@@ -78,3 +78,23 @@ def resolved(spec: dict[str, Any], model: ModelFacts | None = None) -> Resolved:
     source = want.spec.model.source if want.spec.model else None
     facts = model or model_facts(source, want.file.parent, want.project.root, hashed=False)
     return resolve(want, facts)
+
+
+QWEN3: dict[str, Any] = {
+    "name": "qwen3-8b",
+    "model": {
+        "source": "hf://Qwen/Qwen3-8B",
+        "revision": "b968826d9c46dd6066d109eabc6255188de91218",
+    },
+    "backend": {"name": "vllm"},
+    "context": 32768,
+    "gpu": [
+        {"type": "H100"},
+        {"type": "A100-80GB"},
+        {"type": "L40S:2", "context": 16384},
+    ],
+    "keep_warm": 1,
+    "tools": "hermes",
+    "reasoning": "qwen3",
+    "concurrency": {"target": 32, "max": 64},
+}
