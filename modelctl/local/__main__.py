@@ -4,10 +4,13 @@ import argparse
 import asyncio
 import logging
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
 from modelctl.local.plane import hold_lock, serve
+
+log = logging.getLogger("modelctl.local")
 
 
 def main() -> int:
@@ -27,9 +30,13 @@ def main() -> int:
     state_dir.mkdir(parents=True, exist_ok=True)
     state_dir.chmod(0o700)
     if hold_lock(state_dir) is None:
-        print(f"A local control plane already runs in {state_dir}.", file=sys.stderr)
+        log.error("A local control plane already runs in %s.", state_dir)
         return 1
-    asyncio.run(serve(state_dir))
+    try:
+        asyncio.run(serve(state_dir))
+    except (OSError, sqlite3.Error) as error:
+        log.error("The local control plane cannot work in %s: %s.", state_dir, error)
+        return 1
     return 0
 
 

@@ -31,7 +31,7 @@ class Apps:
     # -- finding
 
     def app_get_by_deployment_name(
-        self, request: api_pb2.AppGetByDeploymentNameRequest, caller: Caller
+        self, request: api_pb2.AppGetByDeploymentNameRequest
     ) -> api_pb2.AppGetByDeploymentNameResponse:
         environment = self._state.environment(request.environment_name).name
         response = api_pb2.AppGetByDeploymentNameResponse(environment_name=environment)
@@ -43,15 +43,13 @@ class Apps:
             response.lifecycle.CopyFrom(lifecycle(app))
         return response
 
-    def app_lookup(
-        self, request: api_pb2.AppLookupRequest, caller: Caller
-    ) -> api_pb2.AppLookupResponse:
+    def app_lookup(self, request: api_pb2.AppLookupRequest) -> api_pb2.AppLookupResponse:
         return api_pb2.AppLookupResponse(
             app_id=self._named(request.environment_name, request.app_name).id
         )
 
     def app_get_or_create(
-        self, request: api_pb2.AppGetOrCreateRequest, caller: Caller
+        self, request: api_pb2.AppGetOrCreateRequest
     ) -> api_pb2.AppGetOrCreateResponse:
         app = self._state.apps.get(request.app_name)
         if app is None and request.object_creation_type == ONLY_EXISTING:
@@ -73,11 +71,11 @@ class Apps:
         raise Refused(Status.NOT_FOUND, f"App '{name}' not found in environment '{environment}'.")
 
     def app_get_lifecycle(
-        self, request: api_pb2.AppGetLifecycleRequest, caller: Caller
+        self, request: api_pb2.AppGetLifecycleRequest
     ) -> api_pb2.AppGetLifecycleResponse:
         return api_pb2.AppGetLifecycleResponse(lifecycle=lifecycle(self._state.app(request.app_id)))
 
-    def app_list(self, request: api_pb2.AppListRequest, caller: Caller) -> api_pb2.AppListResponse:
+    def app_list(self, request: api_pb2.AppListRequest) -> api_pb2.AppListResponse:
         environment = self._state.environment(request.environment_name).name
         response = api_pb2.AppListResponse()
         for app in self._state.apps.values():
@@ -95,9 +93,7 @@ class Apps:
                 )
         return response
 
-    def app_get_info(
-        self, request: api_pb2.AppGetInfoRequest, caller: Caller
-    ) -> api_pb2.AppGetInfoResponse:
+    def app_get_info(self, request: api_pb2.AppGetInfoRequest) -> api_pb2.AppGetInfoResponse:
         app = self._state.app(request.app_id)
         response = api_pb2.AppGetInfoResponse(info=self._metadata(app))
         for name, function_id in app.function_ids.items():
@@ -125,9 +121,7 @@ class Apps:
             (metadata.servers if is_server else metadata.functions)[name] = function_id
         return metadata
 
-    def app_get_layout(
-        self, request: api_pb2.AppGetLayoutRequest, caller: Caller
-    ) -> api_pb2.AppGetLayoutResponse:
+    def app_get_layout(self, request: api_pb2.AppGetLayoutRequest) -> api_pb2.AppGetLayoutResponse:
         app = self._state.app(request.app_id)
         layout = api_pb2.AppLayout(function_ids=app.function_ids, class_ids=app.class_ids)
         for function_id in app.function_ids.values():
@@ -143,9 +137,7 @@ class Apps:
 
     # -- making and publishing
 
-    def app_create(
-        self, request: api_pb2.AppCreateRequest, caller: Caller
-    ) -> api_pb2.AppCreateResponse:
+    def app_create(self, request: api_pb2.AppCreateRequest) -> api_pb2.AppCreateResponse:
         if request.app_state != api_pb2.APP_STATE_INITIALIZING:
             raise Refused(
                 Status.UNIMPLEMENTED,
@@ -159,7 +151,7 @@ class Apps:
         page = f"https://modal.com/apps/{app.id}"
         return api_pb2.AppCreateResponse(app_id=app.id, app_page_url=page, app_logs_url=page)
 
-    def app_heartbeat(self, request: api_pb2.AppHeartbeatRequest, caller: Caller) -> Empty:
+    def app_heartbeat(self, request: api_pb2.AppHeartbeatRequest) -> Empty:
         self._state.app(request.app_id)
         return Empty()
 
@@ -228,9 +220,7 @@ class Apps:
         self._state.save(app, version)
         return version
 
-    def app_client_disconnect(
-        self, request: api_pb2.AppClientDisconnectRequest, caller: Caller
-    ) -> Empty:
+    def app_client_disconnect(self, request: api_pb2.AppClientDisconnectRequest) -> Empty:
         """A deploy that failed ends an app that was never published, and changes no other."""
         app = self._state.app(request.app_id)
         if not app.version and not app.stopped_at:
@@ -240,7 +230,7 @@ class Apps:
     # -- versions
 
     def app_deployment_history(
-        self, request: api_pb2.AppDeploymentHistoryRequest, caller: Caller
+        self, request: api_pb2.AppDeploymentHistoryRequest
     ) -> api_pb2.AppDeploymentHistoryResponse:
         app = self._state.app(request.app_id)
         response = api_pb2.AppDeploymentHistoryResponse(production_app_version=app.version)
@@ -296,7 +286,7 @@ class Apps:
             raise Refused(Status.FAILED_PRECONDITION, f"App '{app.description}' is not deployed.")
         return app
 
-    def app_stop(self, request: api_pb2.AppStopRequest, caller: Caller) -> Empty:
+    def app_stop(self, request: api_pb2.AppStopRequest) -> Empty:
         app = self._state.app(request.app_id)
         if not app.stopped_at:
             app.stopped_by = WHO
@@ -312,12 +302,10 @@ class Apps:
 
     # -- tags
 
-    def app_get_tags(
-        self, request: api_pb2.AppGetTagsRequest, caller: Caller
-    ) -> api_pb2.AppGetTagsResponse:
+    def app_get_tags(self, request: api_pb2.AppGetTagsRequest) -> api_pb2.AppGetTagsResponse:
         return api_pb2.AppGetTagsResponse(tags=self._state.app(request.app_id).tags)
 
-    def app_set_tags(self, request: api_pb2.AppSetTagsRequest, caller: Caller) -> Empty:
+    def app_set_tags(self, request: api_pb2.AppSetTagsRequest) -> Empty:
         app = self._state.app(request.app_id)
         app.tags = dict(request.tags)
         self._state.save(app)

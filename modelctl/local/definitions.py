@@ -42,7 +42,7 @@ def digest(data: api_pb2.FunctionData) -> str:
 
 
 @lru_cache(maxsize=512)
-def _parsed(definition_id: str, data: bytes) -> api_pb2.FunctionData:
+def _parsed(data: bytes) -> api_pb2.FunctionData:
     message = api_pb2.FunctionData()
     message.ParseFromString(data)
     return message
@@ -50,7 +50,7 @@ def _parsed(definition_id: str, data: bytes) -> api_pb2.FunctionData:
 
 def parsed(definition: Definition) -> api_pb2.FunctionData:
     """The definition's proto; shared, so not to be changed."""
-    return _parsed(definition.id, definition.data)
+    return _parsed(definition.data)
 
 
 def with_url(data: api_pb2.FunctionData, url: str) -> api_pb2.FunctionData:

@@ -17,7 +17,7 @@ from modelctl.local.fleet import Fleet
 from modelctl.local.ids import new_id
 from modelctl.local.protobuf import Timestamp
 from modelctl.local.records import Definition, Function
-from modelctl.local.rpc import Caller, Refused, Status
+from modelctl.local.rpc import Refused, Status
 from modelctl.local.state import State
 
 _PERCENTILES = (5000, 9000, 9500, 9900)  # basis points
@@ -33,7 +33,7 @@ class Functions:
     # -- defining
 
     def function_precreate(
-        self, request: api_pb2.FunctionPrecreateRequest, caller: Caller
+        self, request: api_pb2.FunctionPrecreateRequest
     ) -> api_pb2.FunctionPrecreateResponse:
         app = self._state.app(request.app_id)
         function = self._state.functions.get(request.existing_function_id)
@@ -49,7 +49,7 @@ class Functions:
         return api_pb2.FunctionPrecreateResponse(function_id=function.id, handle_metadata=metadata)
 
     async def function_create(
-        self, request: api_pb2.FunctionCreateRequest, caller: Caller
+        self, request: api_pb2.FunctionCreateRequest
     ) -> api_pb2.FunctionCreateResponse:
         data = function_data(request)
         app = self._state.app(request.app_id)
@@ -75,9 +75,7 @@ class Functions:
 
     # -- reading
 
-    def function_get(
-        self, request: api_pb2.FunctionGetRequest, caller: Caller
-    ) -> api_pb2.FunctionGetResponse:
+    def function_get(self, request: api_pb2.FunctionGetRequest) -> api_pb2.FunctionGetResponse:
         environment = self._state.environment(request.environment_name).name
         app = self._state.deployed_app(environment, request.app_name)
         if app is None:
@@ -98,7 +96,7 @@ class Functions:
         )
 
     def function_get_by_id(
-        self, request: api_pb2.FunctionGetByIdRequest, caller: Caller
+        self, request: api_pb2.FunctionGetByIdRequest
     ) -> api_pb2.FunctionGetByIdResponse:
         metadata, given = self._given(self._state.function(request.function_id))
         return api_pb2.FunctionGetByIdResponse(function=given, handle_metadata=metadata)
@@ -122,7 +120,7 @@ class Functions:
     # -- scaling
 
     def function_get_scheduling_params(
-        self, request: api_pb2.FunctionGetSchedulingParamsRequest, caller: Caller
+        self, request: api_pb2.FunctionGetSchedulingParamsRequest
     ) -> api_pb2.FunctionGetSchedulingParamsResponse:
         function = self._state.function(request.function_id)
         data = self._data(function)
@@ -135,7 +133,7 @@ class Functions:
         )
 
     def function_update_scheduling_params(
-        self, request: api_pb2.FunctionUpdateSchedulingParamsRequest, caller: Caller
+        self, request: api_pb2.FunctionUpdateSchedulingParamsRequest
     ) -> api_pb2.FunctionUpdateSchedulingParamsResponse:
         function = self._state.function(request.function_id)
         data = self._data(function)
@@ -160,7 +158,7 @@ class Functions:
     # -- figures
 
     def function_get_current_stats(
-        self, request: api_pb2.FunctionGetCurrentStatsRequest, caller: Caller
+        self, request: api_pb2.FunctionGetCurrentStatsRequest
     ) -> api_pb2.FunctionStats:
         pool = self._fleet.pool(self._state.function(request.function_id).id)
         running = pool.running() if pool else []
@@ -169,7 +167,7 @@ class Functions:
         )
 
     def server_get_time_range_stats(
-        self, request: api_pb2.ServerGetTimeRangeStatsRequest, caller: Caller
+        self, request: api_pb2.ServerGetTimeRangeStatsRequest
     ) -> api_pb2.ServerGetTimeRangeStatsResponse:
         """Counts and latencies since this plane started; requests are not kept beyond that."""
         function = self._state.function(request.function_id)
@@ -205,7 +203,7 @@ class Functions:
         return response
 
     def flash_container_list(
-        self, request: api_pb2.FlashContainerListRequest, caller: Caller
+        self, request: api_pb2.FlashContainerListRequest
     ) -> api_pb2.FlashContainerListResponse:
         pool = self._fleet.pool(self._state.function(request.function_id).id)
         response = api_pb2.FlashContainerListResponse()

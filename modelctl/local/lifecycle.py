@@ -123,7 +123,7 @@ def environ(plane: Plane) -> dict[str, str]:
 def calls(plane: Plane, method: str | None = None, since: int = 0) -> list[dict[str, Any]]:
     """The RPCs that clients made, oldest first: n, at, method, ms, status, request, client."""
     query = {"since": str(since)} | ({"method": method} if method else {})
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 - our own http URL
         f"{plane.admin_url}/calls?{urllib.parse.urlencode(query)}",
         headers={"x-modal-token-secret": plane.token_secret},
     )
@@ -268,9 +268,15 @@ def _await_answer(
 def _log_tail(state_dir: Path) -> str:
     log = state_dir / "plane.log"
     try:
-        lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
+        text = log.read_text(errors="replace")
     except OSError:
-        lines = []
+        text = ""
+    # Of a traceback only the last line, which says what happened: the rest is for the log.
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("Traceback (", " "))
+    ][-_LOG_TAIL:]
     if not lines:
         return f" Its log, {log}, is empty."
     return f" The end of its log, {log}:\n" + "\n".join(f"  {line}" for line in lines)

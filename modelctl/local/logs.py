@@ -9,11 +9,13 @@ from typing import Any
 from modal_proto import api_pb2
 
 from modelctl.local.protobuf import Timestamp
-from modelctl.local.rpc import Caller
 from modelctl.local.state import State
 
 KEEP = 200_000  # lines of all apps together; the oldest go first
 _STREAM_BATCH = 1000
+# Conditions are put together from fragments of our own; values always go in as parameters.
+_LINES = "SELECT id, function_id, task_id, fd, ns, data FROM logs"
+_COUNTS = "SELECT ns / ? AS bucket, sum(fd = ?), sum(fd = ?), sum(fd = ?) FROM logs"
 STDOUT = int(api_pb2.FILE_DESCRIPTOR_STDOUT)
 STDERR = int(api_pb2.FILE_DESCRIPTOR_STDERR)
 SYSTEM = int(api_pb2.FILE_DESCRIPTOR_INFO)
@@ -44,31 +46,25 @@ class Logs:
         if event := self._news.pop(app_id, None):
             event.set()
 
-    def app_fetch_logs(
-        self, request: api_pb2.AppFetchLogsRequest, caller: Caller
-    ) -> api_pb2.AppFetchLogsResponse:
+    def app_fetch_logs(self, request: api_pb2.AppFetchLogsRequest) -> api_pb2.AppFetchLogsResponse:
         """The most recent `limit` lines of the time range, oldest first."""
         where, values = _filters(request)
         where += " AND ns >= ? AND ns < ?"
         values += [_ns(request.since), _ns(request.until)]
         rows = self._store.execute(
-            f"SELECT id, function_id, task_id, fd, ns, data FROM logs WHERE {where} "
-            "ORDER BY ns DESC, id DESC LIMIT ?",
+            f"{_LINES} WHERE {where} ORDER BY ns DESC, id DESC LIMIT ?",
             [*values, request.limit or 20_000],
         ).fetchall()
         return api_pb2.AppFetchLogsResponse(batches=_batches(reversed(rows)))
 
-    def app_count_logs(
-        self, request: api_pb2.AppCountLogsRequest, caller: Caller
-    ) -> api_pb2.AppCountLogsResponse:
+    def app_count_logs(self, request: api_pb2.AppCountLogsRequest) -> api_pb2.AppCountLogsResponse:
         """Lines per bucket; the buckets lie on multiples of their length, empty ones left out."""
         where, values = _filters(request)
         where += " AND ns >= ? AND ns < ?"
         values += [_ns(request.since), _ns(request.until)]
         length = max(1, request.bucket_secs) * 1_000_000_000
         rows = self._store.execute(
-            "SELECT ns / ? AS bucket, sum(fd = ?), sum(fd = ?), sum(fd = ?) "
-            f"FROM logs WHERE {where} GROUP BY bucket ORDER BY bucket",
+            f"{_COUNTS} WHERE {where} GROUP BY bucket ORDER BY bucket",
             [length, STDOUT, STDERR, SYSTEM, *values],
         )
         response = api_pb2.AppCountLogsResponse(app_id=request.app_id)
@@ -78,7 +74,7 @@ class Logs:
         return response
 
     async def app_get_logs(
-        self, request: api_pb2.AppGetLogsRequest, caller: Caller
+        self, request: api_pb2.AppGetLogsRequest
     ) -> AsyncIterator[api_pb2.TaskLogsBatch]:
         """Follows an app until the request's timeout or the app's end. See assumptions."""
         app = self._state.app(request.app_id)
@@ -92,8 +88,7 @@ class Logs:
         while True:
             news = self._news.setdefault(app.id, asyncio.Event())
             rows = self._store.execute(
-                "SELECT id, function_id, task_id, fd, ns, data FROM logs "
-                f"WHERE {where} AND id > ? ORDER BY id LIMIT ?",
+                f"{_LINES} WHERE {where} AND id > ? ORDER BY id LIMIT ?",
                 [*values, seen, _STREAM_BATCH],
             ).fetchall()
             for batch in _batches(rows):

@@ -11,7 +11,7 @@ from modelctl.local.dockerfile import env_lines
 from modelctl.local.ids import new_id
 from modelctl.local.protobuf import Empty, Message
 from modelctl.local.records import Dict, Image, Mount, Secret
-from modelctl.local.rpc import Caller, Refused, Status
+from modelctl.local.rpc import Refused, Status
 from modelctl.local.state import DEFAULT_ENVIRONMENT, IMAGE_BUILDER_VERSION, State, find_named
 
 FAIL_IF_EXISTS = api_pb2.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS
@@ -33,14 +33,12 @@ class Files:
         self._signer = signer
 
     def mount_batched_check_existence(
-        self, request: api_pb2.MountBatchedCheckExistenceRequest, caller: Caller
+        self, request: api_pb2.MountBatchedCheckExistenceRequest
     ) -> api_pb2.MountBatchedCheckExistenceResponse:
         missing = [sha for sha in request.sha256_hex_hashes if not self._content.has(sha)]
         return api_pb2.MountBatchedCheckExistenceResponse(missing_sha256_hex_hashes=missing)
 
-    def mount_put_file(
-        self, request: api_pb2.MountPutFileRequest, caller: Caller
-    ) -> api_pb2.MountPutFileResponse:
+    def mount_put_file(self, request: api_pb2.MountPutFileRequest) -> api_pb2.MountPutFileResponse:
         match request.WhichOneof("data_oneof"):
             case "data":
                 there = self._content.put(request.sha256_hex, request.data)
@@ -56,7 +54,7 @@ class Files:
         return api_pb2.MountPutFileResponse(exists=True)
 
     def mount_get_or_create(
-        self, request: api_pb2.MountGetOrCreateRequest, caller: Caller
+        self, request: api_pb2.MountGetOrCreateRequest
     ) -> api_pb2.MountGetOrCreateResponse:
         files: list[list[str | int]] = sorted(
             [file.filename, file.sha256_hex, file.mode] for file in request.files
@@ -74,9 +72,7 @@ class Files:
             handle_metadata=api_pb2.MountHandleMetadata(content_checksum_sha256_hex=digest),
         )
 
-    def blob_create(
-        self, request: api_pb2.BlobCreateRequest, caller: Caller
-    ) -> api_pb2.BlobCreateResponse:
+    def blob_create(self, _: api_pb2.BlobCreateRequest) -> api_pb2.BlobCreateResponse:
         blob_id = new_id("bl")
         url = self._signer.url(f"/blobs/{blob_id}")
         return api_pb2.BlobCreateResponse(
@@ -85,7 +81,7 @@ class Files:
             upload_urls=api_pb2.UploadUrlList(items=[url]),
         )
 
-    def blob_get(self, request: api_pb2.BlobGetRequest, caller: Caller) -> api_pb2.BlobGetResponse:
+    def blob_get(self, request: api_pb2.BlobGetRequest) -> api_pb2.BlobGetResponse:
         if not self._content.blob(request.blob_id).is_file():
             raise Refused(Status.NOT_FOUND, f"Blob '{request.blob_id}' not found.")
         return api_pb2.BlobGetResponse(download_url=self._signer.url(f"/blobs/{request.blob_id}"))
@@ -98,7 +94,7 @@ class Images:
         self._state = state
 
     def image_get_or_create(
-        self, request: api_pb2.ImageGetOrCreateRequest, caller: Caller
+        self, request: api_pb2.ImageGetOrCreateRequest
     ) -> api_pb2.ImageGetOrCreateResponse:
         digest = digest_of(request.image)
         image = self._state.image_with(digest)
@@ -115,16 +111,14 @@ class Images:
         )
 
     async def image_join_streaming(
-        self, request: api_pb2.ImageJoinStreamingRequest, caller: Caller
+        self, request: api_pb2.ImageJoinStreamingRequest
     ) -> AsyncIterator[api_pb2.ImageJoinStreamingResponse]:
         image = self._image(request.image_id)
         yield api_pb2.ImageJoinStreamingResponse(
             result=_success(), eof=True, metadata=_image_metadata(image)
         )
 
-    def image_from_id(
-        self, request: api_pb2.ImageFromIdRequest, caller: Caller
-    ) -> api_pb2.ImageFromIdResponse:
+    def image_from_id(self, request: api_pb2.ImageFromIdRequest) -> api_pb2.ImageFromIdResponse:
         image = self._image(request.image_id)
         return api_pb2.ImageFromIdResponse(image_id=image.id, metadata=_image_metadata(image))
 
@@ -149,7 +143,7 @@ class Secrets:
         self._state = state
 
     def secret_get_or_create(
-        self, request: api_pb2.SecretGetOrCreateRequest, caller: Caller
+        self, request: api_pb2.SecretGetOrCreateRequest
     ) -> api_pb2.SecretGetOrCreateResponse:
         environment = self._state.environment(request.environment_name).name
         values = dict(request.env_dict)
@@ -204,9 +198,7 @@ class Secrets:
             creation_info=api_pb2.CreationInfo(created_at=secret.created_at, created_by="local"),
         )
 
-    def secret_list(
-        self, request: api_pb2.SecretListRequest, caller: Caller
-    ) -> api_pb2.SecretListResponse:
+    def secret_list(self, request: api_pb2.SecretListRequest) -> api_pb2.SecretListResponse:
         environment = request.environment_name or DEFAULT_ENVIRONMENT
         items = [
             api_pb2.SecretListItem(
@@ -225,12 +217,16 @@ class Secrets:
         limit = request.pagination.max_objects or len(items)
         return api_pb2.SecretListResponse(items=items[:limit], environment_name=environment)
 
-    def secret_delete(self, request: api_pb2.SecretDeleteRequest, caller: Caller) -> Empty:
+    def secret_delete(self, request: api_pb2.SecretDeleteRequest) -> Empty:
         secret = self._state.secrets.pop(request.secret_id, None)
         if secret is None:
             raise Refused(Status.NOT_FOUND, f"Secret with id '{request.secret_id}' not found.")
         self._state.store.delete(secret)
         return Empty()
+
+
+_INSERT_NEW = "INSERT OR IGNORE INTO entries VALUES (?, ?, ?)"
+_INSERT_ANY = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?)"
 
 
 class Dicts:
@@ -241,7 +237,7 @@ class Dicts:
         self._store = state.store
 
     def dict_get_or_create(
-        self, request: api_pb2.DictGetOrCreateRequest, caller: Caller
+        self, request: api_pb2.DictGetOrCreateRequest
     ) -> api_pb2.DictGetOrCreateResponse:
         environment = self._state.environment(request.environment_name).name
         name = request.deployment_name
@@ -266,10 +262,8 @@ class Dicts:
         )
 
     def _put(self, dict_id: str, key: bytes, value: bytes, only_new: bool = False) -> bool:
-        how = "IGNORE" if only_new else "REPLACE"
-        done = self._store.execute(
-            f"INSERT OR {how} INTO entries VALUES (?, ?, ?)", (dict_id, key, value)
-        )
+        wanted = _INSERT_NEW if only_new else _INSERT_ANY
+        done = self._store.execute(wanted, (dict_id, key, value))
         return done.rowcount > 0
 
     def _find(self, dict_id: str, key: bytes) -> bytes | None:
@@ -280,9 +274,7 @@ class Dicts:
         ).fetchone()
         return None if row is None else bytes(row[0])
 
-    def dict_update(
-        self, request: api_pb2.DictUpdateRequest, caller: Caller
-    ) -> api_pb2.DictUpdateResponse:
+    def dict_update(self, request: api_pb2.DictUpdateRequest) -> api_pb2.DictUpdateResponse:
         created = [
             self._find(request.dict_id, entry.key) is None
             and self._put(request.dict_id, entry.key, entry.value, only_new=True)
@@ -293,32 +285,30 @@ class Dicts:
                 self._put(request.dict_id, entry.key, entry.value)
         return api_pb2.DictUpdateResponse(created=any(created))
 
-    def dict_get(self, request: api_pb2.DictGetRequest, caller: Caller) -> api_pb2.DictGetResponse:
+    def dict_get(self, request: api_pb2.DictGetRequest) -> api_pb2.DictGetResponse:
         value = self._find(request.dict_id, request.key)
         return api_pb2.DictGetResponse(found=value is not None, value=value)
 
-    def dict_contains(
-        self, request: api_pb2.DictContainsRequest, caller: Caller
-    ) -> api_pb2.DictContainsResponse:
+    def dict_contains(self, request: api_pb2.DictContainsRequest) -> api_pb2.DictContainsResponse:
         return api_pb2.DictContainsResponse(
             found=self._find(request.dict_id, request.key) is not None
         )
 
-    def dict_pop(self, request: api_pb2.DictPopRequest, caller: Caller) -> api_pb2.DictPopResponse:
+    def dict_pop(self, request: api_pb2.DictPopRequest) -> api_pb2.DictPopResponse:
         value = self._find(request.dict_id, request.key)
         self._store.execute(
             "DELETE FROM entries WHERE dict_id = ? AND key = ?", (request.dict_id, request.key)
         )
         return api_pb2.DictPopResponse(found=value is not None, value=value)
 
-    def dict_len(self, request: api_pb2.DictLenRequest, caller: Caller) -> api_pb2.DictLenResponse:
+    def dict_len(self, request: api_pb2.DictLenRequest) -> api_pb2.DictLenResponse:
         row = self._store.execute(
             "SELECT count(*) FROM entries WHERE dict_id = ?", (request.dict_id,)
         ).fetchone()
         return api_pb2.DictLenResponse(len=row[0])
 
     async def dict_contents(
-        self, request: api_pb2.DictContentsRequest, caller: Caller
+        self, request: api_pb2.DictContentsRequest
     ) -> AsyncIterator[api_pb2.DictEntry]:
         rows = self._store.execute(
             "SELECT key, value FROM entries WHERE dict_id = ?", (request.dict_id,)
@@ -328,11 +318,11 @@ class Dicts:
                 key=key if request.keys else b"", value=value if request.values else b""
             )
 
-    def dict_clear(self, request: api_pb2.DictClearRequest, caller: Caller) -> Empty:
+    def dict_clear(self, request: api_pb2.DictClearRequest) -> Empty:
         self._store.execute("DELETE FROM entries WHERE dict_id = ?", (request.dict_id,))
         return Empty()
 
-    def dict_delete(self, request: api_pb2.DictDeleteRequest, caller: Caller) -> Empty:
+    def dict_delete(self, request: api_pb2.DictDeleteRequest) -> Empty:
         found = self._state.dicts.pop(request.dict_id, None)
         if found is None:
             raise Refused(Status.NOT_FOUND, f"Dict with id '{request.dict_id}' not found.")

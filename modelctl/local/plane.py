@@ -199,6 +199,7 @@ def _sockets_folder(store: Store) -> Path:
     if left_over := store.get_meta("sockets"):
         shutil.rmtree(left_over, ignore_errors=True)  # of a plane that was killed
     base = tempfile.gettempdir()
-    folder = tempfile.mkdtemp(prefix="modelctl-", dir=base if len(base) <= 50 else "/tmp")
+    short = base if len(base) <= 50 else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    folder = tempfile.mkdtemp(prefix="modelctl-", dir=short)
     store.set_meta("sockets", folder)
     return Path(folder)

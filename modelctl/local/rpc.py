@@ -1,8 +1,8 @@
 """How does a method of ours become an RPC of Modal's?
 
 A service is any object with methods named after RPCs in snake case (`app_create` serves AppCreate).
-A method takes the request and the caller, and returns the response, a coroutine of it, or an async
-generator of responses for the streaming ones. It refuses by raising :class:`Refused`.
+A method takes the request, and the caller if it cares, and returns the response, a coroutine of it,
+or an async generator of responses for the streaming ones. It refuses by raising :class:`Refused`.
 """
 
 import hmac
@@ -71,8 +71,14 @@ def methods_of(*services: object) -> dict[str, Method]:
             if (name := by_snake.get(attribute)) is not None:
                 if name in served:
                     raise ValueError(f"two services serve {name}")
-                served[name] = getattr(service, attribute)
+                method = getattr(service, attribute)
+                knows_caller = len(inspect.signature(method).parameters) > 1
+                served[name] = method if knows_caller else _ignoring_caller(method)
     return served
+
+
+def _ignoring_caller(method: Callable[[Any], Any]) -> Method:
+    return lambda request, _: method(request)
 
 
 class Router:

@@ -21,7 +21,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def _prctl() -> Callable[[int, int], int]:
     if not sys.platform.startswith("linux"):
-        return lambda option, value: 0
+        return lambda *_: 0
     call: Callable[[int, int], int] = ctypes.CDLL(None).prctl
     return call
 
@@ -39,7 +39,7 @@ def _spawn(argv: list[str], prctl: Callable[[int, int], int]) -> int:
         for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(caught, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.execvp(argv[0], argv)
+        os.execvp(argv[0], argv)  # noqa: S606 - there is no shell to want
     except OSError as error:
         os.write(2, f"cannot start {argv[0]}: {error}\n".encode())
     os._exit(127)
@@ -48,10 +48,13 @@ def _spawn(argv: list[str], prctl: Callable[[int, int], int]) -> int:
 def _children() -> list[int]:
     """Direct children; orphaned descendants become ours because we are their subreaper."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as listed:
-            return [int(pid) for pid in listed.read().split()]
+        listed = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY)
     except OSError:
         return []
+    try:
+        return [int(pid) for pid in os.read(listed, 1 << 20).split()]
+    finally:
+        os.close(listed)
 
 
 def _kill(pid: int, group: bool = False) -> None:
@@ -83,7 +86,7 @@ def main(argv: list[str]) -> int:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-        signal.signal(caught, lambda number, frame: None)
+        signal.signal(caught, lambda *_: None)
     container = _spawn(argv, prctl)
     while True:
         ready, _, _ = select.select([0, wake_read], [], [])

@@ -23,9 +23,7 @@ class Tasks:
 
     # -- from clients
 
-    def task_list(
-        self, request: api_pb2.TaskListRequest, caller: Caller
-    ) -> api_pb2.TaskListResponse:
+    def task_list(self, request: api_pb2.TaskListRequest) -> api_pb2.TaskListResponse:
         response = api_pb2.TaskListResponse()
         for container in self._fleet.containers():
             app = self._state.app(container.function.app_id)
@@ -42,9 +40,7 @@ class Tasks:
             )
         return response
 
-    def task_get_info(
-        self, request: api_pb2.TaskGetInfoRequest, caller: Caller
-    ) -> api_pb2.TaskGetInfoResponse:
+    def task_get_info(self, request: api_pb2.TaskGetInfoRequest) -> api_pb2.TaskGetInfoResponse:
         finished_at = 0.0
         container = self._fleet.container(request.task_id)
         if container is None:
@@ -65,7 +61,7 @@ class Tasks:
         )
 
     def container_stop(
-        self, request: api_pb2.ContainerStopRequest, caller: Caller
+        self, request: api_pb2.ContainerStopRequest
     ) -> api_pb2.ContainerStopResponse:
         container = self._container(request.task_id)
         if request.graceful:
@@ -76,16 +72,16 @@ class Tasks:
 
     # -- from containers
 
-    def container_hello(self, request: Empty, caller: Caller) -> Empty:
+    def container_hello(self, _: Empty) -> Empty:
         return Empty()
 
     def container_heartbeat(
-        self, request: api_pb2.ContainerHeartbeatRequest, caller: Caller
+        self, _: api_pb2.ContainerHeartbeatRequest
     ) -> api_pb2.ContainerHeartbeatResponse:
         return api_pb2.ContainerHeartbeatResponse()
 
     def container_server_lifecycle_ready(
-        self, request: api_pb2.ContainerServerLifecycleReadyRequest, caller: Caller
+        self, _: api_pb2.ContainerServerLifecycleReadyRequest, caller: Caller
     ) -> Empty:
         self._container(caller.task_id).hooks_done.set()
         return Empty()

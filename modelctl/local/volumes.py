@@ -18,7 +18,7 @@ from modelctl.local.ids import new_id
 from modelctl.local.objects import FAIL_IF_EXISTS, ONLY_EXISTING
 from modelctl.local.protobuf import Empty
 from modelctl.local.records import Volume
-from modelctl.local.rpc import Caller, Refused, Status
+from modelctl.local.rpc import Refused, Status
 from modelctl.local.state import DEFAULT_ENVIRONMENT, State, find_named
 
 BLOCK = 8 << 20
@@ -50,7 +50,7 @@ class Volumes:
     # -- the Volumes themselves
 
     def volume_get_or_create(
-        self, request: api_pb2.VolumeGetOrCreateRequest, caller: Caller
+        self, request: api_pb2.VolumeGetOrCreateRequest
     ) -> api_pb2.VolumeGetOrCreateResponse:
         environment = self._state.environment(request.environment_name).name
         name = request.deployment_name
@@ -73,18 +73,16 @@ class Volumes:
         )
 
     def volume_get_by_id(
-        self, request: api_pb2.VolumeGetByIdRequest, caller: Caller
+        self, request: api_pb2.VolumeGetByIdRequest
     ) -> api_pb2.VolumeGetByIdResponse:
         volume = self._state.volume(request.volume_id)
         return api_pb2.VolumeGetByIdResponse(volume_id=volume.id, metadata=volume_metadata(volume))
 
-    def volume_heartbeat(self, request: api_pb2.VolumeHeartbeatRequest, caller: Caller) -> Empty:
+    def volume_heartbeat(self, request: api_pb2.VolumeHeartbeatRequest) -> Empty:
         self._state.volume(request.volume_id)
         return Empty()
 
-    def volume_list(
-        self, request: api_pb2.VolumeListRequest, caller: Caller
-    ) -> api_pb2.VolumeListResponse:
+    def volume_list(self, request: api_pb2.VolumeListRequest) -> api_pb2.VolumeListResponse:
         environment = request.environment_name or DEFAULT_ENVIRONMENT
         before = request.pagination.created_before
         volumes = [
@@ -106,14 +104,14 @@ class Volumes:
         ]
         return api_pb2.VolumeListResponse(items=items, environment_name=environment)
 
-    async def volume_delete(self, request: api_pb2.VolumeDeleteRequest, caller: Caller) -> Empty:
+    async def volume_delete(self, request: api_pb2.VolumeDeleteRequest) -> Empty:
         volume = self._state.volume(request.volume_id)
         del self._state.volumes[volume.id]
         self._state.store.delete(volume)
         await asyncio.to_thread(shutil.rmtree, self._root / volume.id, ignore_errors=True)
         return Empty()
 
-    def volume_rename(self, request: api_pb2.VolumeRenameRequest, caller: Caller) -> Empty:
+    def volume_rename(self, request: api_pb2.VolumeRenameRequest) -> Empty:
         volume = self._state.volume(request.volume_id)
         if find_named(self._state.volumes, volume.environment, request.name):
             raise Refused(Status.ALREADY_EXISTS, f"Volume '{request.name}' already exists.")
@@ -121,21 +119,17 @@ class Volumes:
         self._state.save(volume)
         return Empty()
 
-    def volume_commit(
-        self, request: api_pb2.VolumeCommitRequest, caller: Caller
-    ) -> api_pb2.VolumeCommitResponse:
+    def volume_commit(self, request: api_pb2.VolumeCommitRequest) -> api_pb2.VolumeCommitResponse:
         self._state.volume(request.volume_id)
         return api_pb2.VolumeCommitResponse(skip_reload=True)
 
-    def volume_reload(self, request: api_pb2.VolumeReloadRequest, caller: Caller) -> Empty:
+    def volume_reload(self, request: api_pb2.VolumeReloadRequest) -> Empty:
         self._state.volume(request.volume_id)
         return Empty()
 
     # -- writing
 
-    async def volume_put_files(
-        self, request: api_pb2.VolumePutFilesRequest, caller: Caller
-    ) -> Empty:
+    async def volume_put_files(self, request: api_pb2.VolumePutFilesRequest) -> Empty:
         places = [self.place(request.volume_id, file.filename) for file in request.files]
         self._check_free(places, request.disallow_overwrite_existing_files)
         for file in request.files:
@@ -149,7 +143,7 @@ class Volumes:
         return Empty()
 
     async def volume_put_files2(
-        self, request: api_pb2.VolumePutFiles2Request, caller: Caller
+        self, request: api_pb2.VolumePutFiles2Request
     ) -> api_pb2.VolumePutFiles2Response:
         """Names the blocks that are missing; once all are there, puts the files together."""
         places = [self.place(request.volume_id, file.path) for file in request.files]
@@ -187,7 +181,7 @@ class Volumes:
     # -- reading
 
     def volume_get_file2(
-        self, request: api_pb2.VolumeGetFile2Request, caller: Caller
+        self, request: api_pb2.VolumeGetFile2Request
     ) -> api_pb2.VolumeGetFile2Response:
         """One URL per block of 8 MiB of the file that the asked-for range touches."""
         place = self._existing(request.volume_id, request.path)
@@ -207,7 +201,7 @@ class Volumes:
         return api_pb2.VolumeGetFile2Response(get_urls=urls, size=size, start=start, len=length)
 
     async def volume_list_files(
-        self, request: api_pb2.VolumeListFilesRequest, caller: Caller
+        self, request: api_pb2.VolumeListFilesRequest
     ) -> AsyncIterator[api_pb2.VolumeListFilesResponse]:
         entries = self._listed(
             request.volume_id, request.path, request.recursive, request.max_entries
@@ -216,7 +210,7 @@ class Volumes:
             yield api_pb2.VolumeListFilesResponse(entries=batch)
 
     async def volume_list_files2(
-        self, request: api_pb2.VolumeListFiles2Request, caller: Caller
+        self, request: api_pb2.VolumeListFiles2Request
     ) -> AsyncIterator[api_pb2.VolumeListFiles2Response]:
         entries = self._listed(
             request.volume_id, request.path, request.recursive, request.max_entries
@@ -246,14 +240,10 @@ class Volumes:
 
     # -- changing
 
-    async def volume_remove_file(
-        self, request: api_pb2.VolumeRemoveFileRequest, caller: Caller
-    ) -> Empty:
+    async def volume_remove_file(self, request: api_pb2.VolumeRemoveFileRequest) -> Empty:
         return await self._remove(request.volume_id, request.path, request.recursive)
 
-    async def volume_remove_file2(
-        self, request: api_pb2.VolumeRemoveFile2Request, caller: Caller
-    ) -> Empty:
+    async def volume_remove_file2(self, request: api_pb2.VolumeRemoveFile2Request) -> Empty:
         return await self._remove(request.volume_id, request.path, request.recursive)
 
     async def _remove(self, volume_id: str, path: str, recursive: bool) -> Empty:
@@ -270,14 +260,10 @@ class Volumes:
             )
         return Empty()
 
-    async def volume_copy_files(
-        self, request: api_pb2.VolumeCopyFilesRequest, caller: Caller
-    ) -> Empty:
+    async def volume_copy_files(self, request: api_pb2.VolumeCopyFilesRequest) -> Empty:
         return await self._copy(request)
 
-    async def volume_copy_files2(
-        self, request: api_pb2.VolumeCopyFiles2Request, caller: Caller
-    ) -> Empty:
+    async def volume_copy_files2(self, request: api_pb2.VolumeCopyFiles2Request) -> Empty:
         return await self._copy(request)
 
     async def _copy(
@@ -309,7 +295,9 @@ def volume_metadata(volume: Volume) -> api_pb2.VolumeMetadata:
 
 def keep_block(content: Content, sha256_hex: str, data: bytes) -> bytes | None:
     """Keeps a block of a v2 upload; answers what the client sends back as proof, or None."""
-    return hashlib.md5(data).digest() if content.put(sha256_hex, data) else None
+    return (
+        hashlib.md5(data, usedforsecurity=False).digest() if content.put(sha256_hex, data) else None
+    )
 
 
 def _walk(folder: Path) -> Iterator[Path]:

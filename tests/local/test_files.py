@@ -23,7 +23,8 @@ def test_volumes_take_and_give_back_files_of_any_size(client: Client, version: i
         volume = modal.Volume.from_name("files{version}", create_if_missing=True, version={version})
         with volume.batch_upload() as batch:
             batch.put_directory({str(folder)!r}, "/data")
-        listed = sorted((e.path, e.size) for e in volume.listdir("/", recursive=True) if e.type == 1)
+        entries = volume.listdir("/", recursive=True)
+        listed = sorted((entry.path, entry.size) for entry in entries if entry.type == 1)
         digest = hashlib.sha256(b"".join(volume.read_file("data/big.bin"))).hexdigest()
         small = b"".join(volume.read_file("data/small.txt")).decode()
         empty = list(volume.read_file("data/deep/empty"))
@@ -81,7 +82,9 @@ def test_a_volume_is_mounted_from_its_sub_path(client: Client) -> None:
             batch.put_file(io.BytesIO(b"inner"), "/inner/file")
         """
     )
-    volume = 'modal.Volume.from_name("parted").with_mount_options(sub_path="/inner", read_only=True)'
+    volume = (
+        'modal.Volume.from_name("parted").with_mount_options(sub_path="/inner", read_only=True)'
+    )
     url = client.deploy(
         "parting", f"min_containers=1, unauthenticated=True, volumes={{'/part': {volume}}}"
     )
@@ -92,15 +95,18 @@ def test_a_volume_is_mounted_from_its_sub_path(client: Client) -> None:
 def test_no_path_leads_out_of_a_volume(client: Client, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("secret")
     steps = "../" * 20
-    assert client.sdk(
-        f"""
+    assert (
+        client.sdk(
+            f"""
         volume = modal.Volume.from_name("walls", create_if_missing=True)
         try:
             result = b"".join(volume.read_file("{steps}{tmp_path}/outside")).decode()
         except FileNotFoundError:
             result = "not found"
         """
-    ) == "not found"
+        )
+        == "not found"
+    )
 
 
 def test_secrets_reach_containers_and_missing_ones_are_named(client: Client) -> None:

@@ -95,7 +95,7 @@ def test_a_failed_start_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(lifecycle.LocalError, match="Choose another directory"):
         lifecycle.up(tmp_path / "file" / "state")
     (tmp_path / "state" / "state.db").mkdir(parents=True)
-    with pytest.raises(lifecycle.LocalError, match="did not start .*unable to open database"):
+    with pytest.raises(lifecycle.LocalError, match=r"(?s)did not start .*unable to open database"):
         lifecycle.up(tmp_path / "state")
 
 
@@ -152,7 +152,9 @@ def test_kill_leaves_nothing_and_a_restart_brings_everything_back(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_down_ends_a_container_that_does_not_want_to(own_client: Client, tmp_path: Path) -> None:
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)"
+    deaf = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)"
+    )
     own_client.deploy("deaf", "min_containers=1", before=deaf)
     until(lambda: len(_processes_under(tmp_path)) >= 3)
     began = time.monotonic()

@@ -15,7 +15,8 @@ from tests.local.conftest import Client, until
 @pytest.fixture(scope="module")
 def url(client: Client) -> str:
     url = client.deploy(
-        "serving", 'min_containers=1, max_concurrency=2, gpu=["H100!", "A100-80GB:2"], env={"A": "b"}'
+        "serving",
+        'min_containers=1, max_concurrency=2, gpu=["H100!", "A100-80GB:2"], env={"A": "b"}',
     )
     client.ready(url)
     return url
@@ -140,7 +141,9 @@ def test_the_container_sees_neither_the_callers_home_nor_its_credentials(
 
 def test_logs_reach_the_sdk_and_the_cli(client: Client, url: str) -> None:
     client.get(url + "/say/something")
-    logs = until(lambda: "said something" in (text := client.modal("app", "logs", "serving")) and text)
+    logs = until(
+        lambda: "said something" in (text := client.modal("app", "logs", "serving")) and text
+    )
     assert "complained something" in logs
     assert "said" not in client.modal("app", "logs", "serving", "--source", "stderr")
     assert client.sdk(
@@ -189,7 +192,8 @@ def test_statistics(client: Client, url: str) -> None:
     counts = client.sdk(
         """
         stats = modal.Server.from_name("serving", "Server").stats()
-        result = [stats.request_count, stats.request_count_by_status_code, stats.container_total_count]
+        by_status = stats.request_count_by_status_code
+        result = [stats.request_count, by_status, stats.container_total_count]
         """
     )
     assert counts[0] >= 1

@@ -1,0 +1,173 @@
+"""Which rules of Modal's does the plane follow without anybody having been able to check them?
+
+Each row says what is assumed here and how one would notice on Modal that it is wrong. Deliberate
+differences, where this machine cannot or should not do as Modal does, are marked as such.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Assumption:
+    rule: str  # the question
+    assumed: str  # what the plane does
+    shows: str  # what would be seen on Modal if that is wrong
+    deliberate: bool = False  # known to differ from Modal
+
+
+ASSUMPTIONS: tuple[Assumption, ...] = (
+    Assumption(
+        "When does a publish count as no change?",
+        "When the layout, every definition and all tags are those of the live version and no "
+        "deployment tag is given: deployed_at is 0, the version stays, live settings stay.",
+        "A second identical deploy raises the version, or one that changes only tags does not.",
+    ),
+    Assumption(
+        "Does a redeploy replace containers whose definition did not change?",
+        "No: containers stay as long as their function's definition (and rollover count) stays.",
+        "Containers are replaced by a deploy that changed another function or only the tags.",
+    ),
+    Assumption(
+        "What do a redeploy, a rollback and a rollover do to settings changed live?",
+        "They forget them: the version's own settings hold.",
+        "autoscaler.settings() after a redeploy still shows the changed values.",
+    ),
+    Assumption(
+        "Do tags come back with a rollback?",
+        "No: tags belong to the app and stay as they were last set.",
+        "get_tags() after a rollback shows the old version's tags.",
+    ),
+    Assumption(
+        "May a rolling deploy exceed max_containers?",
+        "Yes: new containers start beside the old ones, which leave once the new ones are ready.",
+        "With max_containers=1 a rolling deploy waits, or stops the old container first.",
+    ),
+    Assumption(
+        "Does a deploy start a container where none is kept and an old one happens to run?",
+        "Yes, one: the server that answers goes on answering, in the new version.",
+        "The old container ends and the next request meets 503.",
+    ),
+    Assumption(
+        "What does exit_grace_period cover?",
+        "A container that is replaced or stopped takes no new request and has this long for those "
+        "it has; then comes SIGTERM. With 0, unfinished requests are cut off.",
+        "Requests outlive an exit_grace_period of 0, or SIGTERM comes at once.",
+    ),
+    Assumption(
+        "How long may exit hooks take?",
+        "30 seconds after SIGTERM; 10 when the plane itself ends.",
+        "Hooks are cut off earlier, or run longer.",
+    ),
+    Assumption(
+        "What is scaledown_window when it is not set?",
+        "60 seconds, as for functions.",
+        "An idle container leaves earlier or later.",
+    ),
+    Assumption(
+        "Does scaleup_window delay the first container?",
+        "No: it holds back further containers until the demand lasted that long.",
+        "The first container after zero comes later by the window.",
+    ),
+    Assumption(
+        "What does target_concurrency do when unset, and when 0?",
+        "Unset: one container takes all requests, up to max_concurrency. 0: the number of "
+        "containers stays as it is, between min_containers and max_containers.",
+        "Containers are added although no target is set.",
+    ),
+    Assumption(
+        "When do buffer_containers run?",
+        "While there is at least one request.",
+        "They run with no request at all.",
+    ),
+    Assumption(
+        "What becomes of a server at zero whose container fails while starting?",
+        "It is not tried again until the next request. With min_containers it is tried again "
+        "after 0.5 s, 1 s, 2 s … up to 30 s.",
+        "It is retried without a request, or with other pauses.",
+    ),
+    Assumption(
+        "What does a request get while no container is live?",
+        "503 with Retry-After: 1, never queued; it wakes the server.",
+        "It is held until a container is ready.",
+    ),
+    Assumption(
+        "What does a request to a stopped or unpublished server get?",
+        "404.",
+        "Another status.",
+    ),
+    Assumption(
+        "What does a request get whose container closes the connection before an answer?",
+        "502.",
+        "Another status.",
+    ),
+    Assumption(
+        "Do the headers that authorise at the proxy reach the engine?",
+        "No: Modal-Key, Modal-Secret and an Authorization that carries exactly the proxy token "
+        "are taken out; any other Authorization is passed on.",
+        "The engine sees the proxy token.",
+    ),
+    Assumption(
+        "Does Modal-Session-ID bind a session to a container?",
+        "The same id goes to the same container while it lives and has room.",
+        "Requests of one session reach several containers.",
+    ),
+    Assumption(
+        "Where does a log stream begin?",
+        "For a deployed app at the moment it is opened, unless it names the last entry seen.",
+        "Earlier lines are sent first.",
+    ),
+    Assumption(
+        "How long is a stopped app listed?",
+        "For an hour.",
+        "It leaves `modal app list` earlier or later.",
+    ),
+    Assumption(
+        "Is an RPC with the same x-idempotency-key carried out once?",
+        "The key is ignored; the RPCs of a deploy may be repeated without harm, except AppPublish "
+        "and AppRollback, which would make one more version.",
+        "A retried publish after a lost answer shows one version, not two.",
+    ),
+    Assumption(
+        "Must an environment exist before it is used?",
+        "No: any name is an environment here.",
+        "Modal answers NOT_FOUND.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Are images built?",
+        "No: containers run this interpreter and what this machine has installed; of an image only "
+        "its ENV lines count, without PATH, HOME, PYTHONPATH, LD_LIBRARY_PATH and TMPDIR.",
+        "A package that the image installs is missing here.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Are CPU, memory, disk, GPU, region and network limits kept?",
+        "No: they are recorded and not enforced.",
+        "A container that fits here is killed for memory there.",
+        deliberate=True,
+    ),
+    Assumption(
+        "When do others see what a container writes to a Volume?",
+        "At once; commit and reload do nothing.",
+        "On Modal other containers see it after a commit and a reload.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Is a Volume mounted read_only protected?",
+        "No: the option is recorded and not enforced.",
+        "On Modal a write fails.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Are memory snapshots taken?",
+        "No: enter hooks run in Modal's order, each time.",
+        "State made before a snapshot is there again after a restore.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Do Dict entries expire?",
+        "No.",
+        "On Modal they expire after seven days without use.",
+        deliberate=True,
+    ),
+)
