@@ -11,6 +11,7 @@ import yaml
 from modelctl.diagnostics import Diagnostic, Place, error, warning
 from modelctl.spec import scalars
 from modelctl.spec.quoting import mask, quote
+from modelctl.spec.syntax import syntax_problem
 from modelctl.spec.tree import Entry, Mapping, Node, Scalar, Sequence, Value
 
 DEEPEST = 60
@@ -18,8 +19,7 @@ MOST_NODES = 50_000
 MOST_ALIASED = 10_000
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _STR = "tag:yaml.org,2002:str"
-_FLOW_OPEN = re.compile(r"[\[{]")
-_LONG_LEAD = re.compile(r"^[ \t?:-]{%d}" % (DEEPEST - 1), re.MULTILINE)
+_LONG_LEAD = re.compile(rf"^[ \t?:-]{{{DEEPEST - 1}}}", re.MULTILINE)
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -27,10 +27,10 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time: libyaml's if there
     """Composes only. What a plain scalar means is decided by `scalars`, so tags stay as written."""
 
-    def resolve(self, kind: object, value: object, implicit: object) -> str:
+    def resolve(self, *_: object) -> str:
         return ""
 
-    def descend_resolver(self, node: object, index: object) -> None: ...
+    def descend_resolver(self, *_: object) -> None: ...
 
     def ascend_resolver(self) -> None: ...
 
@@ -96,7 +96,7 @@ class _Composer:
         for key, value in node.value:
             place = self.place(key)
             if not isinstance(key, yaml.ScalarNode):
-                self.complex_key(key, place)
+                self.complex_key(place)
                 continue
             name = key.value
             if name == "<<" and not key.style:
@@ -119,7 +119,7 @@ class _Composer:
             entries[name] = Entry(place, self.node(value, depth + 1, aliased))
         return Mapping(entries, self.place(node))
 
-    def complex_key(self, key: Any, place: Place) -> None:
+    def complex_key(self, place: Place) -> None:
         if place.text[place.column - 2 : place.column] == "{{":
             self.say(
                 "spec/template-syntax", "modelctl does not expand templates",
@@ -148,7 +148,7 @@ class _Composer:
         try:
             value = scalars.resolve(raw)
         except scalars.NotANumber as why:
-            self.say("yaml/number", str(why), 'quotes make it text', place)
+            self.say("yaml/number", str(why), "quotes make it text", place)
             return Scalar(raw, raw, True, place)
         if isinstance(value, str):
             other = scalars.surprise(raw)
@@ -183,7 +183,7 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Diagnostic]]:
             return None, []
         return composer.node(root, 0, False), composer.found
     except yaml.MarkedYAMLError as problem:
-        return None, [_syntax(problem, file, lines)]
+        return None, [syntax_problem(problem, file, lines)]
     except _Stop as stop:
         return None, [*composer.found, stop.diagnostic]
 
@@ -204,70 +204,11 @@ def _refuse_depth(text: str, file: str, lines: list[str]) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                line, column = event.start_mark.line, event.start_mark.column
+                mark: Any = event.start_mark
+                line, column = mark.line, mark.column
                 raise _Stop(
                     "yaml/too-deep", f"this is nested deeper than {DEEPEST} levels", "no field of a spec is",
                     Place(file, line + 1, column + 1, 1, lines[line] if line < len(lines) else ""),
                 )  # fmt: skip
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-
-
-_SENTENCES: tuple[tuple[str, str, str], ...] = (
-    ("expected a single document", "a second document begins here", "one file holds one spec: split at ---"),
-    ("mapping values are not allowed", "a colon cannot stand here", "a value that holds ': ' is written in quotes; or the line before is indented wrongly"),
-    ("could not find expected ':'", "a key without a colon, or a value that goes on unexpectedly", "write key: value"),
-    ("cannot start any token", "this character cannot begin a value", "put the value in quotes"),
-    ("unexpected end of stream", "the file ends inside quotes", "close the quotes"),
-    ("unexpected document indicator", "--- stands inside quotes", "close the quotes"),
-    ("undefined alias", "this alias names no anchor before it", "a value that begins with * is written in quotes"),
-    ("expected alphabetic or numeric character", "a name is missing after & or *", "a value that begins with & or * is written in quotes"),
-    ("did not find expected alphabetic", "a name is missing after & or *", "a value that begins with & or * is written in quotes"),
-    ("duplicate anchor", "this anchor is there already", "give it another name"),
-    ("found duplicate anchor", "this anchor is there already", "give it another name"),
-    ("expected ',' or ']'", "this list is not closed: a comma or ] is missing", "a value that holds , [ ] { or } is written in quotes"),
-    ("expected ',' or '}'", "this mapping is not closed: a comma or } is missing", "a value that holds , [ ] { or } is written in quotes"),
-    ("did not find expected '-' indicator", "this line does not belong to the list above", "indent it as the other entries are"),
-    ("did not find expected key", "this does not belong to the mapping above", "indent it as its neighbours are, and close quotes and brackets"),
-    ("block sequence entries are not allowed", "a list entry (- ) cannot begin here", "put it on a line of its own"),
-    ("block mapping", "this line is indented unlike its neighbours", "indent it as they are"),
-    ("unknown escape character", "no such escape in double quotes", "write \\\\ for a backslash, or use single quotes"),
-    ("escape", "no such escape in double quotes", "write \\\\ for a backslash, or use single quotes"),
-    ("did not find expected node content", "a value is missing here", "a value that begins with , ] } or % is written in quotes"),
-    ("tag", "a tag (!) cannot be read", "a value that begins with ! is written in quotes"),
-    ("directive", "a line that begins with % is a directive", "put the value in quotes"),
-    ("did not find expected <document start>", "this does not belong to what stands above", "a file is one mapping of key: value"),
-    ("indentation", "a tab or wrong indentation", "indent with spaces"),
-)  # fmt: skip
-
-
-def _syntax(problem: yaml.MarkedYAMLError, file: str, lines: list[str]) -> Diagnostic:
-    mark = problem.problem_mark or problem.context_mark
-    line, column = (mark.line, mark.column) if mark else (0, 0)
-    if line >= len(lines) or (line == len(lines) - 1 and not lines[line] and line > 0):
-        line = len(lines) - 1
-        while line > 0 and not lines[line].strip():
-            line -= 1
-        column = max(0, len(lines[line].rstrip()) - 1)
-    text = lines[line]
-    said = f"{problem.problem} {problem.context or ''}".lower()
-    context = (problem.context or "").lower()
-    place = Place(file, line + 1, column + 1, 1, text)
-    if "flow" in context and "{{" in text:
-        column = text.index("{{")
-        return error(
-            "spec/template-syntax", "modelctl does not expand templates",
-            hint="write the value itself; what differs by environment goes under environments",
-            place=Place(file, line + 1, column + 1, 2, text),
-        )  # fmt: skip
-    if "\t" in text[: column + 1] and not text[: column + 1].strip():
-        tab = text.index("\t")
-        return error(
-            "yaml/tab", "a tab cannot indent YAML", hint="indent with spaces",
-            place=Place(file, line + 1, tab + 1, 1, text),
-        )  # fmt: skip
-    for fragment, message, hint in _SENTENCES:
-        if fragment in said:
-            code = "yaml/several-documents" if "single document" in fragment else "yaml/syntax"
-            return error(code, message, hint=hint, place=place)
-    return error("yaml/syntax", "this is not YAML", hint="check quotes, brackets and indentation", place=place)

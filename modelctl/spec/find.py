@@ -30,7 +30,9 @@ def find(what: Sequence[str], root: Path, cwd: Path, name_of: Callable[[Path], s
     if not what:
         if not specs.is_dir():
             hint = "name files, or begin with modelctl init"
-            return Found((), (error("spec/not-found", f"there is no folder {shown(specs, cwd)}", hint=hint),))
+            return Found(
+                (), (error("spec/not-found", f"there is no folder {shown(specs, cwd)}", hint=hint),)
+            )
         what = [str(specs)]
     files: dict[Path, None] = {}
     found: list[Diagnostic] = []
@@ -39,7 +41,9 @@ def find(what: Sequence[str], root: Path, cwd: Path, name_of: Callable[[Path], s
         if path is not None:
             files.update(dict.fromkeys(path))
             continue
-        named = [file for file in _under(specs) if name_of(file) == word] if _may_be_name(word) else []
+        named = (
+            [file for file in _under(specs) if name_of(file) == word] if _may_be_name(word) else []
+        )
         files.update(dict.fromkeys(named))
         if not named:
             found.append(_not_found(word, specs, cwd, name_of))
@@ -100,7 +104,9 @@ def _not_found(word: str, specs: Path, cwd: Path, name_of: Callable[[Path], str]
         return error("spec/not-found", "an empty word names no spec")
     if not _may_be_name(word):
         what = "file" if word.endswith(_SUFFIXES) else "file or folder"
-        return error("spec/not-found", f"there is no {what} {quote(word)}", hint=_near_path(word, cwd))
+        return error(
+            "spec/not-found", f"there is no {what} {quote(word)}", hint=_near_path(word, cwd)
+        )
     names: Iterable[str] = filter(None, (name_of(file) for file in _under(specs)))
     close = close_to(word, names)
     where = shown(specs, cwd)

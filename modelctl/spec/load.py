@@ -157,7 +157,11 @@ class _Session:
             close = close_to(name, known)
             hint = f"did you mean {close}?" if close else ""
             if not close:
-                hint = f"there are {', '.join(known)}" if known else "declare it in modelctl.yaml, under environments"
+                hint = (
+                    f"there are {', '.join(known)}"
+                    if known
+                    else "declare it in modelctl.yaml, under environments"
+                )
             found.append(error("spec/undeclared-environment", message, hint=hint))
         return found
 
@@ -213,7 +217,9 @@ def _undeclared_in(tree: Mapping, declared: Sequence[str]) -> list[Diagnostic]:
     places: list[tuple[str, str, Place]] = []
     environments, only = tree.get("environments"), tree.get("only")
     if isinstance(environments, Mapping):
-        places += [(key, f"environments.{key}", e.key_place) for key, e in environments.entries.items()]
+        places += [
+            (key, f"environments.{key}", e.key_place) for key, e in environments.entries.items()
+        ]
     if isinstance(only, Items):
         for index, item in enumerate(only.items):
             if isinstance(item, Scalar) and isinstance(item.value, str):
@@ -223,9 +229,13 @@ def _undeclared_in(tree: Mapping, declared: Sequence[str]) -> list[Diagnostic]:
         if name == LOCAL or name in declared:
             continue
         close = close_to(name, declared)
-        hint = f"did you mean {close}?" if close else "declare it in modelctl.yaml, under environments"
+        hint = (
+            f"did you mean {close}?" if close else "declare it in modelctl.yaml, under environments"
+        )
         message = f"the project declares no environment {quote(name)}"
-        found.append(error("spec/undeclared-environment", message, hint=hint, place=place, path=path))
+        found.append(
+            error("spec/undeclared-environment", message, hint=hint, place=place, path=path)
+        )
     return found
 
 
@@ -241,7 +251,11 @@ def _only(spec: _SpecFile) -> list[str]:
     only = spec.tree.get("only") if spec.tree else None
     if not isinstance(only, Items):
         return []
-    return [item.value for item in only.items if isinstance(item, Scalar) and isinstance(item.value, str)]
+    return [
+        item.value
+        for item in only.items
+        if isinstance(item, Scalar) and isinstance(item.value, str)
+    ]
 
 
 def _is_in(spec: _SpecFile, overlays: Sequence[str]) -> bool:
@@ -275,7 +289,9 @@ def _selectors(selectors: Sequence[str]) -> tuple[dict[str, str], list[Diagnosti
                 labels[key.strip()] = value.strip().lstrip("=")
             else:
                 found.append(
-                    error("spec/selector", f"{quote(part)} is no selector", hint="write -l key=value")
+                    error(
+                        "spec/selector", f"{quote(part)} is no selector", hint="write -l key=value"
+                    )
                 )
     return labels, found
 

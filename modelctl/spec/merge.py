@@ -52,7 +52,9 @@ def without_nulls(tree: Mapping) -> Mapping:
 def _clean(node: Node) -> Node:
     if isinstance(node, Mapping):
         return without_nulls(node)
-    if isinstance(node, Sequence) and any(isinstance(item, Mapping | Sequence) for item in node.items):
+    if isinstance(node, Sequence) and any(
+        isinstance(item, Mapping | Sequence) for item in node.items
+    ):
         return Sequence(tuple(_clean(item) for item in node.items), node.place)
     return node
 
@@ -74,7 +76,9 @@ class TreeOrigins:
                 entry = node.entries[part]
                 node = entry.node
                 found = entry.key_place if key else node.place
-            elif isinstance(node, Sequence) and isinstance(part, int) and 0 <= part < len(node.items):
+            elif (
+                isinstance(node, Sequence) and isinstance(part, int) and 0 <= part < len(node.items)
+            ):
                 node = node.items[part]
                 found = node.place
             else:

@@ -20,7 +20,9 @@ SCALAR = bool | int | float | str
 class Shape(BaseModel):
     """A mapping of the spec. Unknown keys and wrong types are errors; nothing is converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, protected_namespaces=(), defer_build=True
+    )
 
     __short__: ClassVar[str | None] = None
     """The field that a bare value stands for: `backend: vllm` means `backend: {name: vllm}`."""
@@ -31,8 +33,12 @@ class Adapter(Shape):
 
     __short__: ClassVar[str | None] = "source"
 
-    source: str | None = Field(None, description="Where it is: hf://org/repo, volume://name/path, ./path")
-    rank: int | None = Field(None, ge=1, description="Its rank; read from the adapter where left out")
+    source: str | None = Field(
+        default=None, description="Where it is: hf://org/repo, volume://name/path, ./path"
+    )
+    rank: int | None = Field(
+        default=None, ge=1, description="Its rank; read from the adapter where left out"
+    )
 
 
 class Model(Shape):
@@ -41,18 +47,34 @@ class Model(Shape):
     __short__: ClassVar[str | None] = "source"
 
     source: str | None = Field(
-        None,
+        default=None,
         description="hf://org/repo, volume://name/path, s3://, gs:// or r2://bucket/prefix, or ./path",
         examples=["hf://Qwen/Qwen3-8B", "./models/model.gguf"],
     )
-    revision: str | None = Field(None, description="Branch, tag or commit; the lock pins the commit")
-    file: str | None = Field(None, description="Which file of the repository: a glob (GGUF)")
-    tokenizer: str | None = Field(None, description="Where the tokenizer is, if not with the model")
-    served_as: str | None = Field(None, description="The model name that clients send; the spec's name if left out")
-    task: Literal["generate", "embed", "rerank"] | None = Field(None, description="What it does")
-    trust_remote_code: bool | None = Field(None, description="Run Python code that the repository brings")
-    secret: str | None = Field(None, description="The Modal Secret that opens a bucket or a private repository")
-    adapters: dict[str, Adapter] | None = Field(None, description="LoRA adapters by the name that clients send")
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit; the lock pins the commit"
+    )
+    file: str | None = Field(
+        default=None, description="Which file of the repository: a glob (GGUF)"
+    )
+    tokenizer: str | None = Field(
+        default=None, description="Where the tokenizer is, if not with the model"
+    )
+    served_as: str | None = Field(
+        default=None, description="The model name that clients send; the spec's name if left out"
+    )
+    task: Literal["generate", "embed", "rerank"] | None = Field(
+        default=None, description="What it does"
+    )
+    trust_remote_code: bool | None = Field(
+        default=None, description="Run Python code that the repository brings"
+    )
+    secret: str | None = Field(
+        default=None, description="The Modal Secret that opens a bucket or a private repository"
+    )
+    adapters: dict[str, Adapter] | None = Field(
+        default=None, description="LoRA adapters by the name that clients send"
+    )
 
 
 class Backend(Shape):
@@ -60,23 +82,31 @@ class Backend(Shape):
 
     __short__: ClassVar[str | None] = "name"
 
-    name: Literal["vllm", "llama.cpp"] | None = Field(None, description="The engine")
-    version: str | None = Field(None, description="Its version; the tested one if left out", examples=["0.32.0"])
+    name: Literal["vllm", "llama.cpp"] | None = Field(default=None, description="The engine")
+    version: str | None = Field(
+        default=None, description="Its version; the tested one if left out", examples=["0.32.0"]
+    )
     server: Literal["llama-server", "llama-cpp-python"] | None = Field(
-        None, description="Which server of llama.cpp"
+        default=None, description="Which server of llama.cpp"
     )
     args: dict[str, SCALAR | list[SCALAR] | None] | None = Field(
-        None, description="Any other flag of that version, without its dashes", examples=[{"seed": 7}]
+        default=None,
+        description="Any other flag of that version, without its dashes",
+        examples=[{"seed": 7}],
     )
 
 
 class Parallel(Shape):
     """How the model is spread over GPUs."""
 
-    tensor: int | None = Field(None, ge=1, description="The GPU count if left out")
-    pipeline: int | None = Field(None, ge=1)
-    data: int | None = Field(None, ge=1)
-    expert: bool | None = Field(None, description="Spread a mixture's experts instead of slicing them")
+    tensor: int | None = Field(default=None, ge=1, description="The GPU count if left out")
+    pipeline: int | None = Field(
+        default=None, ge=1, description="Groups of layers, one after another"
+    )
+    data: int | None = Field(default=None, ge=1, description="Copies that share the requests")
+    expert: bool | None = Field(
+        default=None, description="Spread a mixture's experts instead of slicing them"
+    )
 
 
 class Concurrency(Shape):
@@ -84,8 +114,10 @@ class Concurrency(Shape):
 
     __short__: ClassVar[str | None] = "target"
 
-    target: int | None = Field(None, ge=1, description="The autoscaler adds containers above this")
-    max: int | None = Field(None, ge=1, description="Above this a request is answered 429")
+    target: int | None = Field(
+        default=None, ge=1, description="The autoscaler adds containers above this"
+    )
+    max: int | None = Field(default=None, ge=1, description="Above this a request is answered 429")
 
 
 class Gpu(Shape):
@@ -93,14 +125,24 @@ class Gpu(Shape):
 
     __short__: ClassVar[str | None] = "type"
 
-    type: str | None = Field(None, description="TYPE or TYPE:COUNT; none for a CPU", examples=["H100", "L40S:2"])
-    count: int | None = Field(None, ge=1)
-    context: int | None = Field(None, ge=1)
-    kv_cache: str | None = None
-    memory_utilization: float | None = Field(None, gt=0, le=1)
-    max_sequences: int | None = Field(None, ge=1)
-    parallel: Parallel | None = None
-    concurrency: Concurrency | None = None
+    type: str | None = Field(
+        default=None, description="TYPE or TYPE:COUNT; none for a CPU", examples=["H100", "L40S:2"]
+    )
+    count: int | None = Field(default=None, ge=1, description="GPUs of one container")
+    context: int | None = Field(
+        default=None, ge=1, description="Tokens of one request, if fewer here"
+    )
+    kv_cache: str | None = Field(default=None, description="The type of the KV cache")
+    memory_utilization: float | None = Field(
+        default=None, gt=0, le=1, description="The part of the GPU's memory that the engine takes"
+    )
+    max_sequences: int | None = Field(
+        default=None, ge=1, description="Requests that the engine works on at once"
+    )
+    parallel: Parallel | None = Field(default=None, description="How the model is spread over GPUs")
+    concurrency: Concurrency | None = Field(
+        default=None, description="How many requests one container takes"
+    )
     args: dict[str, SCALAR | list[SCALAR] | None] | None = None
 
 
@@ -109,38 +151,56 @@ class Speculative(Shape):
 
     __short__: ClassVar[str | None] = "method"
 
-    method: str | None = Field(None, examples=["ngram", "eagle3", "draft_model"])
-    model: str | None = None
-    tokens: int | None = Field(None, ge=1)
+    method: str | None = Field(
+        default=None,
+        description="How tokens are guessed",
+        examples=["ngram", "eagle3", "draft_model"],
+    )
+    model: str | None = Field(default=None, description="The draft model, where the method has one")
+    tokens: int | None = Field(default=None, ge=1, description="How many are guessed at a time")
 
 
 class Scaling(Shape):
     """When containers come and go. Changes in place, without a new version."""
 
-    max: int | None = Field(None, ge=1, description="Containers at most")
-    buffer: int | None = Field(None, ge=0, description="Idle containers kept ready while there is load")
-    idle_timeout: Duration | None = Field(None, description="How long a container may be idle")
-    scaleup_window: Duration | None = Field(None, description="How long load must last before one is added")
+    max: int | None = Field(default=None, ge=1, description="Containers at most")
+    buffer: int | None = Field(
+        default=None, ge=0, description="Idle containers kept ready while there is load"
+    )
+    idle_timeout: Duration | None = Field(
+        default=None, description="How long a container may be idle"
+    )
+    scaleup_window: Duration | None = Field(
+        default=None, description="How long load must last before one is added"
+    )
 
 
 class SecretKey(Shape):
     """One key of a Modal Secret."""
 
-    secret: str | None = None
-    key: str | None = None
+    secret: str | None = Field(default=None, description="The Modal Secret's name")
+    key: str | None = Field(default=None, description="The key in it")
 
 
 class Endpoint(Shape):
     """Where the URL is, who may call it, and how a container starts and ends."""
 
-    auth: Literal["proxy", "api-key", "none"] | None = None
-    api_key: SecretKey | None = None
-    region: str | None = Field(None, description="Where requests are routed from", examples=["us-east"])
-    compute_regions: list[str] | None = Field(None, description="Where containers may run")
-    cloud: str | None = None
-    nonpreemptible: bool | None = None
-    startup_timeout: Duration | None = None
-    drain: Duration | None = Field(None, description="How long running requests may take to finish")
+    auth: Literal["proxy", "api-key", "none"] | None = Field(
+        default=None, description="Modal proxy tokens, the engine's API key, or open to everybody"
+    )
+    api_key: SecretKey | None = Field(default=None, description="Where the API key is")
+    region: str | None = Field(
+        default=None, description="Where requests are routed from", examples=["us-east"]
+    )
+    compute_regions: list[str] | None = Field(default=None, description="Where containers may run")
+    cloud: str | None = Field(default=None, description="The cloud that containers run in")
+    nonpreemptible: bool | None = Field(default=None, description="Containers that are not moved")
+    startup_timeout: Duration | None = Field(
+        default=None, description="How long a container may take to be ready"
+    )
+    drain: Duration | None = Field(
+        default=None, description="How long running requests may take to finish"
+    )
 
 
 class Image(Shape):
@@ -148,34 +208,44 @@ class Image(Shape):
 
     __short__: ClassVar[str | None] = "base"
 
-    base: str | None = None
-    secret: str | None = Field(None, description="The Modal Secret that opens a private registry")
-    python: str | None = None
-    packages: list[str] | None = Field(None, description="pip requirements")
-    apt: list[str] | None = Field(None, description="Debian packages")
-    run: list[str] | None = Field(None, description="Shell commands")
-    dockerfile: str | None = None
+    base: str | None = Field(default=None, description="The image to begin with")
+    secret: str | None = Field(
+        default=None, description="The Modal Secret that opens a private registry"
+    )
+    python: str | None = Field(default=None, description="Python's version", examples=["3.12"])
+    packages: list[str] | None = Field(default=None, description="pip requirements")
+    apt: list[str] | None = Field(default=None, description="Debian packages")
+    run: list[str] | None = Field(default=None, description="Shell commands")
+    dockerfile: str | None = Field(default=None, description="A file to build instead")
 
 
 class VolumeMount(Shape):
+    """A Modal Volume at a path."""
+
     __short__: ClassVar[str | None] = "name"
 
-    name: str | None = None
-    read_only: bool | None = None
+    name: str | None = Field(default=None, description="The Volume's name")
+    read_only: bool | None = Field(default=None, description="Nothing may be written")
 
 
 class BucketMount(Shape):
+    """A bucket at a path."""
+
     __short__: ClassVar[str | None] = "bucket"
 
-    bucket: str | None = None
-    read_only: bool | None = None
-    prefix: str | None = None
-    secret: str | None = None
+    bucket: str | None = Field(default=None, description="The bucket: s3://, gs:// or r2://name")
+    read_only: bool | None = Field(default=None, description="Nothing may be written")
+    prefix: str | None = Field(default=None, description="The part of the bucket that is seen")
+    secret: str | None = Field(default=None, description="The Modal Secret that opens it")
 
 
 class Message(Shape):
-    role: Literal["system", "user", "assistant"] | None = None
-    content: str | None = None
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"] | None = Field(
+        default=None, description="Who says it"
+    )
+    content: str | None = Field(default=None, description="What is said")
 
 
 class Expect(Shape):
@@ -183,41 +253,59 @@ class Expect(Shape):
 
     __short__: ClassVar[str | None] = "contains"
 
-    contains: str | None = None
-    matches: str | None = Field(None, description="A regular expression")
-    json_keys: list[str] | None = Field(None, alias="json", description="Keys of a JSON answer")
+    contains: str | None = Field(default=None, description="A text that must be in it")
+    matches: str | None = Field(default=None, description="A regular expression")
+    json_keys: list[str] | None = Field(
+        default=None, alias="json", description="Keys of a JSON answer"
+    )
 
 
 class Check(Shape):
     """A question that a new version must answer right before anybody sees it."""
 
-    prompt: str | None = None
-    messages: list[Message] | None = None
-    expect: Expect | None = None
-    within: Duration | None = None
-    max_tokens: int | None = Field(None, ge=1)
+    prompt: str | None = Field(default=None, description="The question")
+    messages: list[Message] | None = Field(
+        default=None, description="The question as a conversation"
+    )
+    expect: Expect | None = Field(default=None, description="What the answer must be like")
+    within: Duration | None = Field(default=None, description="How long the answer may take")
+    max_tokens: int | None = Field(default=None, ge=1, description="How long the answer may be")
 
 
 class Timeouts(Shape):
-    place: Duration | None = None
-    boot: Duration | None = None
-    checks: Duration | None = None
+    """How long the steps of a deploy may take."""
+
+    place: Duration | None = Field(default=None, description="Until a GPU is found")
+    boot: Duration | None = Field(default=None, description="Until the engine is up")
+    checks: Duration | None = Field(default=None, description="Until the checks have passed")
 
 
 class Rollout(Shape):
+    """How a new version takes the place of the one before."""
+
     __short__: ClassVar[str | None] = "strategy"
 
-    strategy: Literal["rolling", "recreate"] | None = None
-    gate: Literal["none", "health", "checks"] | None = None
-    timeouts: Timeouts | None = None
-    on_failure: Literal["rollback", "keep"] | None = None
-    wave: str | None = None
+    strategy: Literal["rolling", "recreate"] | None = Field(
+        default=None, description="Beside the version before, or after it is gone"
+    )
+    gate: Literal["none", "health", "checks"] | None = Field(
+        default=None, description="What a new version must pass"
+    )
+    timeouts: Timeouts | None = Field(default=None, description="How long each step may take")
+    on_failure: Literal["rollback", "keep"] | None = Field(
+        default=None, description="What happens to a version that fails"
+    )
+    wave: str | None = Field(default=None, description="The wave it belongs to")
 
 
 class Budget(Shape):
-    usd_per_hour: float | None = Field(None, gt=0)
-    usd_per_month: float | None = Field(None, gt=0)
-    usd_per_hour_at_max: float | None = Field(None, gt=0)
+    """What may be spent."""
+
+    usd_per_hour: float | None = Field(default=None, gt=0, description="What keep_warm may cost")
+    usd_per_month: float | None = Field(default=None, gt=0, description="What keep_warm may cost")
+    usd_per_hour_at_max: float | None = Field(
+        default=None, gt=0, description="What all containers together may cost"
+    )
 
 
 class Allow(Shape):
@@ -225,103 +313,155 @@ class Allow(Shape):
 
     __short__: ClassVar[str | None] = "reason"
 
-    reason: str | None = None
-    until: str | None = Field(None, description="The last day, as 2027-01-31")
+    reason: str | None = Field(default=None, description="Why it is accepted")
+    until: str | None = Field(default=None, description="The last day, as 2027-01-31")
 
 
 class Fields(Shape):
     """What defaults, an environment and a spec may all say."""
 
-    labels: dict[str, str] | None = Field(None, description="Become App tags; selected with -l key=value")
-    model: Model | None = None
-    backend: Backend | None = None
-    quantization: str | None = Field(None, description="auto, or a method that the engine can apply")
-    context: int | None = Field(None, ge=1, description="Tokens of one request: prompt and answer")
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] | None = None
-    kv_cache: str | None = Field(None, description="The type of the KV cache", examples=["auto", "fp8", "q8_0"])
-    max_sequences: int | None = Field(None, ge=1)
-    memory_utilization: float | None = Field(None, gt=0, le=1)
-    prefix_caching: bool | None = None
-    speculative: Speculative | None = None
-    tools: str | None = Field(None, description="The tool-call parser")
-    reasoning: str | None = Field(None, description="The reasoning parser")
-    chat_template: str | None = Field(None, description="A file")
-    compile: Literal["full", "fast-boot"] | None = None
-    gpu: list[Gpu] | None = Field(None, description="Ordered fallbacks; none for a CPU")
-    cpu: float | None = Field(None, gt=0, description="Cores")
-    memory: Size | None = None
-    disk: Size | None = None
-    parallel: Parallel | None = None
-    nodes: int | None = Field(None, ge=1)
-    keep_warm: int | None = Field(None, ge=0, description="Containers kept running")
-    scaling: Scaling | None = None
-    concurrency: Concurrency | None = None
-    endpoint: Endpoint | None = None
-    snapshot: Literal["none", "cpu", "gpu"] | None = None
-    image: Image | None = None
-    secrets: dict[str, list[str]] | None = Field(
-        None, description="Modal Secrets by name, with the keys that must be there"
+    labels: dict[str, str] | None = Field(
+        default=None, description="Become App tags; selected with -l key=value"
     )
-    env: dict[str, str] | None = Field(None, description="What is no secret")
-    volumes: dict[str, VolumeMount] | None = Field(None, description="By mount path")
-    buckets: dict[str, BucketMount] | None = Field(None, description="By mount path")
-    checks: dict[str, Check] | None = None
-    rollout: Rollout | None = None
-    protect: bool | None = Field(None, description="Refuse to delete")
-    budget: Budget | None = None
-    allow: dict[str, Allow] | None = None
+    model: Model | None = Field(
+        default=None, description="What is served: hf://org/repo, ./path, …"
+    )
+    backend: Backend | None = Field(default=None, description="The engine: vllm or llama.cpp")
+    quantization: str | None = Field(
+        default=None, description="auto, or a method that the engine can apply"
+    )
+    context: int | None = Field(
+        default=None, ge=1, description="Tokens of one request: prompt and answer"
+    )
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] | None = Field(
+        default=None, description="What the engine computes in"
+    )
+    kv_cache: str | None = Field(
+        default=None, description="The type of the KV cache", examples=["auto", "fp8", "q8_0"]
+    )
+    max_sequences: int | None = Field(
+        default=None, ge=1, description="Requests that the engine works on at once"
+    )
+    memory_utilization: float | None = Field(
+        default=None, gt=0, le=1, description="The part of the GPU's memory that the engine takes"
+    )
+    prefix_caching: bool | None = Field(
+        default=None, description="Keep the cache of prompts that begin alike"
+    )
+    speculative: Speculative | None = Field(default=None, description="Guess several tokens ahead")
+    tools: str | None = Field(default=None, description="The tool-call parser")
+    reasoning: str | None = Field(default=None, description="The reasoning parser")
+    chat_template: str | None = Field(default=None, description="A file")
+    compile: Literal["full", "fast-boot"] | None = Field(
+        default=None, description="Compile for speed, or boot fast"
+    )
+    gpu: list[Gpu] | None = Field(default=None, description="Ordered fallbacks; none for a CPU")
+    cpu: float | None = Field(default=None, gt=0, description="Cores")
+    memory: Size | None = Field(default=None, description="Main memory of a container")
+    disk: Size | None = Field(default=None, description="Disk of a container")
+    parallel: Parallel | None = Field(default=None, description="How the model is spread over GPUs")
+    nodes: int | None = Field(default=None, ge=1, description="Hosts that serve one copy together")
+    keep_warm: int | None = Field(default=None, ge=0, description="Containers kept running")
+    scaling: Scaling | None = Field(default=None, description="When containers come and go")
+    concurrency: Concurrency | None = Field(
+        default=None, description="How many requests one container takes"
+    )
+    endpoint: Endpoint | None = Field(
+        default=None, description="Where the URL is and who may call it"
+    )
+    snapshot: Literal["none", "cpu", "gpu"] | None = Field(
+        default=None, description="Start containers from a memory snapshot"
+    )
+    image: Image | None = Field(
+        default=None, description="The container image, where the engine's own is not enough"
+    )
+    secrets: dict[str, list[str]] | None = Field(
+        default=None, description="Modal Secrets by name, with the keys that must be there"
+    )
+    env: dict[str, str] | None = Field(default=None, description="What is no secret")
+    volumes: dict[str, VolumeMount] | None = Field(default=None, description="By mount path")
+    buckets: dict[str, BucketMount] | None = Field(default=None, description="By mount path")
+    checks: dict[str, Check] | None = Field(
+        default=None, description="Questions that a new version must answer right"
+    )
+    rollout: Rollout | None = Field(default=None, description="How a new version takes over")
+    protect: bool | None = Field(default=None, description="Refuse to delete")
+    budget: Budget | None = Field(default=None, description="What may be spent")
+    allow: dict[str, Allow] | None = Field(
+        default=None, description="Diagnostics that are known and accepted, by code"
+    )
 
 
 class Spec(Fields):
     """One model behind one URL."""
 
-    apiVersion: Literal["modelctl/v1"] | None = None  # noqa: N815 - the contract's spelling
-    name: str | None = Field(
-        None, description="The Modal app's name", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63
+    apiVersion: Literal["modelctl/v1"] | None = Field(  # noqa: N815 - the contract's spelling
+        default=None, description="The format of this file"
     )
-    renamed_from: str | None = None
-    only: list[str] | None = Field(None, description="The environments that have it")
-    environments: dict[str, Fields] | None = Field(None, description="Any of the above, merged over it")
+    name: str | None = Field(
+        default=None,
+        description="The Modal app's name",
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+        max_length=63,
+    )
+    renamed_from: str | None = Field(default=None, description="The name it had")
+    only: list[str] | None = Field(default=None, description="The environments that have it")
+    environments: dict[str, Fields] | None = Field(
+        default=None, description="Any of the above, merged over it"
+    )
 
 
 class Environment(Shape):
     """Where specs go: a Modal environment of a workspace."""
 
-    modal_environment: str | None = None
-    workspace: str | None = None
-    defaults: Fields | None = None
-    waves: list[str] | None = Field(None, description="Label selectors, in order", examples=[["tier=canary"]])
-    confirm: bool | None = None
+    modal_environment: str | None = Field(
+        default=None, description="Its name at Modal; the environment's own if left out"
+    )
+    workspace: str | None = Field(default=None, description="The Modal workspace")
+    defaults: Fields | None = Field(default=None, description="Merged under every spec")
+    waves: list[str] | None = Field(
+        default=None, description="Label selectors, in order", examples=[["tier=canary"]]
+    )
+    confirm: bool | None = Field(default=None, description="Ask before anything is changed")
 
 
 class BackendDefaults(Fields):
     """Defaults for one engine alone: its version, and any field of a spec."""
 
-    version: str | None = None
+    version: str | None = Field(default=None, description="The engine's version")
 
 
 class Policy(Shape):
     """What nobody's spec may go past."""
 
-    gpus: list[str] | None = None
-    regions: list[str] | None = None
-    images: list[str] | None = None
-    auth: list[str] | None = None
-    budget: Budget | None = None
+    gpus: list[str] | None = Field(default=None, description="GPU types that may be used")
+    regions: list[str] | None = Field(default=None, description="Regions that may be used")
+    images: list[str] | None = Field(default=None, description="Images that may be used, as globs")
+    auth: list[str] | None = Field(default=None, description="Kinds of auth that may be used")
+    budget: Budget | None = Field(default=None, description="What may be spent")
 
 
 class Project(Shape):
     """modelctl.yaml, at the project's root."""
 
-    apiVersion: Literal["modelctl/v1"] | None = None  # noqa: N815 - the contract's spelling
-    project: str | None = Field(
-        None, description="The owner's mark", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40
+    apiVersion: Literal["modelctl/v1"] | None = Field(  # noqa: N815 - the contract's spelling
+        default=None, description="The format of this file"
     )
-    defaults: Fields | None = None
-    backends: dict[Literal["vllm", "llama.cpp"], BackendDefaults] | None = None
-    environments: dict[str, Environment] | None = None
-    rules: dict[str, Literal["error", "warning", "off"]] | None = None
-    policy: Policy | None = None
+    project: str | None = Field(
+        default=None,
+        description="The owner's mark",
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+        max_length=40,
+    )
+    defaults: Fields | None = Field(default=None, description="Merged under every spec")
+    backends: dict[Literal["vllm", "llama.cpp"], BackendDefaults] | None = Field(
+        default=None, description="Defaults for one engine alone"
+    )
+    environments: dict[str, Environment] | None = Field(default=None, description="Where specs go")
+    rules: dict[str, Literal["error", "warning", "off"]] | None = Field(
+        default=None, description="Severities by diagnostic code"
+    )
+    policy: Policy | None = Field(default=None, description="What nobody's spec may go past")
 
 
 def plain(shape: Shape) -> dict[str, Any]:

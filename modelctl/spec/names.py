@@ -29,7 +29,10 @@ def name_problem(name: str, what: str = "name", longest: int = 63) -> tuple[str,
     if name.lower() != name and _NAME.fullmatch(name.lower()):
         return f"{a} has lower-case letters only, so that it can be part of a URL", hint
     odd = next((c for c in name if not re.fullmatch("[a-z0-9-]", c)), "")
-    return f"{a} has lower-case letters, digits and dashes; {_character(odd)} is none of these", hint
+    return (
+        f"{a} has lower-case letters, digits and dashes; {_character(odd)} is none of these",
+        hint,
+    )
 
 
 def slug(text: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from modelctl.diagnostics import Diagnostic, Place, error
 from modelctl.spec import sentences
-from modelctl.spec.kinds import Kind, ShapeKind, kind_at
+from modelctl.spec.kinds import Kind, ShapeKind
 from modelctl.spec.models import Shape
 from modelctl.spec.names import name_problem
 from modelctl.spec.quoting import quote
@@ -165,10 +165,22 @@ def _counts(tree: Mapping) -> list[Diagnostic]:
             continue
         kind, _, count = scalar.value.partition(":")
         if at(tree, (*path[:-1], "count")) is not None:
-            message, hint = "the count is said twice: after the colon and as count", f"write type: {quote(kind)}"
+            message, hint = (
+                "the count is said twice: after the colon and as count",
+                f"write type: {quote(kind)}",
+            )
         else:
-            message = f"{quote(count)} is not a count of GPUs" if count else "a count is missing after the colon"
-            hint = f"write {quote(kind)}:2 for two of them" if kind else "write TYPE:COUNT, as in L40S:2"
-        found.append(error("spec/value", message, hint=hint, place=scalar.place, path=show_path(path)))
+            message = (
+                f"{quote(count)} is not a count of GPUs"
+                if count
+                else "a count is missing after the colon"
+            )
+            hint = (
+                f"write {quote(kind)}:2 for two of them"
+                if kind
+                else "write TYPE:COUNT, as in L40S:2"
+            )
+        found.append(
+            error("spec/value", message, hint=hint, place=scalar.place, path=show_path(path))
+        )
     return found
-

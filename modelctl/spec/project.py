@@ -6,8 +6,8 @@ from pathlib import Path
 
 from modelctl.diagnostics import Rejected, has_errors, in_order
 from modelctl.spec.kinds import ShapeKind
-from modelctl.spec.models import Project
 from modelctl.spec.merge import without_nulls
+from modelctl.spec.models import Project
 from modelctl.spec.parse import build, problems, tidy
 from modelctl.spec.shorthand import expand
 from modelctl.spec.source import read
@@ -66,4 +66,6 @@ def _declared(tree: Mapping) -> Mapping:
         for name, entry in environments.node.entries.items()
     }
     node = Mapping(declared, environments.node.place)
-    return Mapping({**tree.entries, "environments": Entry(environments.key_place, node)}, tree.place)
+    return Mapping(
+        {**tree.entries, "environments": Entry(environments.key_place, node)}, tree.place
+    )

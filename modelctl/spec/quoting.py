@@ -18,7 +18,9 @@ _ASSIGNED = re.compile(
     r"(?P<value>[^\s'\",}\]]{8,})"
 )
 _URL_PASSWORD = re.compile(r"://[^\s/:@]+:(?P<value>[^\s/@]{3,})@")
-_MAYBE = re.compile(r"hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox|AKIA|AIza|[aw][ks]-|eyJ|TOKEN|SECRET|PASSW|KEY|CREDENTIAL|@")
+_MAYBE = re.compile(
+    r"hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox|AKIA|AIza|[aw][ks]-|eyJ|TOKEN|SECRET|PASSW|KEY|CREDENTIAL|@"
+)
 
 
 def mask(text: str) -> str:
@@ -40,5 +42,7 @@ def mask(text: str) -> str:
 
 def quote(text: str) -> str:
     """A value for the middle of a sentence, at most 40 characters long."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in mask(text[:400]))
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in mask(text[:400])
+    )
     return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"

@@ -87,17 +87,26 @@ def surprise(raw: str) -> tuple[str, str] | None:
 
 def ambiguous_octal(raw: str) -> tuple[str, str] | None:
     """`017` is 17 to one reader and 15 to the next: (sentence, hint), or None."""
-    if len(raw) > 20 or not (_OCTAL.fullmatch(raw) or _LEADING_ZERO.fullmatch(raw)) or raw.lstrip("+-") == "0":
+    if (
+        len(raw) > 20
+        or not (_OCTAL.fullmatch(raw) or _LEADING_ZERO.fullmatch(raw))
+        or raw.lstrip("+-") == "0"
+    ):
         return None
     digits = raw.lstrip("+-").replace("o", "")
     sign = "-" if raw.startswith("-") else ""
     decimal = sign + (digits.lstrip("0") or "0")
     if not set(digits) <= set("01234567"):
-        return f"{raw} is {decimal} to some readers of YAML and text to others", f'write {decimal}, or "{raw}" for the text'
+        return (
+            f"{raw} is {decimal} to some readers of YAML and text to others",
+            f'write {decimal}, or "{raw}" for the text',
+        )
     octal = f"{sign}{int(digits, 8)}"
     return (
         f"{raw} is {decimal} to some readers of YAML and {octal} to others"
         if "o" not in raw
         else f"{raw} is {octal} to some readers of YAML and text to others",
-        f'write {octal} or {decimal}, or "{raw}" for the text' if "o" not in raw else f'write {octal}, or "{raw}" for the text',
+        f'write {octal} or {decimal}, or "{raw}" for the text'
+        if "o" not in raw
+        else f'write {octal}, or "{raw}" for the text',
     )

@@ -45,7 +45,9 @@ def unknown_field(root: Kind, path: Path_) -> Said:
         return f"no such field; did you mean {meant}?", ""
     where = show_path(path[:-1])
     if len(fields) <= 14:
-        return f"no such field in {where}" if where else "no such field", "there are " + ", ".join(fields)
+        return f"no such field in {where}" if where else "no such field", "there are " + ", ".join(
+            fields
+        )
     return "no such field", "modelctl schema lists all of them"
 
 
@@ -120,7 +122,9 @@ def _paths() -> dict[str, list[str]]:
 # --- wrong values -----------------------------------------------------------------------------
 
 
-def wrong_value(root: Kind, path: Path_, node: Node, raised: list[dict[str, Any]]) -> tuple[str, str, str]:
+def wrong_value(
+    root: Kind, path: Path_, node: Node, raised: list[dict[str, Any]]
+) -> tuple[str, str, str]:
     """(code, sentence, hint) for what pydantic said about one value."""
     first = raised[0]
     field = show_path(path)
@@ -144,7 +148,11 @@ def wrong_value(root: Kind, path: Path_, node: Node, raised: list[dict[str, Any]
         case "string_too_long":
             return "spec/value", f"{field} has at most {context['max_length']} characters", ""
         case "string_pattern_mismatch":
-            return "spec/value", f"{field} is not written like this", f"it matches {context['pattern']}"
+            return (
+                "spec/value",
+                f"{field} is not written like this",
+                f"it matches {context['pattern']}",
+            )
     wants, hint = _wanted(path, kind, node, first["type"], len(raised) > 1)
     return "spec/type", f"{field} wants {wants}; {what_it_is(node, wants)}", hint
 
@@ -291,7 +299,9 @@ def _duration(field: str, node: Node) -> Said:
         return sentence, f"write {match[1]}{_TIME_WORDS[match[2]]}"
     parts = _COMPOUND.fullmatch(text)
     if parts and any(parts.groups()):
-        total = sum(int(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True))
+        total = sum(
+            int(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)
+        )
         return sentence, f"write {total // 60}m" if total % 60 == 0 else f"write {total}s"
     return sentence, "write 90s, 5m or 2h"
 
@@ -310,4 +320,3 @@ def _size(field: str, node: Node) -> Said:
     match = _BYTES.fullmatch(node.raw.strip()[:40])
     sentence = f"{field} wants a size with its unit; {quote(node.raw)} is none"
     return sentence, f"write {match[1]}{match[2].upper()}iB" if match else "write 16GiB"
-

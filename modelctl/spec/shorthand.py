@@ -57,7 +57,9 @@ def _type_and_count(node: Mapping) -> Mapping:
     if match is None or not isinstance(written.value, str):
         return node
     split = dict(node.entries)
-    split["type"] = Entry(entry.key_place, Scalar(match["type"], written.raw, written.plain, written.place))
+    split["type"] = Entry(
+        entry.key_place, Scalar(match["type"], written.raw, written.plain, written.place)
+    )
     split["count"] = Entry(
         entry.key_place, Scalar(int(match["count"]), match["count"], True, written.place)
     )
@@ -80,7 +82,9 @@ def _secrets(node: Node) -> Node:
     if isinstance(node, Scalar):
         node = Sequence((node,), node.place)
     if isinstance(node, Sequence):
-        names = [item for item in node.items if isinstance(item, Scalar) and isinstance(item.value, str)]
+        names = [
+            item for item in node.items if isinstance(item, Scalar) and isinstance(item.value, str)
+        ]
         if len(names) != len(node.items):
             return node
         return Mapping(

@@ -15,7 +15,9 @@ from modelctl.spec.quoting import mask, quote
 from modelctl.spec.tree import Mapping, Sequence, is_null
 
 LARGEST = 1_000_000
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
+)
 _TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
 
@@ -35,7 +37,7 @@ def read(path: Path, shown: str) -> Source:
         return Source(shown, None, (error(code, message, hint=hint, place=Place(shown)),))
 
     try:
-        state = os.stat(path)
+        state = path.stat()
         if stat.S_ISDIR(state.st_mode):
             return refused("yaml/unreadable", "this is a folder, not a file")
         if not stat.S_ISREG(state.st_mode):
@@ -45,12 +47,16 @@ def read(path: Path, shown: str) -> Source:
                 "yaml/too-large", f"this file has {state.st_size / 1e6:,.1f} MB; a spec has at most 1 MB",
                 "is it a spec at all?",
             )  # fmt: skip
-        with open(path, "rb") as stream:
+        with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
     except (OSError, ValueError) as problem:
         return refused("yaml/unreadable", _why(problem))
     if len(content) > LARGEST:
-        return refused("yaml/too-large", "this file grows past 1 MB; a spec has at most 1 MB", "is it a spec at all?")
+        return refused(
+            "yaml/too-large",
+            "this file grows past 1 MB; a spec has at most 1 MB",
+            "is it a spec at all?",
+        )
     return read_bytes(content, shown)
 
 
@@ -70,18 +76,28 @@ def read_bytes(content: bytes, shown: str) -> Source:
     """The tree of a file's bytes."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff") or content[:4] == b"\x00\x00\xfe\xff":
         return _refused(shown, "yaml/encoding", "this file is UTF-16 or UTF-32", "save it as UTF-8")
-    if len(content) > 3 and 0 in content[:4] and len(content.replace(b"\0", b"")) * 2 >= len(content) - 1:
+    if (
+        len(content) > 3
+        and 0 in content[:4]
+        and len(content.replace(b"\0", b"")) * 2 >= len(content) - 1
+    ):
         return _refused(shown, "yaml/encoding", "this file is UTF-16 or UTF-32", "save it as UTF-8")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         if b"\0" in content[:8192]:
-            return _refused(shown, "yaml/encoding", "this file is binary, not text", "is it a spec at all?")
+            return _refused(
+                shown, "yaml/encoding", "this file is binary, not text", "is it a spec at all?"
+            )
         before = content[: problem.start].decode("utf-8", "replace")
         start = before.rfind("\n") + 1
         rest = content[problem.start :].split(b"\n", 1)[0].decode("utf-8", "replace")
         place = Place(
-            shown, before.count("\n") + 1, len(before) - start + 1, 1, mask(before[start:] + rest).rstrip("\r")
+            shown,
+            before.count("\n") + 1,
+            len(before) - start + 1,
+            1,
+            mask(before[start:] + rest).rstrip("\r"),
         )
         byte = content[problem.start]
         return Source(
@@ -94,11 +110,15 @@ def read_bytes(content: bytes, shown: str) -> Source:
 def read_text(text: str, shown: str) -> Source:
     """The tree of a text."""
     if len(text) > LARGEST:
-        return _refused(shown, "yaml/too-large", "this text is longer than 1 MB", "is it a spec at all?")
+        return _refused(
+            shown, "yaml/too-large", "this text is longer than 1 MB", "is it a spec at all?"
+        )
     bad = _CONTROL.search(text)
     if bad:
         if "\0" in text[:8192]:
-            return _refused(shown, "yaml/encoding", "this file is binary, not text", "is it a spec at all?")
+            return _refused(
+                shown, "yaml/encoding", "this file is binary, not text", "is it a spec at all?"
+            )
         return Source(
             shown, None,
             (error(
@@ -112,22 +132,32 @@ def read_text(text: str, shown: str) -> Source:
     tree, found = compose(text, shown)
     if tree is None:
         if not found:
-            return _refused(shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:")
+            return _refused(
+                shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:"
+            )
         tabbed = _TAB_INDENT.search(text) if found[0].code == "yaml/syntax" else None
         if tabbed:
             start = text.index("\t", tabbed.start())
             place = _place(text, start, shown)
-            found = [error("yaml/tab", "a tab cannot indent YAML", hint="indent with spaces", place=place)]
+            found = [
+                error(
+                    "yaml/tab", "a tab cannot indent YAML", hint="indent with spaces", place=place
+                )
+            ]
         return Source(shown, None, tuple(found))
     if isinstance(tree, Mapping):
         return Source(shown, tree, tuple(found))
     if is_null(tree):
-        return _refused(shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:")
+        return _refused(
+            shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:"
+        )
     if isinstance(tree, Sequence):
         message = "this file is a list; a spec is a mapping of fields"
     else:
         message = f"this file is only the text {quote(tree.raw)}; a spec is a mapping of fields"
-    wrong = error("yaml/not-a-mapping", message, hint="write key: value on each line", place=tree.place)
+    wrong = error(
+        "yaml/not-a-mapping", message, hint="write key: value on each line", place=tree.place
+    )
     return Source(shown, None, (*found, wrong))
 
 

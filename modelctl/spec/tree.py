@@ -8,6 +8,7 @@ from typing import Any
 
 from modelctl.diagnostics import Place
 
+Path_ = tuple[str | int, ...]
 Value = None | bool | int | float | str
 
 
@@ -79,7 +80,7 @@ def data(node: Node) -> Any:
     return [data(item) for item in node.items]
 
 
-def scalars(node: Node, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Scalar]]:
+def scalars(node: Node, path: Path_ = ()) -> Iterator[tuple[Path_, Scalar]]:
     """Every leaf with its path, in the order of the file."""
     if isinstance(node, Scalar):
         yield path, node
