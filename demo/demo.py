@@ -29,7 +29,7 @@ def main() -> int:
         api_key=f"{token['MODELCTL_PROXY_TOKEN_ID']}.{token['MODELCTL_PROXY_TOKEN_SECRET']}",
     )
     answer = client.chat.completions.create(
-        model=NAME,
+        model=client.models.list().data[0].id,
         messages=[
             {"role": "system", "content": "You are a helpful assistant."},
             {"role": "user", "content": QUESTION},

@@ -52,7 +52,7 @@ class _Lazy(click.Group):
         if name and name not in COMMANDS and not name.startswith("-"):
             from difflib import get_close_matches
 
-            close = get_close_matches(name, COMMANDS, n=1)
+            close = get_close_matches(name, COMMANDS, n=1, cutoff=0.7)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise click.UsageError(f"there is no command {name}{hint}", ctx)
         return super().resolve_command(ctx, args)

@@ -115,7 +115,7 @@ def _row(change: Change, details: Details | None, health: str) -> StatusRow:
     live = "-"
     if details and scaling:
         most = scaling.max_containers if scaling.max_containers is not None else "∞"
-        live = f"{details.containers} of {scaling.min_containers}..{most}"
+        live = f"{len(details.containers)} of {scaling.min_containers}..{most}"
     if details and scaling and not scaling_in_sync(change, details):
         sync = "drifted"
     return StatusRow(
@@ -126,7 +126,7 @@ def _row(change: Change, details: Details | None, health: str) -> StatusRow:
         version=change.version,
         url=(details.url if details else None) or change.url,
         gpus=details.gpus if details else (),
-        containers=details.containers if details else 0,
+        container_ids=details.containers if details else (),
     )
 
 

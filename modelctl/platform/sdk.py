@@ -133,7 +133,7 @@ class ModalPlatform:
             ),
             gpus=tuple(f"{kind}:{count}" if count > 1 else kind for kind, count in info.gpus),
             region=info.routing_region,
-            containers=len(containers),
+            containers=tuple(sorted(containers)),
         )
 
     async def containers(self, app: LiveApp) -> frozenset[str]:

@@ -73,7 +73,7 @@ class Details:
     scaling: Scaling | None
     gpus: tuple[str, ...] = ()
     region: str | None = None
-    containers: int = 0
+    containers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ def spec(
     lines = list(_yaml_lines(fields, (), 0))
     column = min(48, max(len(text) for text, _ in lines) + 2)
     return "\n".join(
-        text if path is None else f"{text:<{column}}{paint('# ' + origin(path), 'dim')}"
+        text if path is None else f"{text + '  ':<{column}}{paint('# ' + origin(path), 'dim')}"
         for text, path in lines
     )
 

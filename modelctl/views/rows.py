@@ -16,4 +16,4 @@ class StatusRow:
     version: int | None
     url: str | None
     gpus: tuple[str, ...] = ()
-    containers: int = 0
+    container_ids: tuple[str, ...] = ()
