@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from modelctl.platform.types import Capabilities, Details, Live, LiveApp
@@ -134,13 +135,30 @@ def plan(
     where: str,
     whole_project: bool,
     capabilities: Capabilities,
+    allow_unlocked: bool = False,
 ) -> Plan:
     """Compare. `whole_project` is true where `desired` is everything that the project has: only
-    then an app without a spec is one to delete."""
-    changes = [_change(d, seen, project, capabilities) for d in desired]
+    then an app without a spec is one to delete. `allow_unlocked` lets models of the Hub and of
+    buckets be deployed whose content nothing pins."""
+    changes = [
+        _held_back(_change(d, seen, project, capabilities), d, allow_unlocked) for d in desired
+    ]
     if whole_project and project is not None:
         changes += _deletions({d.name for d in desired}, seen, project)
     return Plan(seen.live.environment, where, tuple(sorted(changes, key=lambda c: c.name)))
+
+
+def _held_back(change: Change, desired: Desired, allow_unlocked: bool) -> Change:
+    """A model that may be another one tomorrow is not deployed unless somebody says so."""
+    weights = desired.rendered.resolved.weights
+    pinned = weights.kind in ("local", "volume") or _COMMIT.fullmatch(weights.revision or "")
+    if allow_unlocked or pinned or change.action not in DEPLOYS:
+        return change
+    why = f"{weights.source} is not pinned: set model.revision to a commit, or say --allow-unlocked"
+    return replace(change, action=Action.BLOCKED, reasons=(why,))
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def _change(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modelctl.plan import (
     Action,
     Change,
@@ -13,6 +15,7 @@ from modelctl.plan import (
     unsettled,
 )
 from modelctl.platform.types import Capabilities, Details
+from modelctl.resolved import Weights
 from tests.making import EVERYTHING, desired, details, entry, live_app, record, seen
 
 
@@ -190,3 +193,31 @@ def test_earlier_specs_are_read_only_where_something_changed() -> None:
     index = seen(index={"a": entry(), "b": entry()}).index
     wanted = [desired("a"), desired("b", digest="d2"), desired("new")]
     assert changed_digests(live, index, wanted) == ["b"]
+
+
+def hub(revision: str | None) -> Desired:
+    wanted = desired()
+    weights = Weights("hub", "hf://Qwen/Qwen3-8B", "Qwen/Qwen3-8B", False, revision)
+    return replace(
+        wanted,
+        rendered=replace(
+            wanted.rendered, resolved=replace(wanted.rendered.resolved, weights=weights)
+        ),
+    )
+
+
+def test_a_model_that_nothing_pins_is_not_deployed() -> None:
+    change = only(hub("main"), seen())
+    assert change.action is Action.BLOCKED
+    assert change.reasons == (
+        "hf://Qwen/Qwen3-8B is not pinned: set model.revision to a commit, or say --allow-unlocked",
+    )
+
+
+def test_a_commit_pins_a_model() -> None:
+    assert only(hub("b968826d9c46dd6066d109eabc6255188de91218"), seen()).action is Action.CREATE
+
+
+def test_an_app_that_does_not_change_is_not_held_back_for_its_model() -> None:
+    found = seen(live_app(), index={"chat": entry()})
+    assert only(hub(None), found).action is Action.UNCHANGED

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from modelctl.cli.exits import Exit, worst
-from modelctl.cli.options import Selection, output, selection, templates_option
+from modelctl.cli.options import (
+    Selection,
+    allow_unlocked_option,
+    output,
+    selection,
+    templates_option,
+)
 
 if TYPE_CHECKING:
     from modelctl.apply import Outcome
@@ -32,6 +38,7 @@ DEFAULT_WIDTH = 16
 )
 @click.option("--width", type=click.IntRange(1, 64), default=DEFAULT_WIDTH, show_default=True,
               help="How many apps at once.")  # fmt: skip
+@allow_unlocked_option
 @templates_option
 def command(
     what: tuple[str, ...],
@@ -42,6 +49,7 @@ def command(
     yes: bool,
     prune: bool,
     width: int,
+    allow_unlocked: bool,
     templates: str | None,
 ) -> int:
     """Make it so: deploy what changed, wait until it answers, and report."""
@@ -66,6 +74,7 @@ def command(
             yes=yes,
             prune=prune,
             width=width,
+            allow_unlocked=allow_unlocked,
         )
     )
 
@@ -81,6 +90,7 @@ async def _apply(
     yes: bool,
     prune: bool,
     width: int,
+    allow_unlocked: bool,
 ) -> int:
     from modelctl.apply import Gate, apply
     from modelctl.cli.seeing import see_and_plan
@@ -89,7 +99,13 @@ async def _apply(
     from modelctl.views import human, machine
     from modelctl.views.paint import for_stream
 
-    result, seen = await see_and_plan(platform, desired, project.name, whole_project=whole_project)
+    result, seen = await see_and_plan(
+        platform,
+        desired,
+        project.name,
+        whole_project=whole_project,
+        allow_unlocked=allow_unlocked,
+    )
     paint, columns = for_stream()
     human_reads = output == "human"
     if human_reads:

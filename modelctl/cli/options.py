@@ -60,6 +60,12 @@ def output(*formats: str) -> Callable[[_F], _F]:
     )
 
 
+allow_unlocked_option = click.option(
+    "--allow-unlocked",
+    is_flag=True,
+    help="Deploy models of the Hub and of buckets that nothing pins.",
+)
+
 templates_option = click.option(
     "--templates",
     type=click.Path(exists=True, file_okay=False),

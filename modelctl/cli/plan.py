@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from modelctl.cli.exits import Exit
-from modelctl.cli.options import Selection, output, selection, templates_option
+from modelctl.cli.options import (
+    Selection,
+    allow_unlocked_option,
+    output,
+    selection,
+    templates_option,
+)
 
 
 @click.command("plan")
@@ -17,6 +23,7 @@ from modelctl.cli.options import Selection, output, selection, templates_option
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do."
 )
+@allow_unlocked_option
 @templates_option
 def command(
     what: tuple[str, ...],
@@ -25,6 +32,7 @@ def command(
     labels: tuple[str, ...],
     output: str,
     detailed_exitcode: bool,
+    allow_unlocked: bool,
     templates: str | None,
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
@@ -40,7 +48,13 @@ def command(
     warnings(checked.diagnostics)
     platform = platform_for(chosen, project)
     result, _ = asyncio.run(
-        see_and_plan(platform, desired, project.name, whole_project=chosen.everything)
+        see_and_plan(
+            platform,
+            desired,
+            project.name,
+            whole_project=chosen.everything,
+            allow_unlocked=allow_unlocked,
+        )
     )
     if output == "json":
         from modelctl.views import machine

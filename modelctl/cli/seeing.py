@@ -30,7 +30,12 @@ async def see(
 
 
 async def see_and_plan(
-    platform: Platform, desired: Sequence[Desired], project: str | None, *, whole_project: bool
+    platform: Platform,
+    desired: Sequence[Desired],
+    project: str | None,
+    *,
+    whole_project: bool,
+    allow_unlocked: bool = True,
 ) -> tuple[Plan, Seen]:
     await platform.open()
     seen = await see(platform, desired, project, all_apps=whole_project)
@@ -41,5 +46,6 @@ async def see_and_plan(
         where=platform.where,
         whole_project=whole_project,
         capabilities=platform.capabilities(),
+        allow_unlocked=allow_unlocked,
     )
     return result, seen
