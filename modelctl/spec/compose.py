@@ -112,9 +112,11 @@ class _Composer:
             if name in entries:
                 first = entries[name].key_place.line
                 self.say(
-                    "yaml/duplicate-key", f"{quote(name)} is here twice; the first is on line {first}",
-                    "keep one of them", place,
-                )  # fmt: skip
+                    "yaml/duplicate-key",
+                    f"{quote(name)} is here twice; the first is on line {first}",
+                    "keep one of them",
+                    place,
+                )
                 continue
             entries[name] = Entry(place, self.node(value, depth + 1, aliased))
         return Mapping(entries, self.place(node))
@@ -122,9 +124,11 @@ class _Composer:
     def complex_key(self, place: Place) -> None:
         if place.text[place.column - 2 : place.column] == "{{":
             self.say(
-                "spec/template-syntax", "modelctl does not expand templates",
-                "write the value itself; what differs by environment goes under environments", place,
-            )  # fmt: skip
+                "spec/template-syntax",
+                "modelctl does not expand templates",
+                "write the value itself; what differs by environment goes under environments",
+                place,
+            )
             return
         self.say("yaml/key", "a key is one word or text, not a list or a mapping", "", place)
 
@@ -207,7 +211,9 @@ def _refuse_depth(text: str, file: str, lines: list[str]) -> None:
                 mark: Any = event.start_mark
                 line, column = mark.line, mark.column
                 raise _Stop(
-                    "yaml/too-deep", f"this is nested deeper than {DEEPEST} levels", "no field of a spec is",
+                    "yaml/too-deep",
+                    f"this is nested deeper than {DEEPEST} levels",
+                    "no field of a spec is",
                     Place(file, line + 1, column + 1, 1, lines[line] if line < len(lines) else ""),
                 )  # fmt: skip
         elif isinstance(event, yaml.CollectionEndEvent):

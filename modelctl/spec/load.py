@@ -128,7 +128,7 @@ class _Session:
                 else:
                     first[spec.name] = spec
             if spec.tree is not None:
-                found += _missing_model(spec, merged, layers)
+                found += _missing_model(spec, merged)
             diagnostics += found
             if spec.tree is None or has_errors(found):
                 continue
@@ -172,10 +172,21 @@ def _read(path: Path, shown_as: str, declared: Sequence[str], project: ProjectFi
         return _SpecFile(path, shown_as, None, source.diagnostics)
     tree = expand(source.tree, ShapeKind(Spec))
     assert isinstance(tree, Mapping)
-    found = [*source.diagnostics, *problems(tree, Spec), *_missing_name(path, tree)]
+    found = [*source.diagnostics, *problems(tree, Spec)]
+    if not _misspelled("name", found):
+        found += _missing_name(path, tree)
     if project.file is not None:
         found += _undeclared_in(tree, declared)
     return _SpecFile(path, shown_as, tree, tuple(tidy(found)))
+
+
+def _misspelled(field: str, found: Sequence[Diagnostic]) -> bool:
+    """Whether the field is there under a wrong name, which is said already."""
+    return any(
+        d.code == "spec/unknown-field"
+        and d.message.rpartition("did you mean ")[2].startswith(field)
+        for d in found
+    )
 
 
 def _missing_name(path: Path, tree: Mapping) -> list[Diagnostic]:
@@ -193,9 +204,11 @@ def _missing_name(path: Path, tree: Mapping) -> list[Diagnostic]:
     ]
 
 
-def _missing_model(spec: _SpecFile, merged: Mapping, layers: Sequence[Layer]) -> list[Diagnostic]:
+def _missing_model(spec: _SpecFile, merged: Mapping) -> list[Diagnostic]:
     assert spec.tree is not None
     if at(merged, ("model", "source")) is not None:
+        return []
+    if _misspelled("model", spec.diagnostics):
         return []
     if at(merged, ("model",)) is not None and not isinstance(merged.get("model"), Mapping):
         return []

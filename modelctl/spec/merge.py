@@ -1,4 +1,4 @@
-"""What holds when several layers speak? Mappings merge, lists replace, null takes back; later wins."""
+"""What holds when several layers speak? Mappings merge, lists replace, nulls take back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modelctl.spec.wanted import Path_
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One voice: what people call it (`spec`, `project defaults`) and what it says, in long form."""
+    """What one voice says, in long form, and its name: `spec`, `project defaults`, …"""
 
     name: str
     tree: Mapping

@@ -37,7 +37,7 @@ class Adapter(Shape):
         default=None, description="Where it is: hf://org/repo, volume://name/path, ./path"
     )
     rank: int | None = Field(
-        default=None, ge=1, description="Its rank; read from the adapter where left out"
+        default=None, ge=1, description="Its rank; the adapter's own if left out"
     )
 
 
@@ -48,11 +48,11 @@ class Model(Shape):
 
     source: str | None = Field(
         default=None,
-        description="hf://org/repo, volume://name/path, s3://, gs:// or r2://bucket/prefix, or ./path",
+        description="hf://org/repo, volume://name/path, s3://, gs://, r2://bucket/prefix, ./path",
         examples=["hf://Qwen/Qwen3-8B", "./models/model.gguf"],
     )
     revision: str | None = Field(
-        default=None, description="Branch, tag or commit; the lock pins the commit"
+        default=None, description="Branch, tag or commit; the lock pins it"
     )
     file: str | None = Field(
         default=None, description="Which file of the repository: a glob (GGUF)"
@@ -67,11 +67,9 @@ class Model(Shape):
         default=None, description="What it does"
     )
     trust_remote_code: bool | None = Field(
-        default=None, description="Run Python code that the repository brings"
+        default=None, description="Run the repository's own code"
     )
-    secret: str | None = Field(
-        default=None, description="The Modal Secret that opens a bucket or a private repository"
-    )
+    secret: str | None = Field(default=None, description="The Modal Secret that opens it")
     adapters: dict[str, Adapter] | None = Field(
         default=None, description="LoRA adapters by the name that clients send"
     )
@@ -104,9 +102,7 @@ class Parallel(Shape):
         default=None, ge=1, description="Groups of layers, one after another"
     )
     data: int | None = Field(default=None, ge=1, description="Copies that share the requests")
-    expert: bool | None = Field(
-        default=None, description="Spread a mixture's experts instead of slicing them"
-    )
+    expert: bool | None = Field(default=None, description="Spread experts instead of slicing them")
 
 
 class Concurrency(Shape):
@@ -134,11 +130,9 @@ class Gpu(Shape):
     )
     kv_cache: str | None = Field(default=None, description="The type of the KV cache")
     memory_utilization: float | None = Field(
-        default=None, gt=0, le=1, description="The part of the GPU's memory that the engine takes"
+        default=None, gt=0, le=1, description="The engine's part of the memory"
     )
-    max_sequences: int | None = Field(
-        default=None, ge=1, description="Requests that the engine works on at once"
-    )
+    max_sequences: int | None = Field(default=None, ge=1, description="Requests worked on at once")
     parallel: Parallel | None = Field(default=None, description="How the model is spread over GPUs")
     concurrency: Concurrency | None = Field(
         default=None, description="How many requests one container takes"
@@ -165,13 +159,13 @@ class Scaling(Shape):
 
     max: int | None = Field(default=None, ge=1, description="Containers at most")
     buffer: int | None = Field(
-        default=None, ge=0, description="Idle containers kept ready while there is load"
+        default=None, ge=0, description="Idle containers kept ready under load"
     )
     idle_timeout: Duration | None = Field(
         default=None, description="How long a container may be idle"
     )
     scaleup_window: Duration | None = Field(
-        default=None, description="How long load must last before one is added"
+        default=None, description="How long load lasts before one is added"
     )
 
 
@@ -196,11 +190,9 @@ class Endpoint(Shape):
     cloud: str | None = Field(default=None, description="The cloud that containers run in")
     nonpreemptible: bool | None = Field(default=None, description="Containers that are not moved")
     startup_timeout: Duration | None = Field(
-        default=None, description="How long a container may take to be ready"
+        default=None, description="How long a container may take to start"
     )
-    drain: Duration | None = Field(
-        default=None, description="How long running requests may take to finish"
-    )
+    drain: Duration | None = Field(default=None, description="How long running requests may take")
 
 
 class Image(Shape):
@@ -209,9 +201,7 @@ class Image(Shape):
     __short__: ClassVar[str | None] = "base"
 
     base: str | None = Field(default=None, description="The image to begin with")
-    secret: str | None = Field(
-        default=None, description="The Modal Secret that opens a private registry"
-    )
+    secret: str | None = Field(default=None, description="The Modal Secret of a private registry")
     python: str | None = Field(default=None, description="Python's version", examples=["3.12"])
     packages: list[str] | None = Field(default=None, description="pip requirements")
     apt: list[str] | None = Field(default=None, description="Debian packages")
@@ -321,17 +311,15 @@ class Fields(Shape):
     """What defaults, an environment and a spec may all say."""
 
     labels: dict[str, str] | None = Field(
-        default=None, description="Become App tags; selected with -l key=value"
+        default=None, description="App tags; selected with -l key=value"
     )
     model: Model | None = Field(
         default=None, description="What is served: hf://org/repo, ./path, …"
     )
     backend: Backend | None = Field(default=None, description="The engine: vllm or llama.cpp")
-    quantization: str | None = Field(
-        default=None, description="auto, or a method that the engine can apply"
-    )
+    quantization: str | None = Field(default=None, description="auto, or a method of the engine")
     context: int | None = Field(
-        default=None, ge=1, description="Tokens of one request: prompt and answer"
+        default=None, ge=1, description="Tokens of one request, answer included"
     )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] | None = Field(
         default=None, description="What the engine computes in"
@@ -339,11 +327,9 @@ class Fields(Shape):
     kv_cache: str | None = Field(
         default=None, description="The type of the KV cache", examples=["auto", "fp8", "q8_0"]
     )
-    max_sequences: int | None = Field(
-        default=None, ge=1, description="Requests that the engine works on at once"
-    )
+    max_sequences: int | None = Field(default=None, ge=1, description="Requests worked on at once")
     memory_utilization: float | None = Field(
-        default=None, gt=0, le=1, description="The part of the GPU's memory that the engine takes"
+        default=None, gt=0, le=1, description="The engine's part of the memory"
     )
     prefix_caching: bool | None = Field(
         default=None, description="Keep the cache of prompts that begin alike"

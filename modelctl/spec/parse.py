@@ -49,17 +49,23 @@ def problems(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
 
 
 def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """One mistake, one diagnostic: what YAML says of a scalar goes first, and errors before warnings."""
-    kept: dict[tuple[str, int, int] | int, Diagnostic] = {}
-    for index, diagnostic in enumerate(found):
-        place = diagnostic.place
-        key = (place.file, place.line, place.column) if place and diagnostic.path != "" else index
-        if place and diagnostic.code.startswith("yaml/"):
-            key = (place.file, place.line, place.column)
-        earlier = kept.get(key)
-        if earlier is None or (diagnostic.is_error and not earlier.is_error):
-            kept[key] = diagnostic
-    return list(kept.values())
+    """One mistake, one diagnostic: where the text itself is wrong, its value's type is not judged,
+    and a warning gives way to an error at the same place."""
+    once = list(dict.fromkeys(found))
+    of_text = {_spot(d) for d in once if d.is_error and d.code.startswith("yaml/")}
+    of_errors = {_spot(d) for d in once if d.is_error}
+    return [
+        d
+        for d in once
+        if d.place is None
+        or not (d.code in ("spec/type", "spec/value") and _spot(d) in of_text)
+        and (d.is_error or _spot(d) not in of_errors)
+    ]
+
+
+def _spot(diagnostic: Diagnostic) -> tuple[str, int, int] | None:
+    place = diagnostic.place
+    return (place.file, place.line, place.column) if place else None
 
 
 def _translated(failed: ValidationError, tree: Mapping, root: Kind) -> list[Diagnostic]:

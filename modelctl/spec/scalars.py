@@ -1,4 +1,4 @@
-"""What does an unquoted word of YAML mean? YAML 1.2's core schema, and what 1.1 would have made of it."""
+"""What does an unquoted word mean? YAML 1.2's core schema, and where YAML 1.1 differs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def resolve(raw: str) -> Value:
 
 
 def surprise(raw: str) -> tuple[str, str] | None:
-    """What other readers of YAML make of a plain scalar, as (sentence, hint); None if they agree."""
+    """What other readers make of a plain scalar, as (sentence, hint); None if they agree."""
     if raw in _OLD_BOOL:
         meaning = _OLD_BOOL[raw]
         return (

@@ -1,4 +1,4 @@
-"""What does an editor need to know? JSON Schema of specs and project files, short forms included."""
+"""What does an editor need to know? The JSON Schema of a spec and of the project file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NULL: dict[str, Any] = {"type": "null"}
 
 def schema_json(what: Literal["spec", "project"]) -> dict[str, Any]:
     """The schema of one file, as plain data."""
-    root: type[Shape] = {"spec": Spec, "project": Project}[what]
+    root: type[Shape] = Spec if what == "spec" else Project
     schema = root.model_json_schema(by_alias=True)
     definitions: dict[str, Any] = schema.pop("$defs", {})
     shapes = _shapes(ShapeKind(root))
@@ -89,5 +89,7 @@ def _with_short_form(schema: dict[str, Any], shape: type[Shape]) -> dict[str, An
         return schema
     value = deepcopy(schema["properties"][short])
     forms = [form for form in value.pop("anyOf", [value]) if form != _NULL]
-    about = {key: schema.pop(key) for key in ("title", "description") if key in schema}
+    about: dict[str, Any] = {
+        key: schema.pop(key) for key in ("title", "description") if key in schema
+    }
     return {**about, "anyOf": [*({**value, **form} for form in forms), schema]}

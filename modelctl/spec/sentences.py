@@ -154,10 +154,10 @@ def wrong_value(
                 f"it matches {context['pattern']}",
             )
     wants, hint = _wanted(path, kind, node, first["type"], len(raised) > 1)
-    return "spec/type", f"{field} wants {wants}; {what_it_is(node, wants)}", hint
+    return "spec/type", f"{field} wants {wants}; {what_it_is(node)}", hint
 
 
-def what_it_is(node: Node, wants: str = "") -> str:
+def what_it_is(node: Node) -> str:
     """`this is text`, `3.10 is the number 3.1`, …"""
     if isinstance(node, Mapping):
         return "this is a mapping"

@@ -1,4 +1,4 @@
-"""What does a short form stand for? `backend: vllm` becomes `backend: {name: vllm}`, places kept."""
+"""What does a short form stand for? `backend: vllm` is `backend: {name: vllm}`; places stay."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ LARGEST = 1_000_000
 _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
 
@@ -31,7 +32,7 @@ class Source:
 
 
 def read(path: Path, shown: str) -> Source:
-    """The tree of the file at `path`, which diagnostics call `shown`. Never raises for bad input."""
+    """The tree of the file at `path`, called `shown`. Never raises for bad input."""
 
     def refused(code: str, message: str, hint: str = "") -> Source:
         return Source(shown, None, (error(code, message, hint=hint, place=Place(shown)),))
@@ -44,9 +45,10 @@ def read(path: Path, shown: str) -> Source:
             return refused("yaml/unreadable", "this is a device or a pipe, not a file")
         if state.st_size > LARGEST:
             return refused(
-                "yaml/too-large", f"this file has {state.st_size / 1e6:,.1f} MB; a spec has at most 1 MB",
+                "yaml/too-large",
+                f"this file has {state.st_size / 1e6:,.1f} MB; a spec has at most 1 MB",
                 "is it a spec at all?",
-            )  # fmt: skip
+            )
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
     except (OSError, ValueError) as problem:
@@ -100,10 +102,9 @@ def read_bytes(content: bytes, shown: str) -> Source:
             mask(before[start:] + rest).rstrip("\r"),
         )
         byte = content[problem.start]
-        return Source(
-            shown, None,
-            (error("yaml/encoding", f"byte 0x{byte:02x} is not UTF-8", hint="save the file as UTF-8", place=place),),
-        )  # fmt: skip
+        message = f"byte 0x{byte:02x} is not UTF-8"
+        wrong = error("yaml/encoding", message, hint="save the file as UTF-8", place=place)
+        return Source(shown, None, (wrong,))
     return read_text(text, shown)
 
 
@@ -119,15 +120,14 @@ def read_text(text: str, shown: str) -> Source:
             return _refused(
                 shown, "yaml/encoding", "this file is binary, not text", "is it a spec at all?"
             )
-        return Source(
-            shown, None,
-            (error(
-                "yaml/control-character", f"an invisible control character (U+{ord(bad[0]):04X}) stands here",
-                hint="take it away; in double quotes it can be written as an escape",
-                place=_place(text, bad.start(), shown),
-            ),),
-        )  # fmt: skip
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in text) if not text.isascii() else False:
+        wrong = error(
+            "yaml/control-character",
+            f"an invisible control character (U+{ord(bad[0]):04X}) stands here",
+            hint="take it away; in double quotes it can be written as an escape",
+            place=_place(text, bad.start(), shown),
+        )
+        return Source(shown, None, (wrong,))
+    if _SURROGATE.search(text):
         return _refused(shown, "yaml/encoding", "this text is not Unicode", "save it as UTF-8")
     tree, found = compose(text, shown)
     if tree is None:

@@ -18,7 +18,7 @@ _SENTENCES: tuple[tuple[str, str, str], ...] = (
     (
         "mapping values are not allowed",
         "a colon cannot stand here",
-        "a value that holds a colon and a space is written in quotes; or this line is indented wrongly",
+        "a value that holds a colon is written in quotes; or the indentation is wrong",
     ),
     (
         "could not find expected ':'",
