@@ -76,10 +76,14 @@ class Admin:
         partial = target.with_suffix(".part")
         md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         with partial.open("wb") as out:
-            async for chunk in request.content.iter_chunked(_STEP):
-                await asyncio.to_thread(out.write, chunk)
+
+            def absorb(chunk: bytes) -> None:
+                out.write(chunk)
                 md5.update(chunk)
                 sha256.update(chunk)
+
+            async for chunk in request.content.iter_chunked(_STEP):
+                await asyncio.to_thread(absorb, chunk)
         partial.replace(target)
         target.with_suffix(".sha256").write_text(sha256.hexdigest())
         return web.Response(headers={"ETag": f'"{md5.hexdigest()}"'})

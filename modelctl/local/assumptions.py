@@ -123,9 +123,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Is an RPC with the same x-idempotency-key carried out once?",
-        "The key is ignored; the RPCs of a deploy may be repeated without harm, except AppPublish "
-        "and AppRollback, which would make one more version.",
-        "A retried publish after a lost answer shows one version, not two.",
+        "Those that would take effect twice (AppCreate, AppPublish, AppRollback, AppRollover) are, "
+        "as long as the plane lives; the others may be repeated without harm.",
+        "A publish that is retried after a lost answer makes two versions.",
     ),
     Assumption(
         "Must an environment exist before it is used?",
@@ -162,6 +162,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Are memory snapshots taken?",
         "No: enter hooks run in Modal's order, each time.",
         "State made before a snapshot is there again after a restore.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Are WebSockets and HTTP/2 proxied?",
+        "No: requests and streamed answers over HTTP/1.1 only.",
+        "A WebSocket client of an engine connects there and not here.",
         deliberate=True,
     ),
     Assumption(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -42,6 +43,7 @@ class Means:
     logs: Logs
     router: Callable[[str], Router]  # the RPCs for the container of this id
     sockets: Path  # a short path: a Unix socket's is limited to about a hundred bytes
+    declared: Counter[int]  # running containers by the port that their app declares
     boots: asyncio.Semaphore  # how many may start at once: they are heavy on the processor
 
 
@@ -121,6 +123,7 @@ class Container:
         socket_path = self._means.sockets / f"{self.id[-12:]}.sock"
         server = Server([self._means.router(self.id)])
         readiness: asyncio.Task[None] | None = None
+        counted = False
         try:
             await server.start(path=str(socket_path))
             launch = await asyncio.to_thread(
@@ -134,6 +137,8 @@ class Container:
             )
             self.port = launch.port
             elsewhere = listens(self.declared_port)
+            self._means.declared[self.declared_port] += 1
+            counted = True
             await self._means.boots.acquire()
             self._boot_over = asyncio.get_running_loop().call_later(
                 _BOOT, self._means.boots.release
@@ -154,7 +159,7 @@ class Container:
                 asyncio.create_task(self._pump(self._process.stdout, STDOUT)),
                 asyncio.create_task(self._pump(self._process.stderr, STDERR)),
             ]
-            readiness = asyncio.create_task(self._become_ready(None if elsewhere else True))
+            readiness = asyncio.create_task(self._become_ready(elsewhere))
             code = await self._process.wait()
             await asyncio.wait(pumps, timeout=2.0)
             if self.phase in (Phase.STARTING, Phase.LIVE):
@@ -167,6 +172,8 @@ class Container:
         finally:
             if readiness is not None:
                 readiness.cancel()
+            if counted:
+                self._means.declared[self.declared_port] -= 1
             self._kill()
             server.close()
             socket_path.unlink(missing_ok=True)
@@ -190,8 +197,13 @@ class Container:
         text = line.decode("utf-8", "replace").rstrip("\r") + "\n"
         self._means.logs.write(self.function.app_id, self.function.id, self.id, fd, text)
 
-    async def _become_ready(self, declared_port_was_free: bool | None) -> None:
-        """Ready once the enter hooks have returned and the port takes connections."""
+    async def _become_ready(self, declared_port_was_taken: bool) -> None:
+        """Ready once the enter hooks have returned and the port takes connections.
+
+        That is the port that we gave it; an app that knows of no MODELCTL_PORT is found at the one
+        that it declares, if it can be nobody else who listens there.
+        """
+        declared = self.declared_port
         limit = self.data.http_config.startup_timeout or 30
         try:
             async with asyncio.timeout(limit):
@@ -199,8 +211,9 @@ class Container:
                 while True:
                     if await _accepts(self.port):
                         break
-                    if declared_port_was_free and await _accepts(self.declared_port):
-                        self.port = self.declared_port  # an app that knows of no MODELCTL_PORT
+                    alone = not declared_port_was_taken and self._means.declared[declared] == 1
+                    if alone and await _accepts(declared):
+                        self.port = declared
                         break
                     await asyncio.sleep(_POLL)
         except TimeoutError:

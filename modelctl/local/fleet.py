@@ -54,6 +54,7 @@ class Fleet:
 
     async def publish(self, app: App) -> None:
         """Makes the app's servers those of its layout, each in the version that this names."""
+        self._pools = {key: pool for key, pool in self._pools.items() if not pool.over}
         layout = set(app.function_ids.values())
         for function_id in layout:
             function = self._state.functions[function_id]

@@ -100,8 +100,13 @@ def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
         _reap(pid)
     except ProcessLookupError:
         return True
-    except (OSError, ValueError) as error:
-        raise LocalError(f"The local control plane could not be stopped: {error}.") from None
+    except ValueError:
+        raise LocalError("The local control plane is just starting. Try again.") from None
+    except OSError as error:
+        raise LocalError(
+            f"The local control plane could not be stopped: {error.strerror}. "
+            "It may belong to another user."
+        ) from None
     return True
 
 

@@ -253,12 +253,12 @@ class Dicts:
                 self._put(found.id, entry.key, entry.value)
         elif request.object_creation_type == FAIL_IF_EXISTS:
             raise Refused(Status.ALREADY_EXISTS, f"Dict '{name}' already exists.")
-        return api_pb2.DictGetOrCreateResponse(
-            dict_id=found.id,
-            metadata=api_pb2.DictMetadata(
-                name=found.name,
-                creation_info=api_pb2.CreationInfo(created_at=found.created_at, created_by="local"),
-            ),
+        return api_pb2.DictGetOrCreateResponse(dict_id=found.id, metadata=self._metadata(found))
+
+    def _metadata(self, found: Dict) -> api_pb2.DictMetadata:
+        return api_pb2.DictMetadata(
+            name=found.name,
+            creation_info=api_pb2.CreationInfo(created_at=found.created_at, created_by="local"),
         )
 
     def _put(self, dict_id: str, key: bytes, value: bytes, only_new: bool = False) -> bool:
@@ -317,6 +317,27 @@ class Dicts:
             yield api_pb2.DictEntry(
                 key=key if request.keys else b"", value=value if request.values else b""
             )
+
+    def dict_list(self, request: api_pb2.DictListRequest) -> api_pb2.DictListResponse:
+        environment = request.environment_name or DEFAULT_ENVIRONMENT
+        before = request.pagination.created_before
+        named = [
+            found
+            for found in self._state.dicts.values()
+            if found.name
+            and found.environment == environment
+            and (not before or found.created_at < before)
+        ]
+        named.sort(key=lambda found: -found.created_at)
+        response = api_pb2.DictListResponse(environment_name=environment)
+        for found in named[: request.pagination.max_objects or len(named)]:
+            response.dicts.add(
+                name=found.name,
+                dict_id=found.id,
+                created_at=found.created_at,
+                metadata=self._metadata(found),
+            )
+        return response
 
     def dict_clear(self, request: api_pb2.DictClearRequest) -> Empty:
         self._store.execute("DELETE FROM entries WHERE dict_id = ?", (request.dict_id,))

@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,6 +68,7 @@ async def serve(state_dir: Path) -> None:
         logs=logs,
         router=lambda task_id: Router(methods, settle=store.commit, task_id=task_id),
         sockets=sockets,
+        declared=Counter(),
         boots=asyncio.Semaphore(max(2, os.cpu_count() or 1)),
     )
     proxy = Proxy(proxy_token)

@@ -54,6 +54,11 @@ class Pool:
     def settings(self) -> api_pb2.AutoscalerSettings:
         return effective_settings(self.data, self.function)
 
+    @property
+    def over(self) -> bool:
+        """Closed, and nothing is left of it."""
+        return not self._serving and not self.containers
+
     def live(self) -> list[Container]:
         return [c for c in self.containers if c.phase is Phase.LIVE]
 

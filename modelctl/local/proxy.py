@@ -82,7 +82,9 @@ class Proxy:
     async def start(self) -> None:
         await self._runner.setup()
         self._client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            # Engines drop idle connections after 5 s (uvicorn, llama-server): be done with them
+            # first, for a POST that meets a closed connection cannot be sent again.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2.0),
             timeout=aiohttp.ClientTimeout(total=None, connect=5.0),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),

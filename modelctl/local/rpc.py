@@ -10,6 +10,7 @@ import inspect
 import logging
 import re
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,10 @@ from grpclib.server import Stream
 from modal_proto.api_grpc import ModalClientBase
 
 __all__ = ["Caller", "Method", "Refused", "Router", "Status", "methods_of"]
+
+# A client that lost the answer asks again with the same key; these would take effect twice.
+_ONCE = frozenset({"AppCreate", "AppPublish", "AppRollback", "AppRollover", "BlobCreate"})
+_KEPT_ANSWERS = 1024
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +107,13 @@ class Router:
         self._record = record
         self._credentials = credentials
         self._task_id = task_id
+        self._answered: OrderedDict[str, Any] = OrderedDict()
+
+    def _keep(self, key: str, response: Any) -> None:
+        if key:
+            self._answered[key] = response
+            if len(self._answered) > _KEPT_ANSWERS:
+                self._answered.popitem(last=False)
 
     def __mapping__(self) -> dict[str, Handler]:
         mapping: dict[str, Handler] = {}
@@ -136,6 +148,8 @@ class Router:
             began = time.perf_counter()
             request = await stream.recv_message()
             caller = Caller(task_id=self._task_id)
+            metadata: Mapping[str, Any] = stream.metadata or {}
+            key = str(metadata.get("x-idempotency-key", "")) if name in _ONCE else ""
             status = Status.OK
             try:
                 caller = self._caller(stream)
@@ -143,6 +157,9 @@ class Router:
                     raise Refused(
                         Status.UNIMPLEMENTED, f"The local control plane does not serve {name}."
                     )
+                if (kept := self._answered.get(key)) is not None:
+                    await stream.send_message(kept)
+                    return
                 answer = method(request, caller)
                 if isinstance(answer, AsyncIterator):
                     self._settle()
@@ -151,6 +168,8 @@ class Router:
                 else:
                     response = await answer if inspect.isawaitable(answer) else answer
                     self._settle()
+                    if name in _ONCE:
+                        self._keep(key, response)
                     await stream.send_message(response)
             except Refused as refused:
                 status = refused.status

@@ -1,8 +1,8 @@
 """A plane of its own for the tests, and the unchanged SDK in a process beside it."""
 
+import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -10,11 +10,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from grpclib.client import Channel
+from modal_proto import api_pb2
+from modal_proto.api_grpc import ModalClientStub
 
 from modelctl.local import lifecycle
 from modelctl.local.lifecycle import Plane
@@ -135,18 +140,26 @@ class Client:
 
     plane: Plane
     folder: Path
+    worker: "subprocess.Popen[str]"
 
     @property
     def environment(self) -> dict[str, str]:
-        own = {k: v for k, v in os.environ.items() if not k.startswith(("MODAL_", "MODELCTL_"))}
-        return own | lifecycle.environ(self.plane) | {"NO_COLOR": "1", "COLUMNS": "200"}
+        return sdk_environment(self.plane)
 
-    def sdk(self, code: str, **environment: str) -> Any:
+    def sdk(self, code: str) -> Any:
         """Runs code that has `modal` imported; what it assigns to `result` comes back as JSON."""
-        script = "import json, modal\nresult = None\n" + textwrap.dedent(code)
-        script += "\nprint('\\n' + json.dumps(result))"
+        assert self.worker.stdin is not None and self.worker.stdout is not None
+        self.worker.stdin.write(json.dumps(textwrap.dedent(code)) + "\n")
+        self.worker.stdin.flush()
+        answer = json.loads(self.worker.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def sdk_alone(self, code: str, **environment: str) -> Any:
+        """The same in a process of its own, with other variables."""
+        script = f"import json, modal\nresult = None\n{textwrap.dedent(code)}"
         done = subprocess.run(
-            [sys.executable, "-c", script],
+            [sys.executable, "-c", script + "\nprint('\\n' + json.dumps(result))"],
             env=self.environment | environment,
             cwd=self.folder,
             capture_output=True,
@@ -188,7 +201,7 @@ class Client:
     def deploy(self, name: str, arguments: str = "", **how: Any) -> str:
         """Deploys a server app; its URL."""
         path = self.write(name, arguments, **how)
-        self.sdk(f"import {path.stem}\n{path.stem}.app.deploy()")
+        self.sdk(f"load({str(path)!r}).app.deploy()")
         return self.url(name)
 
     def url(self, name: str) -> str:
@@ -217,9 +230,31 @@ class Client:
         return answer.json()
 
     def containers(self, name: str) -> list[str]:
-        """The ids of the app's containers."""
-        found: list[str] = json.loads(self.modal("container", "list", "--json"))
-        return [row["container_id"] for row in found if row["app_name"] == name]  # type: ignore[index]
+        """The ids of the app's containers, those on their way out included."""
+        tasks = self.rpc("TaskList", api_pb2.TaskListRequest(environment_name="main")).tasks
+        return [task.task_id for task in tasks if task.app_description == name]
+
+    def rpc(self, method: str, request: Any, **metadata: str) -> Any:
+        """One RPC without the SDK."""
+
+        async def call() -> Any:
+            place = urlsplit(self.plane.url)
+            token = {
+                "x-modal-token-id": self.plane.token_id,
+                "x-modal-token-secret": self.plane.token_secret,
+            }
+            async with Channel(place.hostname, place.port) as channel:
+                stub = getattr(ModalClientStub(channel), method)
+                return await stub(request, metadata=token | metadata)
+
+        return asyncio.run(call())
+
+    def logs(self, name: str) -> str:
+        """The last thousand lines of the app's logs."""
+        lines = self.sdk(
+            f"result = [e.message for e in modal.App.lookup({name!r}).logs.tail(1000)]"
+        )
+        return "".join(lines)
 
     def calls(self, method: str, since: int = 0) -> list[dict[str, Any]]:
         return lifecycle.calls(self.plane, method, since)
@@ -234,26 +269,40 @@ def until(condition: Callable[[], Any], timeout: float = 15.0) -> Any:
     return value
 
 
-def make_client(folder: Path) -> Client:
+def sdk_environment(plane: Plane) -> dict[str, str]:
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("MODAL_", "MODELCTL_"))}
+    return own | lifecycle.environ(plane) | {"NO_COLOR": "1", "COLUMNS": "200"}
+
+
+@contextmanager
+def client_in(folder: Path, state: Path) -> Iterator[Client]:
+    """A plane and a client of it; both are gone afterwards."""
     (folder / "work").mkdir(parents=True)
-    return Client(lifecycle.up(folder / "state"), folder / "work")
+    try:
+        plane = lifecycle.up(state)
+        with subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("sdk_worker.py"))],
+            env=sdk_environment(plane),
+            cwd=folder / "work",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as worker:
+            yield Client(plane, folder / "work", worker)
+    finally:
+        lifecycle.down(state)
 
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One plane for all tests that do not end it; each uses app names of its own."""
     folder = tmp_path_factory.mktemp("plane")
-    try:
-        yield make_client(folder)
-    finally:
-        lifecycle.down(folder / "state")
-        shutil.rmtree(folder, ignore_errors=True)
+    with client_in(folder, folder / "state") as client:
+        yield client
 
 
 @pytest.fixture
 def own_client(tmp_path: Path) -> Iterator[Client]:
     """A plane for a test that ends it."""
-    try:
-        yield make_client(tmp_path)
-    finally:
-        lifecycle.down(tmp_path / "state")
+    with client_in(tmp_path, tmp_path / "state") as client:
+        yield client

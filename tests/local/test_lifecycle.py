@@ -15,18 +15,20 @@ from pathlib import Path
 import pytest
 
 from modelctl.local import lifecycle
-from tests.local.conftest import Client, until
+from tests.local.conftest import Client, client_in, until
 
 
-def _processes_under(folder: Path) -> list[str]:
-    """Command lines of live processes that carry the folder in their environment or arguments."""
+def _processes_of(client: Client) -> list[str]:
+    """Command lines of the plane, its containers, and all that these started."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             text = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if str(folder / "state").encode() in text and int(process.name) != os.getpid():
+        if int(process.name) in (os.getpid(), client.worker.pid):
+            continue
+        if str(client.plane.state_dir).encode() in text:
             found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
     return found
 
@@ -81,13 +83,8 @@ def test_status_is_fast_and_the_module_is_light(client: Client) -> None:
 
 def test_a_long_state_directory_works(tmp_path: Path) -> None:
     state = tmp_path / ("long" * 30) / ("longer" * 20)
-    (tmp_path / "work").mkdir()
-    try:
-        client = Client(lifecycle.up(state), tmp_path / "work")
-        url = client.deploy("far", "min_containers=1")
-        client.ready(url)
-    finally:
-        lifecycle.down(state)
+    with client_in(tmp_path, state) as client:
+        client.ready(client.deploy("far", "min_containers=1"))
 
 
 def test_a_failed_start_is_a_sentence(tmp_path: Path) -> None:
@@ -100,7 +97,7 @@ def test_a_failed_start_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_wrong_token_is_refused(client: Client) -> None:
-    sentence = client.sdk(
+    sentence = client.sdk_alone(
         """
         try:
             modal.Secret.from_name("any").hydrate()
@@ -130,14 +127,12 @@ def test_capabilities_say_what_this_machine_can_run(client: Client) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_kill_leaves_nothing_and_a_restart_brings_everything_back(
-    own_client: Client, tmp_path: Path
-) -> None:
+def test_kill_leaves_nothing_and_a_restart_brings_everything_back(own_client: Client) -> None:
     url = own_client.deploy("lasting", "min_containers=1", tags={"a": "b"})
     before = own_client.ready(url)
-    assert len(_processes_under(tmp_path)) >= 3
+    assert len(_processes_of(own_client)) >= 3
     os.kill(own_client.plane.pid, signal.SIGKILL)
-    until(lambda: not _processes_under(tmp_path), 5)
+    until(lambda: not _processes_of(own_client), 5)
     assert lifecycle.status(own_client.plane.state_dir) is None
 
     again = lifecycle.up(own_client.plane.state_dir)
@@ -147,17 +142,17 @@ def test_kill_leaves_nothing_and_a_restart_brings_everything_back(
     assert own_client.sdk("result = modal.App.lookup('lasting').get_tags()") == {"a": "b"}
 
     assert lifecycle.down(own_client.plane.state_dir)
-    assert not _processes_under(tmp_path)
+    assert not _processes_of(own_client)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_down_ends_a_container_that_does_not_want_to(own_client: Client, tmp_path: Path) -> None:
+def test_down_ends_a_container_that_does_not_want_to(own_client: Client) -> None:
     deaf = (
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)"
     )
     own_client.deploy("deaf", "min_containers=1", before=deaf)
-    until(lambda: len(_processes_under(tmp_path)) >= 3)
+    until(lambda: len(_processes_of(own_client)) >= 3)
     began = time.monotonic()
     assert lifecycle.down(own_client.plane.state_dir, timeout=1.5)
     assert time.monotonic() - began < 4
-    until(lambda: not _processes_under(tmp_path), 5)
+    until(lambda: not _processes_of(own_client), 5)

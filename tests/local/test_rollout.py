@@ -4,6 +4,8 @@ import json
 import threading
 import time
 
+from modal_proto import api_pb2
+
 from tests.local.conftest import Client, until
 
 
@@ -38,7 +40,7 @@ def test_a_redeploy_rolls_without_a_failed_request(client: Client) -> None:
     assert {status for status, _ in answers} == {200}
     assert slow == [200]
     until(lambda: len(client.containers("rolling")) == 1)
-    assert "exit hook ran" in client.modal("app", "logs", "rolling")
+    assert "exit hook ran" in client.logs("rolling")
 
 
 def test_settings_change_in_place(client: Client) -> None:
@@ -133,7 +135,7 @@ def test_recreate_replaces_before_it_returns(client: Client) -> None:
     client.ready(url)
     old = client.containers("anew")
     path = client.write("anew", "min_containers=1, unauthenticated=True", mark="two")
-    client.sdk(f"import {path.stem}\n{path.stem}.app.deploy(strategy='recreate')")
+    client.sdk(f"load({str(path)!r}).app.deploy(strategy='recreate')")
     assert not set(old) & set(client.containers("anew"))
     until(lambda: client.ready(url)["mark"] == "two")
 
@@ -159,24 +161,35 @@ def test_a_crashed_container_is_replaced(client: Client) -> None:
     before = client.ready(url)["pid"]
     assert client.get(url + "/crash", {}).status in (502, 503)
     until(lambda: client.ready(url)["pid"] != before)
-    assert "exited with code 137" in client.modal("app", "logs", "crashing")
+    assert "exited with code 137" in client.logs("crashing")
 
 
 def test_a_start_past_its_timeout_is_ended(client: Client) -> None:
     client.deploy(
         "slow", "min_containers=1, startup_timeout=1", before="import time; time.sleep(60)"
     )
-    until(lambda: "startup timeout of 1 s" in client.modal("app", "logs", "slow"))
-    client.modal("app", "stop", "slow", "--yes")
+    until(lambda: "startup timeout of 1 s" in client.logs("slow"))
+    client.sdk("modal.App.lookup('slow').stop()")
     until(lambda: not client.containers("slow"))
 
 
 def test_an_enter_hook_that_raises_is_reported_and_tried_again_later(client: Client) -> None:
     began = time.monotonic()
     client.deploy("raising", "min_containers=1", before="raise ValueError('no such engine')")
-    until(lambda: "no such engine" in client.modal("app", "logs", "raising"))
+    until(lambda: "no such engine" in client.logs("raising"))
     # Not in a tight loop: half a second, then one, then two …
     time.sleep(1.0)
-    starts = client.modal("app", "logs", "raising").count("exited with code")
+    starts = client.logs("raising").count("exited with code")
     assert starts <= 2 + (time.monotonic() - began)
-    client.modal("app", "stop", "raising", "--yes")
+    client.sdk("modal.App.lookup('raising').stop()")
+
+
+def test_a_repeated_rpc_takes_effect_once(client: Client) -> None:
+    client.deploy("once", "unauthenticated=True")
+    app_id = client.sdk("result = modal.App.lookup('once').app_id")
+    request = api_pb2.AppRolloverRequest(app_id=app_id)
+    answers = [
+        client.rpc("AppRollover", request, **{"x-idempotency-key": "the-same"}) for _ in range(2)
+    ]
+    assert answers[0] == answers[1]
+    assert client.sdk("result = modal.App.lookup('once').info().lifecycle.version") == 2

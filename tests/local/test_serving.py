@@ -82,7 +82,7 @@ def test_a_client_that_leaves_ends_the_engines_work(client: Client, url: str) ->
     connection.request("GET", "/endless", headers=client.auth)
     assert connection.getresponse().read(3) == b"xxx"
     connection.close()
-    until(lambda: "client left" in client.modal("app", "logs", "serving"))
+    until(lambda: "client left" in client.logs("serving"))
 
 
 def test_above_max_concurrency_is_429(client: Client, url: str) -> None:

@@ -1,0 +1,147 @@
+"""The parts that can be judged without a plane."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import modelctl.local
+from modelctl.local.assumptions import ASSUMPTIONS
+from modelctl.local.content import Content, Signer
+from modelctl.local.dockerfile import env_lines
+from modelctl.local.records import App
+from modelctl.local.store import Store
+from tests.local.conftest import until
+
+SUPERVISE = Path(modelctl.local.__file__).with_name("supervise.py")
+
+
+@pytest.mark.parametrize(
+    ("lines", "values"),
+    [
+        (["ENV A=1"], {"A": "1"}),
+        (["ENV A=1 B='two words'", "RUN make"], {"A": "1", "B": "two words"}),
+        (["ENV A one two"], {"A": "one two"}),
+        (["env A=1", "ENV B=$A/${A}/$C"], {"A": "1", "B": "1/1/"}),
+        (["ENV A='unbalanced", "ENV B=1"], {"B": "1"}),
+        (["ENV", "ENVIRONMENT A=1"], {}),
+    ],
+)
+def test_env_lines(lines: list[str], values: dict[str, str]) -> None:
+    assert env_lines(lines) == values
+
+
+def test_every_assumption_is_a_question_with_an_answer_and_a_sign() -> None:
+    assert len({row.rule for row in ASSUMPTIONS}) == len(ASSUMPTIONS)
+    for row in ASSUMPTIONS:
+        assert row.rule.endswith("?")
+        assert row.assumed.endswith(".") and row.shows.endswith(".")
+
+
+def test_content_keeps_only_what_has_its_hash(tmp_path: Path) -> None:
+    content = Content(tmp_path)
+    sha = hashlib.sha256(b"right").hexdigest()
+    assert not content.put(sha, b"wrong")
+    assert not content.has(sha)
+    assert content.put(sha, b"right")
+    assert content.path(sha).read_bytes() == b"right"
+    with pytest.raises(ValueError, match="not a sha256"):
+        content.path("../../etc/passwd")
+    with pytest.raises(ValueError, match="not a blob id"):
+        content.blob("../plane.json")
+
+
+def test_a_signed_address_is_good_for_its_path_alone() -> None:
+    signer = Signer("http://127.0.0.1:1", "secret")
+    key = signer.url("/blobs/a").partition("?key=")[2]
+    assert signer.valid("/blobs/a", key)
+    assert not signer.valid("/blobs/b", key)
+    assert not Signer("http://127.0.0.1:1", "other").valid("/blobs/a", key)
+
+
+@given(tags=st.dictionaries(st.text(), st.text()), name=st.text())
+def test_records_come_back_as_they_were_saved(tags: dict[str, str], name: str) -> None:
+    store = Store(Path(":memory:"))
+    app = App("ap-1", "main", name, 3, 1.5, tags=tags)
+    store.save(app)
+    assert store.load(App) == {"ap-1": app}
+    store.close()
+
+
+# A container's main process that starts a child in a session of its own, as engines do.
+FAMILY = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
+                         start_new_session=True)
+print(os.getpid(), child.pid, flush=True)
+{then}
+"""
+
+
+def _supervised(then: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            str(SUPERVISE),
+            sys.executable,
+            "-c",
+            FAMILY.format(then=then),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper and /proc")
+
+
+@linux
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)],
+    ids=["exits", "is killed"],
+)
+def test_what_a_container_leaves_behind_is_killed(then: str, code: int) -> None:
+    with _supervised(then) as supervisor:
+        assert supervisor.stdout is not None
+        pids = [int(pid) for pid in supervisor.stdout.readline().split()]
+        assert supervisor.wait(10) == code
+        assert _gone(pids)
+
+
+@linux
+def test_closing_the_supervisors_input_kills_everything() -> None:
+    with _supervised(
+        "import signal; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+    ) as supervisor:
+        assert supervisor.stdout is not None and supervisor.stdin is not None
+        pids = [int(pid) for pid in supervisor.stdout.readline().split()]
+        supervisor.terminate()  # passed on, and ignored there
+        time.sleep(0.2)
+        assert supervisor.poll() is None
+        supervisor.stdin.close()
+        assert supervisor.wait(10) == 137
+        assert _gone(pids)
+
+
+@linux
+def test_killing_the_supervisor_kills_the_container() -> None:
+    with _supervised("time.sleep(60)") as supervisor:
+        assert supervisor.stdout is not None
+        container, child = (int(pid) for pid in supervisor.stdout.readline().split())
+        supervisor.kill()
+        until(lambda: _gone([container]), 5)
+        os.kill(child, 9)  # out of reach of anybody once both are gone
