@@ -14,7 +14,7 @@ from modelctl.resolve import parallel_of
 def unknown_gpu(case: Case) -> Iterator[Finding]:
     for index, _, name, _ in case.entries:
         if gpus.choice(name) is None:
-            names = list(gpus.choices())
+            names = sorted(gpus.choices())
             near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.5)
             meant = f"did you mean {near[0]}? " if near else ""
             yield wrong(

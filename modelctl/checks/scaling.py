@@ -90,6 +90,9 @@ def windows(case: Case) -> Iterator[Finding]:
 
 
 def _seconds(value: float) -> str:
+    for unit, size in (("h", 3600), ("m", 60)):
+        if value >= size and value % size == 0:
+            return f"{value / size:g}{unit}"
     return f"{value:g}s"
 
 

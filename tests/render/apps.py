@@ -98,3 +98,45 @@ QWEN3: dict[str, Any] = {
     "reasoning": "qwen3",
     "concurrency": {"target": 32, "max": 64},
 }
+
+VOLUME: dict[str, Any] = {
+    "name": "llama-from-volume",
+    "model": {
+        "source": "volume://team-models/llama-3.1-8b/Q4_K_M.gguf",
+        "served_as": "llama-3.1-8b",
+    },
+    "backend": {"name": "llama.cpp"},
+    "context": 8192,
+    "kv_cache": "q8_0",
+    "max_sequences": 8,
+    "gpu": [{"type": "L4"}, {"type": "A10G"}],
+    "scaling": {"max": 2, "idle_timeout": "2m"},
+    "concurrency": {"target": 6, "max": 16},
+    "endpoint": {
+        "auth": "api-key",
+        "api_key": {"secret": "llama-key", "key": "LLAMA_KEY"},
+        "compute_regions": ["us-east"],
+        "drain": "0s",
+    },
+}
+
+EMBED: dict[str, Any] = {
+    "name": "embed-bge",
+    "model": {"source": "hf://BAAI/bge-m3", "task": "embed"},
+    "backend": {"name": "vllm"},
+    "context": 8192,
+    "dtype": "float16",
+    "gpu": [{"type": "T4"}, {"type": "L4"}],
+    "image": {"packages": ["numpy==2.4.0"], "apt": ["git"]},
+    "secrets": {"hub": ["HF_TOKEN"]},
+    "env": {"TOKENIZERS_PARALLELISM": "false"},
+}
+
+SNAPSHOT: dict[str, Any] = {
+    **QWEN3,
+    "gpu": [{"type": "H100!"}],
+    "snapshot": "gpu",
+    "kv_cache": "fp8",
+    "max_sequences": 64,
+    "compile": "fast-boot",
+}

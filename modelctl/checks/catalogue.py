@@ -1,0 +1,193 @@
+"""What does a code mean? One paragraph each: why it is said, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CATALOGUE: Mapping[str, str] = {
+    "allow/no-date": (
+        "`until` is the last day of a pardon, written 2027-01-31. What cannot be read as a date "
+        "ends never, which is seldom what was meant."
+    ),
+    "allow/no-reason": (
+        "A diagnostic may be allowed, but not silently: whoever reads the spec next year must see "
+        "why. Give `reason`, and `until` if it is for a time only."
+    ),
+    "budget/at-max": (
+        "`budget.usd_per_hour_at_max` limits what the endpoint costs when every container that it "
+        "may have is running, on the first GPU of the list. It needs scaling.max, since without "
+        "one there is no most."
+    ),
+    "budget/keep-warm": (
+        "`budget.usd_per_hour` and `usd_per_month` (730 hours) limit what the containers cost that "
+        "keep_warm keeps running, on the first GPU of the list, with the cores and memory asked "
+        "for, at the prices of the fact tables."
+    ),
+    "concurrency/max-of-entry": (
+        "Modal has one hard limit an endpoint, whichever GPU a container got. How many requests "
+        "the engine runs at once may differ: max_sequences of that entry."
+    ),
+    "concurrency/target-above-max": (
+        "The autoscaler aims at `target` requests a container; above `max` a container answers "
+        "429. A target that is never reached never adds a container, and Modal refuses it."
+    ),
+    "endpoint/api-key": (
+        "With auth: api-key the engine asks for a key, which it gets from a Modal Secret. Name the "
+        "Secret and the key inside it; the value stays in Modal."
+    ),
+    "endpoint/api-key-unused": (
+        "An api_key is only asked for with auth: api-key. Modal's proxy token (auth: proxy) uses "
+        "the same header, so that there can be only one of the two."
+    ),
+    "endpoint/auth-none": (
+        "The URL can be guessed from the workspace's and the app's name, and each request may "
+        "start a GPU that you pay for. Where it is meant (a gateway of your own in front), allow "
+        "it with a reason."
+    ),
+    "engine/hub-gguf": (
+        "Serving a GGUF file straight from the Hub is not supported yet. Download the file: a "
+        "local path is uploaded to a Volume by content, and a Volume of your own works as well."
+    ),
+    "engine/quantization": (
+        "`quantization` is what the file is, or one that the engine can apply while it loads. "
+        "llama.cpp serves a file as it is: auto says so."
+    ),
+    "engine/removed-flag": (
+        "Engines rename and drop flags, and refuse to start with one that they do not know. The "
+        "tables know which version lost which flag, and what replaced it."
+    ),
+    "engine/reserved-flag": (
+        "Some flags hold the deployment together (address, model, key) or have a field that is "
+        "checked against the GPU and the model. The field says it once, for both engines."
+    ),
+    "engine/short-flag": (
+        "`args` takes a flag's long name without dashes, so that a reader and the tables know "
+        "which one is meant. `batch-size: 512` becomes --batch-size 512, `true` a bare flag, "
+        "`false` its --no- form, and a list repeats it."
+    ),
+    "engine/unknown-version": (
+        "This version is not in the tables of this modelctl. It is deployed as it is named, from "
+        "the image tag that follows from it, but its flags are not checked."
+    ),
+    "engine/unsupported-field": (
+        "The engine has nothing that this field could be turned into. It is an error rather than "
+        "ignored: a spec must not say what is not so."
+    ),
+    "engine/unsupported-server": (
+        "llama-server is the server of llama.cpp that modelctl runs. The Python one takes one "
+        "request at a time and cuts running answers short when another comes."
+    ),
+    "engine/wrong-format": (
+        "llama.cpp reads GGUF files, vLLM reads safetensors (GGUF left it in 0.24). The backend "
+        "and the model do not go together."
+    ),
+    "engine/wrong-option": (
+        "The field exists for this engine, its value does not. The hint lists those that do."
+    ),
+    "env/looks-like-a-secret": (
+        "`env` stands in the rendered file, in the plan and in git. What is named like a secret, "
+        "or begins as known tokens do, belongs into a Modal Secret, which `secrets` names. The "
+        "value is shown nowhere, not even in this diagnostic."
+    ),
+    "env/name": (
+        "Variables have letters, digits and underscores. Those that begin with MODELCTL_ are how "
+        "a container is told its port and folders."
+    ),
+    "gpu/ambiguous": (
+        "A100 without a size is the 40 GB one to Modal, and many mean the other. modelctl always "
+        "writes the size into the app; write it into the spec too."
+    ),
+    "gpu/count": "A container gets GPUs of one host: up to 8, of an A10 up to 4.",
+    "gpu/duplicate": (
+        "The list is an order of fallbacks. The same GPU in the same number cannot be tried twice, "
+        "and what the second entry says (a context, say) could never be told from the first's."
+    ),
+    "gpu/missing": (
+        "vLLM's official image is built for CUDA. Without a GPU it ends as soon as it starts."
+    ),
+    "gpu/none-in-list": (
+        "Modal waits for one of the GPUs in the list, for ever if need be; it does not fall back "
+        "to a CPU. gpu: none alone asks for a CPU."
+    ),
+    "gpu/unknown": (
+        "Modal's client takes any string for a GPU, and the app then waits for one that does not "
+        "exist. The tables hold what Modal documents."
+    ),
+    "image/dockerfile": (
+        "Building from a Dockerfile is not supported yet. An image in a registry is: image.base, "
+        "with image.secret where the registry is private."
+    ),
+    "labels/invalid-tag": (
+        "Labels become tags of the Modal App, so that cost can be allocated by them. Modal's tags "
+        "have 1 to 63 characters of A-Z a-z 0-9 . _ - in key and value."
+    ),
+    "labels/reserved": "modelctl-project and modelctl-digest are how modelctl knows its own apps.",
+    "model/chat-template": (
+        "The chat template's text becomes part of the app. The file must be in the project, UTF-8, "
+        "and at most 256 KiB."
+    ),
+    "model/context": (
+        "The model was made for less. vLLM refuses to start; llama.cpp answers nonsense beyond its "
+        "length. With a rope flag in backend.args this is not checked."
+    ),
+    "model/empty": "There is nothing to serve: a download was probably interrupted.",
+    "model/malformed-source": "The source's form is right up to `://`, and what follows is not.",
+    "model/no-source": "A spec is one model behind one URL; this one has no model.",
+    "model/not-found": (
+        "Paths in a spec start at the spec's own folder, wherever modelctl is called from."
+    ),
+    "model/not-gguf": (
+        "The file's name ends in .gguf and its content is something else: often a Git LFS pointer, "
+        "an error page, or the first half of a download."
+    ),
+    "model/outside-project": (
+        "What is deployed must be the same from every checkout, so a local model lies in the "
+        "project. Links that lead out of it count as outside."
+    ),
+    "model/remote-code": (
+        "trust_remote_code runs Python from the model's repository in your container. With a "
+        "commit it is the code that somebody read; with a branch it is whatever is pushed next."
+    ),
+    "model/served-as": (
+        "Clients send this name as `model`, and it goes through command lines and URLs unharmed "
+        "only if it is made of letters, digits and a few signs."
+    ),
+    "model/unknown-source": "modelctl cannot fetch from there; the hint lists where it can.",
+    "model/unlocked": (
+        "What is not in modelctl.lock has no known size, context or format: fit and context are "
+        "not checked. Without a commit it also changes by itself, between one container and the "
+        "next."
+    ),
+    "model/unreadable": "The disk refused; usually the file belongs to somebody else.",
+    "model/which-file": (
+        "llama.cpp is given one GGUF file (or the first of its numbered parts). A folder with "
+        "several leaves open which."
+    ),
+    "mounts/name": "A mount needs the name of what is mounted.",
+    "mounts/path": "A mount path is absolute and inside the container.",
+    "mounts/taken": "/models holds the weights, /cache what engines keep between starts.",
+    "parallel/does-not-match-count": (
+        "tensor × pipeline × data is how many GPUs the engine takes. More than the container has, "
+        "and it does not start; fewer, and you pay for GPUs that idle."
+    ),
+    "parallel/nodes": "A model over several hosts is not supported yet.",
+    "scaling/keep-warm-above-max": "Modal refuses more kept-warm containers than it may run.",
+    "scaling/window": "Modal takes these durations only within bounds.",
+    "snapshot/cpu-with-gpu": (
+        "Modal takes a CPU snapshot before the container gets its GPU. An engine that needs one "
+        "cannot have started by then."
+    ),
+    "snapshot/gpu-without-gpu": "A GPU snapshot holds a GPU's memory, and here is no GPU.",
+    "snapshot/hardware": (
+        "A snapshot only comes back on the hardware that it was taken on. H100 may become an H200; "
+        "H100! may not."
+    ),
+    "snapshot/multi-gpu": (
+        "Bringing back the memory of several GPUs fails in NVIDIA's cuda-checkpoint. Such an app "
+        "would start slower, or not at all."
+    ),
+    "snapshot/open-routes": (
+        "Sleeping and waking need vLLM's development mode, whose other routes can change the "
+        "weights and are not covered by an API key. Only Modal's proxy keeps strangers out."
+    ),
+}

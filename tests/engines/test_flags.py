@@ -1,0 +1,188 @@
+"""Which command line does a spec become, and does the engine know every flag of it?"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelctl.resolved import Flag
+from tests.render.apps import EMBED, QWEN3, SMOLLM2, SNAPSHOT, VOLUME, local_gguf, resolved
+
+LLAMA = {**SMOLLM2, "gpu": [{"type": "L4"}]}
+VLLM = {**QWEN3, "gpu": [{"type": "H100!"}]}
+
+
+def flags(spec: dict[str, Any], key: str | None = None) -> tuple[Flag, ...]:
+    source = spec["model"]["source"]
+    found = resolved(spec, None if "://" in source else local_gguf())
+    return next(v.flags for v in found.variants if key in (None, v.key))
+
+
+def line(spec: dict[str, Any], key: str | None = None) -> str:
+    return " ".join(word for flag in flags(spec, key) for word in flag)
+
+
+def test_llama_cpp_divides_the_context_among_slots() -> None:
+    assert line(LLAMA) == (
+        "--alias smollm2-135m --ctx-size 8192 --parallel 4 --n-gpu-layers all --metrics --no-webui"
+    )
+    assert line(VOLUME, "A10") == (
+        "--alias llama-3.1-8b --ctx-size 65536 --parallel 8 --n-gpu-layers all --cache-type-k q8_0 "
+        "--cache-type-v q8_0 --flash-attn on --metrics --no-webui"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "has"),
+    [
+        ({"max_sequences": 2}, "--ctx-size 4096 --parallel 2"),
+        ({"concurrency": {}}, "--ctx-size 8192 --parallel 4"),
+        ({"kv_cache": "auto"}, "--parallel 4 --n-gpu-layers all --metrics"),
+        ({"kv_cache": "f16"}, "--cache-type-k f16 --cache-type-v f16 --metrics"),
+        ({"reasoning": "deepseek"}, "--reasoning-format deepseek"),
+        ({"prefix_caching": False}, "--no-cache-prompt"),
+        ({"model": {**SMOLLM2["model"], "task": "embed"}}, "--embeddings"),
+        ({"model": {**SMOLLM2["model"], "task": "rerank"}}, "--reranking"),
+        ({"backend": {"name": "llama.cpp", "args": {"threads": 4}}}, "--no-webui --threads 4"),
+        ({"backend": {"name": "llama.cpp", "args": {"jinja": False}}}, "--no-webui --no-jinja"),
+        ({"backend": {"name": "llama.cpp", "args": {"kv-unified": True}}}, "--kv-unified"),
+        ({"backend": {"name": "llama.cpp", "args": {"lora": ["/a", "/b"]}}}, "--lora /a --lora /b"),
+    ],
+)
+def test_llama_cpp(change: dict[str, Any], has: str) -> None:
+    assert has in line({**LLAMA, **change})
+
+
+def test_llama_cpp_on_a_cpu_keeps_every_layer_there() -> None:
+    assert "--n-gpu-layers 0" in line(LLAMA, "cpu")
+
+
+def test_a_persons_own_flag_replaces_ours() -> None:
+    own = {"backend": {"name": "llama.cpp", "args": {"n-gpu-layers": 20, "metrics": False}}}
+    found = flags({**LLAMA, **own})
+    assert ("--n-gpu-layers", "20") in found
+    assert [flag for flag in found if flag[0] == "--n-gpu-layers"] == [("--n-gpu-layers", "20")]
+
+
+def test_vllm() -> None:
+    assert line(VLLM) == (
+        "--served-model-name qwen3-8b --revision b968826d9c46dd6066d109eabc6255188de91218 "
+        "--max-model-len 32768 --enable-auto-tool-choice --tool-call-parser hermes "
+        "--reasoning-parser qwen3 --disable-uvicorn-access-log --shutdown-timeout 30"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "has"),
+    [
+        ({"context": None}, "--max-model-len auto"),
+        ({"dtype": "float16"}, "--dtype float16"),
+        ({"quantization": "fp8_per_tensor"}, "--quantization fp8_per_tensor"),
+        ({"kv_cache": "fp8"}, "--kv-cache-dtype fp8"),
+        ({"max_sequences": 64}, "--max-num-seqs 64"),
+        ({"memory_utilization": 0.9}, "--gpu-memory-utilization 0.9"),
+        ({"prefix_caching": False}, "--no-enable-prefix-caching"),
+        ({"prefix_caching": True}, "--enable-prefix-caching"),
+        ({"compile": "fast-boot"}, "--enforce-eager"),
+        (
+            {"speculative": {"method": "ngram", "tokens": 4}},
+            '--speculative-config {"method": "ngram", "num_speculative_tokens": 4}',
+        ),
+        (
+            {"speculative": {"model": "hf://a/b"}},
+            '--speculative-config {"model": "a/b"}',
+        ),
+        ({"gpu": [{"type": "L4:2"}]}, "--tensor-parallel-size 2"),
+        (
+            {"gpu": [{"type": "L4:4"}], "parallel": {"pipeline": 2, "expert": True}},
+            "--tensor-parallel-size 2 --pipeline-parallel-size 2 --enable-expert-parallel",
+        ),
+        (
+            {"model": {"source": "hf://a/b", "tokenizer": "hf://c/d", "trust_remote_code": True}},
+            "--tokenizer c/d --trust-remote-code",
+        ),
+        (
+            {
+                "model": {
+                    "source": "hf://a/b",
+                    "adapters": {"x": {"source": "hf://c/d", "rank": 32}},
+                }
+            },
+            "--enable-lora --max-loras 1 --max-lora-rank 32 --lora-modules x=c/d",
+        ),
+    ],
+)
+def test_vllm_knobs(change: dict[str, Any], has: str) -> None:
+    assert has in line({**VLLM, **change})
+
+
+def test_vllm_on_a_cpu_leaves_out_what_needs_a_gpu() -> None:
+    spec = {**VLLM, "gpu": [{"type": "L4:2"}], "kv_cache": "fp8", "memory_utilization": 0.9}
+    on_cpu = line(spec, "cpu")
+    for flag in ("tensor-parallel", "kv-cache-dtype", "gpu-memory", "sleep"):
+        assert flag not in on_cpu
+    assert "--enforce-eager" in on_cpu
+    assert "--enable-sleep-mode" in line(SNAPSHOT)
+    assert "--enable-sleep-mode" not in line(SNAPSHOT, "cpu")
+
+
+def test_vllm_embeds() -> None:
+    assert "--runner pooling --convert embed" in line(EMBED)
+
+
+def test_caches_of_vllm_are_on_volumes() -> None:
+    found = resolved(VLLM)
+    assert [(m.path, m.volume, m.read_only, m.create) for m in found.mounts] == [
+        ("/cache/vllm", "modelctl-vllm-cache", False, True),
+        ("/cache/huggingface", "modelctl-huggingface", False, True),
+    ]
+    assert found.path_env["VLLM_CACHE_ROOT"] == "/cache/vllm"
+    assert found.env["VLLM_ENGINE_READY_TIMEOUT_S"] == "1200"
+
+
+KEYS = st.sampled_from(["f16", "q8_0", "auto", None])
+SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "context": st.integers(1, 10**6),
+        "kv_cache": KEYS,
+        "max_sequences": st.integers(1, 512),
+        "reasoning": st.sampled_from(["none", "auto", "deepseek", "deepseek-legacy"]),
+        "concurrency": st.fixed_dictionaries({"target": st.integers(1, 64)}),
+        "prefix_caching": st.just(True),
+        "gpu": st.lists(
+            st.fixed_dictionaries(
+                {"type": st.sampled_from(["L4", "H100:2", "A100-80GB"])},
+                optional={"context": st.integers(1, 9999), "kv_cache": KEYS},
+            ),
+            max_size=3,
+        ),
+    },
+)
+
+
+@given(SPECS, st.sampled_from(["generate", "embed", "rerank"]))
+@settings(max_examples=150, deadline=None)
+def test_the_stand_in_knows_every_flag_of_llama_cpp(spec: dict[str, Any], task: str) -> None:
+    """llama-server's flags as the stand-in has them, which follows llama.cpp's own spelling."""
+    known = _stand_in_flags()
+    model = {**SMOLLM2["model"], "task": task}
+    found = resolved({**SMOLLM2, **spec, "model": model}, local_gguf())
+    for variant in found.variants:
+        for name, *values in variant.flags:
+            assert name in known, name
+            assert len(values) == known[name], name
+
+
+def _stand_in_flags() -> dict[str, int]:
+    """Every spelling with how many values it takes."""
+    module = importlib.import_module("modelctl.local.llama_server.flags")
+    known: dict[str, int] = {}
+    for flag in module.FLAGS:
+        known.update(dict.fromkeys(flag.names, 0 if flag.kind is None else 1))
+        known.update(dict.fromkeys(flag.off, 0))
+    return known

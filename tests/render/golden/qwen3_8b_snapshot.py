@@ -1,0 +1,237 @@
+"""A vLLM server on Modal.
+
+Written by modelctl: change the spec, not this file.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import modal
+
+NAME = "qwen3-8b"
+SERVED_AS = "qwen3-8b"
+
+# On Modal these hold as they stand; a container on a laptop is told its own.
+HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
+PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
+MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
+
+MODEL = "Qwen/Qwen3-8B"
+STARTUP_SECONDS = 1200
+DRAIN_SECONDS = 30
+WARM_UP_PATH = "/v1/completions"
+WARM_UP_BODY = {"prompt": "Hello", "max_tokens": 1}
+
+COMMAND = ["vllm", "serve"]
+
+# Words in the names that nvidia-smi prints, and how FLAGS calls the card.
+CARDS = [
+    ("H100", "H100"),
+]
+
+COMMON: list[tuple[str, ...]] = [
+    ("--served-model-name", "qwen3-8b"),
+    ("--revision", "b968826d9c46dd6066d109eabc6255188de91218"),
+    ("--max-model-len", "32768"),
+    ("--max-num-seqs", "64"),
+    ("--enable-auto-tool-choice",),
+    ("--tool-call-parser", "hermes"),
+    ("--reasoning-parser", "qwen3"),
+    ("--disable-uvicorn-access-log",),
+    ("--shutdown-timeout", "30"),
+    ("--enforce-eager",),
+]
+
+# What differs from one GPU to another.
+FLAGS: dict[str, list[tuple[str, ...]]] = {
+    "H100": [
+        ("--kv-cache-dtype", "fp8"),
+        ("--enable-sleep-mode",),
+    ],
+    "cpu": [],
+}
+
+# Variables that hold paths in a Volume.
+PATHS = {
+    "VLLM_CACHE_ROOT": "/cache/vllm",
+    "TORCHINDUCTOR_CACHE_DIR": "/cache/vllm/torchinductor",
+    "TRITON_CACHE_DIR": "/cache/vllm/triton",
+    "HF_HOME": "/cache/huggingface",
+}
+
+image = (
+    modal.Image.from_registry("vllm/vllm-openai:v0.32.0")
+    .entrypoint([])
+    .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
+)
+
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "6de7c1d54b5062d33ced93b14df0b56d"}
+
+app = modal.App(NAME, tags=TAGS)
+
+
+def which_gpu() -> str:
+    """The key of FLAGS for this machine; MODELCTL_GPU may say it instead."""
+    told = os.environ.get("MODELCTL_GPU")
+    if told in FLAGS:
+        return told
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return "cpu"
+    if asked.returncode != 0:
+        raise RuntimeError(f"nvidia-smi failed: {asked.stdout}{asked.stderr}")
+    names = asked.stdout.strip().splitlines()
+    for words, card in CARDS:
+        if names and f" {words} " in f" {names[0]} ":
+            key = card if len(names) == 1 else f"{card}:{len(names)}"
+            if key in FLAGS:
+                return key
+    raise RuntimeError(f"no flags for {names}; there are some for {list(FLAGS)}")
+
+
+def engine_command(gpu: str) -> list[str]:
+    command = [*COMMAND, MODEL, "--host", HOST, "--port", str(PORT)]
+    for flag in COMMON + FLAGS[gpu]:
+        command += flag
+    return command
+
+
+def environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        **{variable: MOUNT_ROOT + path for variable, path in PATHS.items()},
+    }
+
+
+def start_engine(gpu: str) -> subprocess.Popen[bytes]:
+    command = engine_command(gpu)
+    print(f"{NAME} on {gpu}:", *command, flush=True)
+    # A session of its own: the engine's helpers can be ended together with it.
+    return subprocess.Popen(command, env=environment(), start_new_session=True)
+
+
+def ask(method: str, path: str, body: object = None, timeout: float = 5.0) -> int:
+    """The status that the engine answers with; 0 where nothing listens yet."""
+    headers = {"Content-Type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=timeout)
+    try:
+        connection.request(method, path, body=json.dumps(body), headers=headers)
+        answer = connection.getresponse()
+        text = answer.read()
+    except (ConnectionError, TimeoutError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+    if answer.status >= 400 and method == "POST":
+        print(f"{path} answered {answer.status}: {text[:2000]!r}", flush=True)
+    return answer.status
+
+
+def wait_until_healthy(engine: subprocess.Popen[bytes], deadline: float) -> None:
+    while ask("GET", "/health") != 200:
+        code = engine.poll()
+        if code is not None:
+            raise RuntimeError(f"the engine ended with exit code {code} before it was ready")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the engine was not ready within {STARTUP_SECONDS} s")
+        time.sleep(0.1)
+
+
+def warm_up(deadline: float) -> None:
+    """One real request: what does not answer here would not have answered a client."""
+    left = max(10.0, deadline - time.monotonic())
+    status = ask("POST", WARM_UP_PATH, {"model": SERVED_AS, **WARM_UP_BODY}, timeout=left)
+    if status != 200:
+        raise RuntimeError(f"the first request to {WARM_UP_PATH} failed: {status}")
+
+
+def end(engine: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ask the engine to end, wait, then kill it and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        engine.wait(timeout=seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGKILL)
+    engine.wait()
+
+
+class Server:
+    @modal.enter(snap=True)
+    def start(self) -> None:
+        # A little less than Modal waits, so that the reason stands in the log.
+        deadline = time.monotonic() + STARTUP_SECONDS - 5
+        self.stopping = False
+        self.gpu = which_gpu()
+        self.engine = start_engine(self.gpu)
+        try:
+            wait_until_healthy(self.engine, deadline)
+            warm_up(deadline)
+            if self.gpu != "cpu" and ask("POST", "/sleep?level=1", timeout=300) != 200:
+                raise RuntimeError("the engine did not go to sleep for its snapshot")
+        except BaseException:
+            end(self.engine, 1)
+            raise
+
+    @modal.enter(snap=False)
+    def restore(self) -> None:
+        if self.gpu != "cpu" and ask("POST", "/wake_up", timeout=300) != 200:
+            raise RuntimeError("the engine did not wake up after its snapshot")
+        wait_until_healthy(self.engine, time.monotonic() + STARTUP_SECONDS - 5)
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self) -> None:
+        """End the container with its engine: another takes its place."""
+        code = self.engine.wait()
+        if not self.stopping:
+            print(f"the engine ended with exit code {code}: so does this container", flush=True)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.engine.pid, signal.SIGKILL)
+            os._exit(1)
+
+    @modal.exit()
+    def stop(self) -> None:
+        self.stopping = True
+        end(self.engine, DRAIN_SECONDS)
+
+
+server = app.server(
+    image=image,
+    gpu="H100!",
+    volumes={
+        "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
+        "/cache/huggingface": modal.Volume.from_name(
+            "modelctl-huggingface",
+            create_if_missing=True,
+        ),
+    },
+    env={
+        "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "2",
+        "HF_XET_HIGH_PERFORMANCE": "1",
+        "VLLM_SERVER_DEV_MODE": "1",
+    },
+    min_containers=1,
+    scaledown_window=300,
+    target_concurrency=32,
+    max_concurrency=64,
+    startup_timeout=STARTUP_SECONDS,
+    exit_grace_period=DRAIN_SECONDS,
+    port=8000,
+    routing_region="us-east",
+    enable_memory_snapshot=True,
+    experimental_options={"enable_gpu_snapshot": True},
+)(Server)

@@ -1,0 +1,232 @@
+"""Does a rendered app start its engine, notice when it ends, and end it? With a stub engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# Answers as `llama-server` does: 503 while loading, then 200; MODE says what goes wrong.
+STUB = """\
+#!{python}
+import http.server, json, os, signal, sys, time
+arguments, mode = sys.argv[1:], os.environ.get("MODE", "")
+if mode == "dies": sys.exit(3)
+ready = time.monotonic() + 0.4
+open(os.environ["SEEN"], "w").write(json.dumps(
+    {{"arguments": arguments, "key": os.environ.get("LLAMA_API_KEY"), "pid": os.getpid()}}))
+if mode == "stubborn": signal.signal(signal.SIGTERM, signal.SIG_IGN)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, status):
+        self.send_response(status); self.send_header("Content-Length", "2"); self.end_headers()
+        self.wfile.write(b"{{}}")
+    def do_GET(self):
+        self.answer(200 if time.monotonic() > ready and mode != "never" else 503)
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        open(os.environ["SEEN"] + ".asked", "w").write(
+            json.dumps([self.path, json.loads(asked), self.headers.get("Authorization")]))
+        self.answer(500 if mode == "answers wrong" else 200)
+    def log_message(self, *_): pass
+port = int(arguments[arguments.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@dataclass
+class Running:
+    module: ModuleType
+    server: Any
+    seen: Path
+
+    def hook(self, name: str) -> None:
+        getattr(self.module.Server, name)._get_raw_f()(self.server)
+
+    @property
+    def arguments(self) -> list[str]:
+        import json
+
+        found: list[str] = json.loads(self.seen.read_text())["arguments"]
+        return found
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    engine = tmp_path / "llama-server"
+    engine.write_text(STUB.format(python=sys.executable))
+    engine.chmod(0o755)
+    smi = tmp_path / "nvidia-smi"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running: list[Running] = []
+
+    def make(mode: str = "", gpus: list[str] | None = None, app: str = "smollm2_135m") -> Running:
+        if gpus is not None:
+            smi.write_text("#!/bin/sh\n" + "".join(f"echo '{name}'\n" for name in gpus))
+            smi.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+        monkeypatch.setenv("MODE", mode)
+        monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+        monkeypatch.setenv("LLAMA_KEY", "very-secret")
+        monkeypatch.setenv("MODELCTL_PORT", str(port))
+        monkeypatch.setenv("MODELCTL_MOUNT_ROOT", "/mnt/root")
+        spec = importlib.util.spec_from_file_location(f"golden_{app}", GOLDEN / f"{app}.py")
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        made = Running(module, module.Server(), tmp_path / "seen")
+        running.append(made)
+        return made
+
+    yield make
+    for made in running:
+        engine_process = getattr(made.server, "engine", None)
+        if engine_process is not None and engine_process.poll() is None:
+            made.server.stopping = True
+            engine_process.kill()
+            engine_process.wait()
+
+
+def test_it_starts_waits_warms_up_and_stops(start: Start) -> None:
+    app = start()
+    began = time.monotonic()
+    app.hook("start")
+    assert time.monotonic() - began > 0.3, "it did not wait until the engine was healthy"
+    assert app.arguments == [
+        "--model",
+        "/mnt/root/models/b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+        "/SmolLM2-135M-Instruct.Q4_1.gguf",
+        *("--host", "0.0.0.0", "--port", str(app.module.PORT)),
+        *("--alias", "smollm2-135m", "--ctx-size", "8192", "--parallel", "4"),
+        *("--metrics", "--no-webui", "--n-gpu-layers", "0"),
+    ]
+    asked = Path(f"{app.seen}.asked").read_text()
+    expected = '["/v1/completions", {"model": "smollm2-135m", "prompt": "Hello", "max_tokens": 1}'
+    assert asked.startswith(expected)
+    app.hook("stop")
+    assert app.server.engine.poll() is not None
+
+
+@pytest.mark.parametrize(
+    ("gpus", "layers"),
+    [(["Tesla T4"], "all"), (["NVIDIA L4"], "all")],
+)
+def test_it_finds_out_which_gpu_it_has(start: Start, gpus: list[str], layers: str) -> None:
+    app = start(gpus=gpus)
+    app.hook("start")
+    assert app.arguments[-2:] == ["--n-gpu-layers", layers]
+    app.hook("stop")
+
+
+@pytest.mark.parametrize(
+    "gpus", [["NVIDIA L40S"], ["NVIDIA L4", "NVIDIA L4"], ["NVIDIA GeForce RTX 3060"]]
+)
+def test_a_gpu_without_flags_is_an_error(start: Start, gpus: list[str]) -> None:
+    app = start(gpus=gpus)
+    with pytest.raises(RuntimeError) as refused:
+        app.hook("start")
+    assert str(refused.value) == f"no flags for {gpus}; there are some for ['L4', 'T4', 'cpu']"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "key"),
+    [
+        (["NVIDIA H100 80GB HBM3"], "H100"),
+        (["NVIDIA H200"], "H200"),
+        (["NVIDIA A100-SXM4-80GB"], "A100-80GB"),
+        (["NVIDIA A100 80GB PCIe"], "A100-80GB"),
+        (["NVIDIA L40S", "NVIDIA L40S"], "L40S:2"),
+    ],
+)
+def test_names_of_nvidia_smi(start: Start, gpus: list[str], key: str) -> None:
+    assert start(gpus=gpus, app="qwen3_8b").module.which_gpu() == key
+
+
+def test_it_may_be_told_the_gpu(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELCTL_GPU", "cpu")
+    assert start(gpus=["NVIDIA GeForce RTX 3060"]).module.which_gpu() == "cpu"
+
+
+def test_an_engine_that_dies_is_said_at_once(start: Start) -> None:
+    app = start("dies")
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="the engine ended with exit code 3 before it was ready"):
+        app.hook("start")
+    assert time.monotonic() - began < 5
+
+
+def test_an_engine_that_is_never_ready_is_ended(start: Start) -> None:
+    app = start("never")
+    app.module.STARTUP_SECONDS = 6
+    with pytest.raises(TimeoutError, match="the engine was not ready within 6 s"):
+        app.hook("start")
+    assert app.server.engine.poll() is not None
+
+
+def test_an_engine_that_answers_wrong_is_ended(start: Start) -> None:
+    app = start("answers wrong")
+    with pytest.raises(RuntimeError, match="the first request to /v1/completions failed: 500"):
+        app.hook("start")
+    assert app.server.engine.poll() is not None
+
+
+def test_an_engine_that_does_not_end_is_killed(start: Start) -> None:
+    app = start("stubborn")
+    app.hook("start")
+    app.module.DRAIN_SECONDS = 0.5
+    app.hook("stop")
+    assert app.server.engine.poll() == -9
+
+
+def test_the_key_comes_from_the_secret_and_is_in_no_argument(start: Start) -> None:
+    app = start(app="llama_from_volume", gpus=["NVIDIA A10G"])
+    app.hook("start")
+    assert '"key": "very-secret"' in app.seen.read_text()
+    assert "very-secret" not in app.arguments
+    assert '"Bearer very-secret"' in Path(f"{app.seen}.asked").read_text()
+    app.hook("stop")
+
+
+def test_the_container_ends_with_its_engine(start: Start, tmp_path: Path) -> None:
+    """In a process of its own: the watcher ends the whole process."""
+    start()  # sets the environment that the child inherits
+    code = textwrap.dedent(
+        """
+        import importlib.util, os, signal, sys, time
+        spec = importlib.util.spec_from_file_location("app", sys.argv[1])
+        app = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(app)
+        server = app.Server()
+        app.Server.start._get_raw_f()(server)
+        os.kill(server.engine.pid, signal.SIGKILL)
+        time.sleep(20)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(GOLDEN / "smollm2_135m.py")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=dict(os.environ),
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "the engine ended with exit code -9: so does this container" in done.stdout
