@@ -24,6 +24,7 @@ class Action(StrEnum):
     FOREIGN = "foreign"
 
 
+REFUSED = frozenset({Action.BLOCKED, Action.FOREIGN})
 DEPLOYS = frozenset({Action.CREATE, Action.REDEPLOY, Action.RECREATE})
 
 

@@ -22,7 +22,7 @@ from modelctl.cli.options import (
 
 if TYPE_CHECKING:
     from modelctl.apply import Outcome
-    from modelctl.plan import Desired, Plan
+    from modelctl.plan import Desired
     from modelctl.platform.types import Platform
     from modelctl.spec.wanted import ProjectFile
 
@@ -140,16 +140,22 @@ async def _apply(
         click.echo("\n" + human.outcomes(outcomes, seconds, paint=paint, width=columns))
     else:
         click.echo(machine.outcomes(result, outcomes))
-    return exit_code(result, outcomes)
+    return exit_code(outcomes)
 
 
-def exit_code(plan: Plan, outcomes: Sequence[Outcome]) -> Exit:  # noqa: ARG001
+def exit_code(outcomes: Sequence[Outcome]) -> Exit:
+    """The one code for all that failed; what was never begun is rejected, not failed."""
     from modelctl.apply import Result
+    from modelctl.plan import REFUSED
 
+    failed = [o for o in outcomes if o.result is Result.FAILED]
     return worst(
-        Exit.PERSON_NEEDED if o.needs_person else Exit.FAILED
-        for o in outcomes
-        if o.result is Result.FAILED
+        Exit.REJECTED
+        if o.action in REFUSED
+        else Exit.PERSON_NEEDED
+        if o.needs_person
+        else Exit.FAILED
+        for o in failed
     )
 
 

@@ -40,6 +40,7 @@ def command(
     from modelctl.cli.said import warnings
     from modelctl.cli.seeing import see_and_plan
     from modelctl.cli.world import platform_for
+    from modelctl.plan import REFUSED
 
     project = project_here()
     chosen = one_environment(Selection(what, env, local, labels), project)
@@ -66,4 +67,6 @@ def command(
 
         paint, width = for_stream()
         click.echo(human.plan(result, paint=paint, width=width))
+    if any(change.action in REFUSED for change in result.changes):
+        return Exit.REJECTED
     return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import click
 
@@ -11,7 +12,7 @@ from modelctl.cli.exits import Exit
 
 @click.command("schema")
 @click.argument("kind", type=click.Choice(["spec", "project"]), default="spec")
-def command(kind: str) -> int:
+def command(kind: Literal["spec", "project"]) -> int:
     """Print the JSON Schema of a spec, or of modelctl.yaml."""
     from modelctl.spec.schema import schema_json
 
