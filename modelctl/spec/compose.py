@@ -80,6 +80,8 @@ class _Composer:
                 "yaml/recursive-alias", "this alias contains itself",
                 "write out what is meant", self.place(node),
             )  # fmt: skip
+        if _looks_like_template(node):
+            return self.unquoted_template(node)
         self.tag(node)
         self.open.add(identity)
         built: Node
@@ -96,7 +98,7 @@ class _Composer:
         for key, value in node.value:
             place = self.place(key)
             if not isinstance(key, yaml.ScalarNode):
-                self.complex_key(place)
+                self.say("yaml/key", "a key is a text, not a list or a mapping", "", place)
                 continue
             name = key.value
             if name == "<<" and not key.style:
@@ -121,16 +123,17 @@ class _Composer:
             entries[name] = Entry(place, self.node(value, depth + 1, aliased))
         return Mapping(entries, self.place(node))
 
-    def complex_key(self, place: Place) -> None:
-        if place.text[place.column - 2 : place.column] == "{{":
-            self.say(
-                "spec/template-syntax",
-                "modelctl does not expand templates",
-                "write the value itself; what differs by environment goes under environments",
-                place,
-            )
-            return
-        self.say("yaml/key", "a key is one word or text, not a list or a mapping", "", place)
+    def unquoted_template(self, node: Any) -> Scalar:
+        """`{{ x }}` without quotes, which YAML takes for a mapping whose key is a mapping."""
+        place = self.place(node)
+        self.say(
+            "spec/template-syntax",
+            "modelctl does not expand templates",
+            "write the value itself; what differs by environment goes under environments",
+            place,
+        )
+        raw = place.text[place.column - 1 : place.column - 1 + place.width]
+        return Scalar(raw, raw, True, place)
 
     def tag(self, node: Any) -> None:
         tag = node.tag
@@ -162,6 +165,17 @@ class _Composer:
         if octal is not None:
             self.say("yaml/ambiguous", octal[0], octal[1], place)
         return Scalar(value, raw, True, place)
+
+
+def _looks_like_template(node: Any) -> bool:
+    if not (isinstance(node, yaml.MappingNode) and node.flow_style and node.value):
+        return False
+    key = node.value[0][0]
+    outer, inner = node.start_mark, key.start_mark
+    return isinstance(key, yaml.MappingNode) and (inner.line, inner.column) == (
+        outer.line,
+        outer.column + 1,
+    )
 
 
 class _Stop(Exception):

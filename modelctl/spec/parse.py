@@ -13,9 +13,9 @@ from modelctl.spec import sentences
 from modelctl.spec.kinds import Kind, ShapeKind
 from modelctl.spec.models import Shape
 from modelctl.spec.names import name_problem
-from modelctl.spec.quoting import quote
+from modelctl.spec.quoting import quote, quote_path
 from modelctl.spec.tree import Mapping, Node, Scalar, at, child, data, is_null, scalars
-from modelctl.spec.wanted import Path_, show_path
+from modelctl.spec.wanted import Path_
 
 S = TypeVar("S", bound=Shape)
 
@@ -51,15 +51,22 @@ def problems(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
 def tidy(found: Iterable[Diagnostic]) -> list[Diagnostic]:
     """One mistake, one diagnostic: where the text itself is wrong, its value's type is not judged,
     and a warning gives way to an error at the same place."""
-    once = list(dict.fromkeys(found))
+    by_saying: dict[object, Diagnostic] = {}
+    for diagnostic in found:
+        saying = (diagnostic.code, diagnostic.message, _spot(diagnostic))
+        if saying not in by_saying or diagnostic.path:
+            by_saying[saying] = diagnostic
+    once = list(by_saying.values())
     of_text = {_spot(d) for d in once if d.is_error and d.code.startswith("yaml/")}
     of_errors = {_spot(d) for d in once if d.is_error}
     return [
         d
         for d in once
         if d.place is None
-        or not (d.code in ("spec/type", "spec/value") and _spot(d) in of_text)
-        and (d.is_error or _spot(d) not in of_errors)
+        or (
+            not (d.code in ("spec/type", "spec/value") and _spot(d) in of_text)
+            and (d.is_error or _spot(d) not in of_errors)
+        )
     ]
 
 
@@ -86,7 +93,7 @@ def _translated(failed: ValidationError, tree: Mapping, root: Kind) -> list[Diag
             code = "spec/unknown-field"
         else:
             code, message, hint = sentences.wrong_value(root, path, node, raised_here)
-        found.append(error(code, message, hint=hint, place=place, path=show_path(path)))
+        found.append(error(code, message, hint=hint, place=place, path=quote_path(path)))
     return found
 
 
@@ -127,7 +134,7 @@ def _templates(tree: Mapping) -> list[Diagnostic]:
                 "modelctl does not expand templates",
                 hint="write the value itself; what differs by environment goes under environments",
                 place=scalar.place,
-                path=show_path(path),
+                path=quote_path(path),
             )
         )
     return found
@@ -145,7 +152,7 @@ def _names(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
         wrong = name_problem(node.value, what, longest)
         if wrong:
             found.append(
-                error("spec/name", wrong[0], hint=wrong[1], place=node.place, path=show_path(path))
+                error("spec/name", wrong[0], hint=wrong[1], place=node.place, path=quote_path(path))
             )
     environments = tree.get("environments")
     if isinstance(environments, Mapping):
@@ -155,7 +162,7 @@ def _names(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
                 found.append(
                     error(
                         "spec/name", wrong[0], hint=wrong[1], place=entry.key_place,
-                        path=show_path(("environments", key)),
+                        path=quote_path(("environments", key)),
                     )
                 )  # fmt: skip
     return found
@@ -187,6 +194,6 @@ def _counts(tree: Mapping) -> list[Diagnostic]:
                 else "write TYPE:COUNT, as in L40S:2"
             )
         found.append(
-            error("spec/value", message, hint=hint, place=scalar.place, path=show_path(path))
+            error("spec/value", message, hint=hint, place=scalar.place, path=quote_path(path))
         )
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_LONGEST = 40
+from modelctl.spec.tree import Path_, show_path
 
 _TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -40,9 +40,15 @@ def mask(text: str) -> str:
     return text
 
 
-def quote(text: str) -> str:
-    """A value for the middle of a sentence, at most 40 characters long."""
+def quote(text: str, longest: int = 40) -> str:
+    """A value for the middle of a sentence, at most `longest` characters long."""
     shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in mask(text[:400])
+        c if c.isprintable() else c.encode("unicode_escape").decode()
+        for c in mask(text[: longest * 10])
     )
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def quote_path(path: Path_) -> str:
+    """A field's path, with the keys that people chose made safe to show."""
+    return show_path(tuple(quote(p, 80) if isinstance(p, str) else p for p in path))

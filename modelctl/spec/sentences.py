@@ -9,11 +9,22 @@ from typing import Any
 
 from modelctl.spec.kinds import Kind, ListKind, NamedKind, ShapeKind, choices, kind_at
 from modelctl.spec.models import Environment, Fields, Project, Spec
-from modelctl.spec.quoting import quote
+from modelctl.spec.quoting import quote, quote_path
 from modelctl.spec.scalars import surprise
 from modelctl.spec.synonyms import FIELDS, WORDS
 from modelctl.spec.tree import Mapping, Node, Scalar, Sequence
-from modelctl.spec.wanted import Path_, show_path
+from modelctl.spec.wanted import Path_
+
+_EXAMPLES = {
+    "adapters": "{name: hf://org/repo}",
+    "allow": "{fit/too-large: why}",
+    "args": "{seed: 7}",
+    "buckets": "{/data: bucket}",
+    "checks": "{name: {prompt: a question}}",
+    "environments": "{prod: {keep_warm: 1}}",
+    "secrets": "[name], or {name: [KEY]}",
+    "volumes": "{/data: name}",
+}
 
 Said = tuple[str, str]
 """A sentence and its hint."""
@@ -43,7 +54,7 @@ def unknown_field(root: Kind, path: Path_) -> Said:
     meant = _meant(root, path, key, fields)
     if meant:
         return f"no such field; did you mean {meant}?", ""
-    where = show_path(path[:-1])
+    where = quote_path(path[:-1])
     if len(fields) <= 14:
         return f"no such field in {where}" if where else "no such field", "there are " + ", ".join(
             fields
@@ -127,7 +138,7 @@ def wrong_value(
 ) -> tuple[str, str, str]:
     """(code, sentence, hint) for what pydantic said about one value."""
     first = raised[0]
-    field = show_path(path)
+    field = quote_path(path)
     kind = kind_at(root, path)
     context = first.get("ctx", {})
     if isinstance(node, Scalar) and node.value is None:
@@ -186,7 +197,8 @@ def _wanted(path: Path_, kind: Kind | None, node: Node, error_type: str, union: 
         few = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
         return "a mapping of fields", f"its fields are {few}"
     if isinstance(kind, NamedKind):
-        return "a mapping of names to values", f"write {path[-1]}: {{name: value}}"
+        example = _EXAMPLES.get(str(path[-1]), "{name: value}")
+        return "a mapping of names to values", f"write {path[-1]}: {example}"
     if isinstance(kind, ListKind):
         hint = f"write [{quote(raw)}]" if raw else "write [a, b]"
         return "a list", hint

@@ -12,7 +12,7 @@ from pathlib import Path
 from modelctl.diagnostics import Diagnostic, Place, error
 from modelctl.spec.compose import compose
 from modelctl.spec.quoting import mask, quote
-from modelctl.spec.tree import Mapping, Sequence, is_null
+from modelctl.spec.tree import Mapping, Scalar, Sequence
 
 LARGEST = 1_000_000
 _CONTROL = re.compile(
@@ -147,7 +147,7 @@ def read_text(text: str, shown: str) -> Source:
         return Source(shown, None, tuple(found))
     if isinstance(tree, Mapping):
         return Source(shown, tree, tuple(found))
-    if is_null(tree):
+    if isinstance(tree, Scalar) and tree.value in (None, ""):
         return _refused(
             shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:"
         )

@@ -25,6 +25,11 @@ _SENTENCES: tuple[tuple[str, str, str], ...] = (
         "a key without a colon, or a value that goes on unexpectedly",
         "write key: value",
     ),
+    (
+        "unexpected ':'",
+        "a colon cannot stand here",
+        "a value that holds a colon is written in quotes",
+    ),
     ("cannot start any token", "this character cannot begin a value", "put the value in quotes"),
     ("unexpected end of stream", "the file ends inside quotes", "close the quotes"),
     ("unexpected document indicator", "--- stands inside quotes", "close the quotes"),
@@ -94,6 +99,8 @@ def syntax_problem(problem: yaml.MarkedYAMLError, file: str, lines: list[str]) -
             "yaml/tab", "a tab cannot indent YAML", hint="indent with spaces",
             place=Place(file, line + 1, tab + 1, 1, text),
         )  # fmt: skip
+    if text[column : column + 1] == "\t":
+        return error("yaml/tab", "a tab cannot stand here", hint="use spaces", place=place)
     for fragment, message, hint in _SENTENCES:
         if fragment in said:
             code = "yaml/several-documents" if "single document" in fragment else "yaml/syntax"

@@ -9,6 +9,8 @@ from typing import Any
 from modelctl.diagnostics import Place
 
 Path_ = tuple[str | int, ...]
+"""A field's path: `("gpu", 1, "count")`, shown as `gpu[1].count`."""
+
 Value = None | bool | int | float | str
 
 
@@ -61,7 +63,7 @@ def child(node: Node, part: str | int) -> Node | None:
     return None
 
 
-def at(node: Node, path: tuple[str | int, ...]) -> Node | None:
+def at(node: Node, path: Path_) -> Node | None:
     """What stands at exactly this path; None where nothing does."""
     found: Node | None = node
     for part in path:
@@ -99,3 +101,14 @@ def from_data(value: Any, place: Place) -> Node:
     if isinstance(value, list | tuple):
         return Sequence(tuple(from_data(item, place) for item in value), place)
     return Scalar(value, str(value), False, place)
+
+
+def show_path(path: Path_) -> str:
+    """`("gpu", 1, "count")` → `gpu[1].count`."""
+    shown = ""
+    for part in path:
+        if isinstance(part, int):
+            shown += f"[{part}]"
+        else:
+            shown += f".{part}" if shown else part
+    return shown

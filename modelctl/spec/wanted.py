@@ -8,10 +8,9 @@ from typing import Protocol
 
 from modelctl.diagnostics import Diagnostic, Place
 from modelctl.spec.models import Project, Spec
-from modelctl.spec.tree import Mapping
+from modelctl.spec.tree import Mapping, Path_, show_path
 
-Path_ = tuple[str | int, ...]
-"""A field's path: `("gpu", 1, "count")`, shown as `gpu[1].count`."""
+__all__ = ["Origins", "Path_", "ProjectFile", "Wanted", "show_path"]
 
 
 class Origins(Protocol):
@@ -62,14 +61,3 @@ class Wanted:
     project: ProjectFile
     spec: Spec
     origins: Origins
-
-
-def show_path(path: Path_) -> str:
-    """`("gpu", 1, "count")` → `gpu[1].count`."""
-    shown = ""
-    for part in path:
-        if isinstance(part, int):
-            shown += f"[{part}]"
-        else:
-            shown += f".{part}" if shown else part
-    return shown
