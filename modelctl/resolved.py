@@ -93,8 +93,8 @@ class Weights:
     """What the engine is told to serve.
 
     `argument` is the path inside the container (below the mount root) or, for the Hub, the
-    repository's name; `in_volume` says which of the two. It is Unknown where a local model's content
-    was not hashed: such an app can be checked but not rendered.
+    repository's name; `in_volume` says which of the two. It is Unknown where a local model was
+    not hashed: such an app can be checked but not rendered.
     """
 
     kind: Literal["hub", "volume", "bucket", "local"]
