@@ -15,14 +15,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "Find every problem of every spec, offline."),
     "render": ("render", "Write the Modal apps as files."),
     "plan": ("plan", "Show what apply would do, and why."),
-    "apply": ("apply", "Make it so: deploy, wait, report."),
-    "status": ("status", "Is it in sync, is it healthy, what runs?"),
-    "logs": ("logs", "Show what an app wrote."),
-    "destroy": ("destroy", "Take apps away."),
-    "show": ("show", "Print a spec with every default filled in."),
-    "schema": ("schema", "Print the JSON Schema of specs or of modelctl.yaml."),
-    "chat": ("chat", "Talk to an endpoint."),
-    "local": ("local", "Run the local control plane: up, down, status, env."),
+    "apply": ("apply", "Deploy what changed, wait until it answers, and report."),
+    "status": ("status", "Is it in sync, is it healthy, what runs where?"),
+    "logs": ("logs", "Show what an app wrote: its engine's output and Modal's own lines."),
+    "destroy": ("destroy", "Stop the apps of the chosen specs, and forget them."),
+    "show": ("show", "Print a spec in full, and where each value comes from."),
+    "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),
+    "chat": ("chat", "Ask an endpoint one question, or talk to it line by line."),
+    "local": ("local", "Run the local control plane: Modal's own protocol on this machine."),
 }
 """Command → its module in this package, and the line that help shows for it."""
 

@@ -52,7 +52,7 @@ def command(
     allow_unlocked: bool,
     templates: str | None,
 ) -> int:
-    """Make it so: deploy what changed, wait until it answers, and report."""
+    """Deploy what changed, wait until it answers, and report."""
     from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
     from modelctl.cli.said import warnings
     from modelctl.cli.world import platform_for, proxy_token
@@ -93,6 +93,7 @@ async def _apply(
     allow_unlocked: bool,
 ) -> int:
     from modelctl.apply import Gate, apply
+    from modelctl.cli.said import say
     from modelctl.cli.seeing import see_and_plan
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
@@ -109,7 +110,7 @@ async def _apply(
     paint, columns = for_stream()
     human_reads = output == "human"
     if human_reads:
-        click.echo(human.plan(result, paint=paint, width=columns))
+        say(human.plan(result, paint=paint, width=columns))
     idle = {Action.UNCHANGED, *(() if prune else (Action.DELETE,))}
     if all(c.action in idle for c in result.changes):
         if not human_reads:
@@ -137,7 +138,7 @@ async def _apply(
         )
     if human_reads:
         seconds = time.monotonic() - began
-        click.echo("\n" + human.outcomes(outcomes, seconds, paint=paint, width=columns))
+        say("\n" + human.outcomes(outcomes, seconds, paint=paint, width=columns))
     else:
         click.echo(machine.outcomes(result, outcomes))
     return exit_code(outcomes)

@@ -24,11 +24,12 @@ def explain(error: Exception) -> int:
 
     match error:
         case Rejected():
+            from modelctl.cli.said import aside
             from modelctl.views import human
             from modelctl.views.paint import for_stream
 
             paint, width = for_stream(err=True)
-            click.echo(human.diagnostics(error.diagnostics, paint=paint, width=width), err=True)
+            aside(human.diagnostics(error.diagnostics, paint=paint, width=width))
             return Exit.REJECTED
         case Unreachable() | CredentialsRefused() | LocalError():
             _say(str(error), getattr(error, "hint", ""))

@@ -37,7 +37,7 @@ def command(
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
     from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
-    from modelctl.cli.said import warnings
+    from modelctl.cli.said import say, warnings
     from modelctl.cli.seeing import see_and_plan
     from modelctl.cli.world import platform_for
     from modelctl.plan import REFUSED
@@ -66,7 +66,7 @@ def command(
         from modelctl.views.paint import for_stream
 
         paint, width = for_stream()
-        click.echo(human.plan(result, paint=paint, width=width))
+        say(human.plan(result, paint=paint, width=width))
     if any(change.action in REFUSED for change in result.changes):
         return Exit.REJECTED
     return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE

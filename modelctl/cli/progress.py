@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelctl.cli.said import aside
 from modelctl.plan import Plan
 from modelctl.views import human
 from modelctl.views.paint import for_stream
@@ -31,7 +32,7 @@ def _plain(step: Step) -> None:
     """One line when something begins, one when it ends."""
     paint, _ = for_stream(err=True)
     if step.outcome is not None:
-        click.echo(human.outcome_line(step.outcome, paint=paint), err=True)
+        aside(human.outcome_line(step.outcome, paint=paint))
     else:
         detail = f": {step.detail}" if step.detail else ""
         click.echo(f"    {step.name}  {step.phase}{detail}", err=True)

@@ -1,4 +1,4 @@
-"""What is said beside the result? Warnings, on standard error, so that output stays clean."""
+"""How do commands speak? Results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from collections.abc import Sequence
 import click
 
 from modelctl.diagnostics import Diagnostic, Severity
+
+
+def say(text: str) -> None:
+    """What was asked for, on standard output; whether it is coloured was decided by its paint."""
+    click.echo(text, color=True)
+
+
+def aside(text: str) -> None:
+    """Everything else, on standard error."""
+    click.echo(text, err=True, color=True)
 
 
 def warnings(found: Sequence[Diagnostic]) -> None:
@@ -18,4 +28,4 @@ def warnings(found: Sequence[Diagnostic]) -> None:
     from modelctl.views.paint import for_stream
 
     paint, width = for_stream(err=True)
-    click.echo(human.diagnostics(shown, paint=paint, width=width) + "\n", err=True)
+    aside(human.diagnostics(shown, paint=paint, width=width) + "\n")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def command(
     what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
 ) -> int:
-    """Print a spec with every default filled in, and where each value comes from."""
+    """Print a spec in full, and where each value comes from."""
     from modelctl.cli.pipeline import check_all, one_environment, project_here
     from modelctl.diagnostics import Rejected, has_errors
     from modelctl.spoken import spoken
@@ -35,6 +35,7 @@ def command(
         specs = [spoken(wanted, assessed.resolved) for wanted, assessed in checked.specs]
         click.echo(machine.dump({"specs": specs}))
         return Exit.DONE
+    from modelctl.cli.said import say
     from modelctl.views import human
     from modelctl.views.paint import for_stream
 
@@ -49,5 +50,5 @@ def command(
             return f"{place.file}:{place.line}"
 
         blocks.append(human.spec(spoken(wanted, assessed.resolved), origin, paint=paint))
-    click.echo("\n\n---\n".join(blocks))
+    say("\n\n---\n".join(blocks))
     return Exit.DONE

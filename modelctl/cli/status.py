@@ -45,11 +45,12 @@ def command(
 
         click.echo(machine.status(rows, platform.environment))
     else:
+        from modelctl.cli.said import say
         from modelctl.views import human
         from modelctl.views.paint import for_stream
 
         paint, _ = for_stream()
-        click.echo(human.status(rows, platform.where, paint=paint))
+        say(human.status(rows, platform.where, paint=paint))
     return Exit.DONE
 
 

@@ -32,10 +32,11 @@ def command(
 
         click.echo(machine.validation(checked.diagnostics))
     else:
+        from modelctl.cli.said import say
         from modelctl.views import human
 
         paint, width = for_stream()
-        click.echo(
+        say(
             human.validation(
                 checked.diagnostics,
                 specs=checked.files,

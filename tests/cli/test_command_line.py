@@ -1,0 +1,281 @@
+"""What does a user read, and which code does the shell get, when something is not right?"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from modelctl.cli import COMMANDS, cli
+from modelctl.cli.exits import Exit, worst
+from tests.conftest import Project
+
+GOOD = "model: hf://Qwen/Qwen3-8B\nbackend: vllm\ncontext: 8192\ngpu: H100\n"
+
+FIVE_MISTAKES = """\
+name: five
+model: hf://Qwen/Qwen3-8B
+backend: vlm
+contxt: 8192
+gpu: [H1000, A10:9]
+keep_warm: two
+"""
+
+
+def test_five_mistakes_are_five_diagnostics_at_their_line_and_column(project: Project) -> None:
+    project.write("specs/five.yaml", FIVE_MISTAKES)
+    ran = project.run("validate", "--output", "json")
+    assert ran.code == 1
+    found = [
+        (d["line"], d["column"], d["code"])
+        for d in ran.json["diagnostics"]
+        if d["severity"] == "error"
+    ]
+    assert found == [
+        (3, 10, "spec/value"),
+        (4, 1, "spec/unknown-field"),
+        (5, 7, "gpu/unknown"),
+        (5, 14, "gpu/count"),
+        (6, 12, "spec/type"),
+    ]
+
+
+BAD = {
+    "empty": (b"", "this file is empty"),
+    "list": (b"- a\n- b\n", "this file is a list; a spec is a mapping of fields"),
+    "binary": (b"\x7fELF" + bytes(range(256)) * 8, "this file is binary, not text"),
+    "ten-megabytes": (
+        b"name: a\nmodel: " + b"x" * 10_000_000,
+        "this file has 10.0 MB; a spec has at most 1 MB",
+    ),
+    "alias-bomb": (
+        b"a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + b"".join(
+            f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n".encode()
+            for p, n in zip("abcdefgh", "bcdefghi", strict=True)
+        ),
+        "aliases in this file expand to more than 10,000 values",
+    ),
+    "template": (b'name: "{{ 7*7 }}"\nmodel: hf://a/b\n', "modelctl does not expand templates"),
+    "injection": (
+        b"name: \"x'); import os; os.system('id')#\"\nmodel: hf://a/b\n",
+        "a name has lower-case letters, digits and dashes",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["validate", "render"])
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_a_sentence_and_runs_no_code(
+    project: Project, kind: str, command: str
+) -> None:
+    content, sentence = BAD[kind]
+    file = project.root / "specs" / "bad.yaml"
+    file.parent.mkdir()
+    file.write_bytes(content)
+    ran = project.run(command)
+    assert ran.code == 1
+    said = " ".join((ran.out + ran.err).split())
+    assert sentence in said
+    assert "bad.yaml:1:" in said
+    assert "uid=" not in said
+    assert " 49" not in said
+
+
+def test_a_missing_folder_is_a_sentence(project: Project) -> None:
+    ran = project.run("validate", "nowhere/")
+    assert ran.code == 1
+    assert "there is no file or folder nowhere/" in ran.out
+
+
+def test_a_project_without_specs_says_so(project: Project) -> None:
+    ran = project.run("validate")
+    assert ran.code == 1
+    assert "there is no folder specs" in ran.out
+
+
+def test_an_unreadable_file_is_a_sentence(project: Project) -> None:
+    project.spec("secret", GOOD).chmod(0)
+    ran = project.run("validate", without_privileges=True)
+    assert ran.code == 1
+    assert "specs/secret.yaml" in ran.out
+    assert "permission" in ran.out.lower()
+
+
+def test_a_file_that_leads_nowhere_is_a_sentence(project: Project) -> None:
+    (project.root / "specs").mkdir()
+    (project.root / "specs" / "loop.yaml").symlink_to("loop.yaml")
+    ran = project.run("validate", "specs/loop.yaml")
+    assert ran.code == 1
+    assert "loop.yaml" in ran.out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan"],
+        ["apply", "--yes"],
+        ["status"],
+        ["logs", "x"],
+        ["chat", "x", "hi"],
+        ["destroy", "good", "--yes"],
+    ],
+)
+def test_no_control_plane_is_said_at_once_with_the_way_out(
+    project: Project, command: list[str]
+) -> None:
+    project.spec("good", GOOD)
+    ran = project.run(*command, "--local", timeout=20)
+    assert ran.code == 6
+    assert ran.err.splitlines()[-1] == (
+        "error: no local control plane runs here; start one: modelctl local up"
+    )
+
+
+def test_a_server_that_does_not_answer_is_said_within_seconds(project: Project) -> None:
+    project.spec("good", GOOD)
+    variables = {
+        "MODAL_SERVER_URL": "http://127.0.0.1:9",
+        "MODAL_TOKEN_ID": "ak-x",
+        "MODAL_TOKEN_SECRET": "as-x",
+    }
+    ran = project.run("plan", env=variables, timeout=20)
+    assert ran.code == 6
+    assert "error: nobody answers at http://127.0.0.1:9\n" in ran.err
+
+
+def test_no_credentials_is_said_with_the_way_out(project: Project) -> None:
+    project.spec("good", GOOD)
+    ran = project.run("plan")
+    assert ran.code == 6
+    assert "error: there are no Modal credentials\n" in ran.err
+    assert "help: run modal setup, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET" in ran.err
+
+
+def test_several_environments_have_no_default(project: Project) -> None:
+    project.write("modelctl.yaml", "project: team\nenvironments: {staging: {}, prod: {}}\n")
+    project.spec("good", GOOD)
+    ran = project.run("plan")
+    assert ran.code == 64
+    assert "say which environment: --env staging or --env prod" in ran.err
+
+
+def test_wrong_use_is_64_with_a_suggestion(project: Project) -> None:
+    ran = project.run("aply")
+    assert ran.code == 64
+    assert ran.err.splitlines()[0] == "error: there is no command aply; did you mean apply?"
+    assert project.run("plan", "--no-such-option").code == 64
+
+
+def test_a_valid_project_is_one_line_and_zero(project: Project) -> None:
+    project.spec("quiet", "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n")
+    ran = project.run("validate")
+    assert ran.code == 0
+    assert ran.out.startswith("1 spec is valid · ")
+    assert ran.err == ""
+
+
+def test_render_writes_one_file_an_app(project: Project) -> None:
+    project.spec("quiet", "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n")
+    assert project.run("render", "-o", "out").code == 0
+    assert [f.name for f in (project.root / "out").iterdir()] == ["serve_quiet.py"]
+    text = (project.root / "out" / "serve_quiet.py").read_text()
+    assert project.run("render", "quiet").out == text
+
+
+def test_show_says_where_each_value_comes_from(project: Project) -> None:
+    project.write("modelctl.yaml", "project: team\ndefaults:\n  keep_warm: 2\n")
+    project.spec("quiet", "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n")
+    lines = project.run("show", "quiet").out.splitlines()
+    said = {line.split(":")[0].strip(): line.split("# ")[1] for line in lines if "# " in line}
+    assert said["context"] == "specs/quiet.yaml:4"
+    assert said["keep_warm"] == "modelctl.yaml:3"
+    assert said["snapshot"] == "default"
+
+
+def test_colour_never_reaches_a_pipe(project: Project) -> None:
+    project.write("specs/five.yaml", FIVE_MISTAKES)
+    assert "\x1b" not in project.run("validate").out
+    assert "\x1b" in project.run("validate", env={"FORCE_COLOR": "1"}).out
+    assert "\x1b" not in project.run("validate", env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).out
+
+
+def test_schema_is_json(project: Project) -> None:
+    assert project.run("schema").json["additionalProperties"] is False
+    assert "environments" in project.run("schema", "project").json["properties"]
+
+
+def test_an_interrupt_is_130_and_no_traceback(project: Project) -> None:
+    project.spec("good", GOOD)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "modelctl", "local", "up"],
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.wait(30) == 0
+    try:
+        chat = subprocess.Popen(
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "modelctl",
+                "apply",
+                "--local",
+                "--yes",
+                "--allow-unlocked",
+            ],
+            cwd=project.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        time.sleep(0.6)
+        chat.send_signal(signal.SIGINT)
+        out, err = chat.communicate(timeout=30)
+        assert chat.returncode in {130, 0}
+        assert b"Traceback" not in out + err
+    finally:
+        project.run("local", "down")
+
+
+def test_local_up_status_env_and_down(project: Project) -> None:
+    assert project.run("local", "status").code == 6
+    up = project.run("local", "up")
+    assert up.code == 0
+    assert up.out.startswith("local control plane started at http://127.0.0.1:")
+    try:
+        again = project.run("local", "up")
+        assert again.out.startswith("local control plane runs at http://127.0.0.1:")
+        assert project.run("local", "status", "--output", "json").json["running"] is True
+        lines = project.run("local", "env").out.splitlines()
+        assert any(line.startswith("export MODAL_SERVER_URL=http://127.0.0.1:") for line in lines)
+    finally:
+        assert project.run("local", "down").out == "local control plane stopped\n"
+    assert project.run("local", "down").out == "no local control plane runs here\n"
+
+
+def test_help_lists_every_command_with_the_words_of_its_own_help() -> None:
+    import click
+
+    for name, (_, line) in COMMANDS.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert (command.help or "").replace("\n", " ").startswith(line.rstrip(".")), name
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"`modelctl {name}" not in text] == []
+
+
+def test_where_several_codes_hold_the_gravest_is_the_exit() -> None:
+    assert worst([]) is Exit.DONE
+    assert worst([Exit.REJECTED, Exit.FAILED]) is Exit.FAILED
+    assert worst([Exit.FAILED, Exit.PERSON_NEEDED]) is Exit.PERSON_NEEDED
+    assert worst([Exit.TRY_AGAIN, Exit.DENIED, Exit.REJECTED]) is Exit.TRY_AGAIN
