@@ -21,6 +21,7 @@ MAX_HEADER_BYTES = 512 * 2**20
 MAX_NESTING = 2
 
 _STRING, _ARRAY = 8, 9
+_TOKENS = "tokenizer.ggml.tokens"
 _SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
@@ -61,6 +62,8 @@ class ArrayLength:
 
 @dataclass(frozen=True)
 class GgufHeader:
+    """The keys up to the vocabulary where that is enough, and all of them where it is not."""
+
     version: int
     tensors: int
     values: Mapping[str, Scalar | ArrayLength]
@@ -91,7 +94,7 @@ class GgufHeader:
 
     @property
     def vocabulary(self) -> int | None:
-        tokens = self.values.get("tokenizer.ggml.tokens")
+        tokens = self.values.get(_TOKENS)
         if isinstance(tokens, ArrayLength):
             return tokens.length
         return self.number(f"{self.architecture}.vocab_size")
@@ -110,6 +113,13 @@ def read_header(path: Path) -> GgufHeader:
 
 def parse_header(file: BinaryIO, *, size: int) -> GgufHeader:
     return _Reader(file, min(size, MAX_HEADER_BYTES)).header()
+
+
+def _enough(values: Mapping[str, Scalar | ArrayLength]) -> bool:
+    """Whether all that anybody asks for was read before the vocabulary, as most files have it."""
+    architecture = values.get("general.architecture")
+    wanted = (f"{architecture}.context_length", f"{architecture}.block_count", "general.file_type")
+    return all(key in values for key in wanted)
 
 
 class _Reader:
@@ -132,7 +142,15 @@ class _Reader:
         values: dict[str, Scalar | ArrayLength] = {}
         for _ in range(pairs):
             key = self._text(MAX_KEY_BYTES)
-            values[key] = self._value(self._number(_U32), nesting=0)
+            kind = self._number(_U32)
+            if key == _TOKENS and kind == _ARRAY:
+                item, length = self._array_head(nesting=0)
+                values[key] = ArrayLength(length)
+                if _enough(values):
+                    break
+                self._skip_items(item, length, nesting=0)
+            else:
+                values[key] = self._value(kind, nesting=0)
         return GgufHeader(version, tensors, values)
 
     def _value(self, kind: int, *, nesting: int) -> Scalar | ArrayLength:
@@ -147,19 +165,26 @@ class _Reader:
         return value
 
     def _array(self, nesting: int) -> ArrayLength:
-        kind, length = self._number(_U32), self._number(_U64)
+        item, length = self._array_head(nesting)
+        self._skip_items(item, length, nesting)
+        return ArrayLength(length)
+
+    def _array_head(self, nesting: int) -> tuple[int, int]:
+        item, length = self._number(_U32), self._number(_U64)
         if length > MAX_ARRAY or nesting >= MAX_NESTING:
             raise NotGguf("has an array that is too large to be real")
-        scalar = _SCALARS.get(kind)
+        return item, length
+
+    def _skip_items(self, item: int, length: int, nesting: int) -> None:
+        scalar = _SCALARS.get(item)
         if scalar is not None:
             self._skip(scalar.size * length)
-        else:
-            for _ in range(length):
-                if kind == _STRING:
-                    self._skip(self._number(_U64))
-                else:
-                    self._value(kind, nesting=nesting + 1)
-        return ArrayLength(length)
+            return
+        for _ in range(length):
+            if item == _STRING:
+                self._skip(self._number(_U64))
+            else:
+                self._value(item, nesting=nesting + 1)
 
     def _number(self, packed: struct.Struct) -> int:
         value: int = packed.unpack(self._take(packed.size))[0]
