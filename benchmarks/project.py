@@ -8,6 +8,8 @@ from pathlib import Path
 WEIGHTS = "bench-weights"
 """The Volume that the specs to deploy name; it has to be there before a deploy."""
 
+_COMMIT = "0123456789abcdef" * 2 + "01234567"  # pins a model of the Hub; nothing here asks for it
+
 _PROJECT = """\
 project: bench
 defaults:
@@ -23,7 +25,7 @@ environments:
 _SHAPES = (
     """\
 name: {name}
-model: hf://Qwen/Qwen3-8B
+model: {{source: hf://Qwen/Qwen3-8B, revision: {commit}}}
 backend: vllm
 context: 32768
 gpu: [H100, A100-80GB, L40S:2]
@@ -44,7 +46,7 @@ labels: {{tier: helper}}
 """,
     """\
 name: {name}
-model: hf://meta-llama/Llama-3.1-70B-Instruct
+model: {{source: hf://meta-llama/Llama-3.1-70B-Instruct, revision: {commit}}}
 backend: {{name: vllm, args: {{seed: 7}}}}
 context: 16384
 gpu:
@@ -110,5 +112,7 @@ def _write(folder: Path, project: str, specs: dict[str, str]) -> Path:
     (folder / "specs").mkdir(parents=True)
     (folder / "modelctl.yaml").write_text(project, encoding="utf-8")
     for name, text in specs.items():
-        (folder / "specs" / f"{name}.yaml").write_text(text.format(name=name), encoding="utf-8")
+        (folder / "specs" / f"{name}.yaml").write_text(
+            text.format(name=name, commit=_COMMIT), encoding="utf-8"
+        )
     return folder
