@@ -1,23 +1,24 @@
 """Does a plane run in this state directory, and how is it started, stopped and reached?
 
-Standard library only and quick to import: this is the one module that other code uses.
+This is the one module that other code uses. It imports the standard library only, and of that what
+is slow to import (urllib, subprocess) where it is used, for a command line starts with it.
 """
 
 import fcntl
 import json
 import os
 import signal
-import subprocess
+import socket
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 _POLL = 0.01
 _LOG_TAIL = 15  # lines
@@ -91,12 +92,16 @@ def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
     lock = state_dir / "plane.lock"
     if not _locked(lock):
         return False
+    announced = _announced(state_dir) or {}
     try:
         pid = int(lock.read_text())
         os.kill(pid, signal.SIGTERM)
         if not _released(lock, timeout):
             os.kill(pid, signal.SIGKILL)  # its containers' supervisors notice and end them
             _released(lock, 5.0)
+            import shutil
+
+            shutil.rmtree(announced.get("sockets", ""), ignore_errors=True)
         _reap(pid)
     except ProcessLookupError:
         return True
@@ -127,13 +132,18 @@ def environ(plane: Plane) -> dict[str, str]:
 
 def calls(plane: Plane, method: str | None = None, since: int = 0) -> list[dict[str, Any]]:
     """The RPCs that clients made, oldest first: n, at, method, ms, status, request, client."""
+    import urllib.parse
+    import urllib.request
+
+    # Never through a proxy: the plane is on the loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     query = {"since": str(since)} | ({"method": method} if method else {})
     request = urllib.request.Request(  # noqa: S310 - our own http URL
         f"{plane.admin_url}/calls?{urllib.parse.urlencode(query)}",
         headers={"x-modal-token-secret": plane.token_secret},
     )
     try:
-        with _opener().open(request, timeout=10.0) as response:
+        with opener.open(request, timeout=10.0) as response:
             found: list[dict[str, Any]] = json.load(response)["calls"]
     except (OSError, ValueError, KeyError) as error:
         raise LocalError(
@@ -143,11 +153,6 @@ def calls(plane: Plane, method: str | None = None, since: int = 0) -> list[dict[
 
 
 # -- inside
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Never through a proxy: the plane is on the loopback."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _locked(lock: Path) -> bool:
@@ -191,9 +196,16 @@ def _announced(state_dir: Path) -> dict[str, Any] | None:
 
 
 def _answers(announced: Mapping[str, Any], timeout: float = 0.5) -> bool:
+    """Whether the plane that announced this, and no other, answers at its address."""
+    answer = b""
     try:
-        with _opener().open(f"{announced['admin_url']}/health", timeout=timeout) as response:
-            return bool(json.load(response)["instance"] == announced["instance"])
+        port = int(str(announced["admin_url"]).rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+            connection.sendall(b"GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            while piece := connection.recv(4096):
+                answer += piece
+        health = json.loads(answer.partition(b"\r\n\r\n")[2])
+        return bool(health["instance"] == announced["instance"])
     except (OSError, ValueError, KeyError):
         return False
 
@@ -225,6 +237,8 @@ def _exclusive(state_dir: Path, deadline: float) -> Iterator[None]:
 
 
 def _start(state_dir: Path) -> "subprocess.Popen[bytes]":
+    import subprocess
+
     package_root = str(Path(__file__).parents[2])
     environment = dict(os.environ)
     inherited = environment.get("PYTHONPATH")

@@ -105,6 +105,7 @@ async def serve(state_dir: Path) -> None:
         "workspace": WORKSPACE,
         "started_at": time.time(),
         "engines": dict(found),
+        "sockets": str(sockets),
         "instance": secrets.token_hex(8),
     }
     health = {"pid": os.getpid(), "instance": announcement["instance"]}

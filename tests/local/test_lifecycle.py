@@ -126,7 +126,6 @@ def test_capabilities_say_what_this_machine_can_run(client: Client) -> None:
     assert capabilities["sdk"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_kill_leaves_nothing_and_a_restart_brings_everything_back(own_client: Client) -> None:
     url = own_client.deploy("lasting", "min_containers=1", tags={"a": "b"})
     before = own_client.ready(url)
@@ -145,7 +144,6 @@ def test_kill_leaves_nothing_and_a_restart_brings_everything_back(own_client: Cl
     assert not _processes_of(own_client)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_down_ends_a_container_that_does_not_want_to(own_client: Client) -> None:
     deaf = (
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)"

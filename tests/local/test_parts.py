@@ -102,13 +102,13 @@ def _supervised(then: str) -> "subprocess.Popen[str]":
 
 
 def _gone(pids: list[int]) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    """Ended, or a zombie that nobody has taken note of yet."""
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", ",".join(map(str, pids))], capture_output=True, text=True
+    ).stdout.split()
+    return all(state.startswith("Z") for state in listed)
 
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="needs a subreaper and /proc")
-
-
-@linux
 @pytest.mark.parametrize(
     ("then", "code"),
     [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137)],
@@ -122,7 +122,6 @@ def test_what_a_container_leaves_behind_is_killed(then: str, code: int) -> None:
         assert _gone(pids)
 
 
-@linux
 def test_closing_the_supervisors_input_kills_everything() -> None:
     with _supervised(
         "import signal; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
@@ -137,7 +136,6 @@ def test_closing_the_supervisors_input_kills_everything() -> None:
         assert _gone(pids)
 
 
-@linux
 def test_killing_the_supervisor_kills_the_container() -> None:
     with _supervised("time.sleep(60)") as supervisor:
         assert supervisor.stdout is not None
