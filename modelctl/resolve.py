@@ -77,16 +77,16 @@ class Defaults:
 DEFAULTS = Defaults()
 
 # What an absent mapping is read as, so that a field is asked for in one way.
-NO_MODEL = models.Model.model_validate({})
-NO_BACKEND = models.Backend.model_validate({})
-NO_ENTRY = models.Gpu.model_validate({})
-NO_PARALLEL = models.Parallel.model_validate({})
-NO_CONCURRENCY = models.Concurrency.model_validate({})
-NO_SCALING = models.Scaling.model_validate({})
-NO_ENDPOINT = models.Endpoint.model_validate({})
-NO_EXPECT = models.Expect.model_validate({})
-NO_ROLLOUT = models.Rollout.model_validate({})
-NO_TIMEOUTS = models.Timeouts.model_validate({})
+NO_MODEL = models.Model.model_construct()
+NO_BACKEND = models.Backend.model_construct()
+NO_ENTRY = models.Gpu.model_construct()
+NO_PARALLEL = models.Parallel.model_construct()
+NO_CONCURRENCY = models.Concurrency.model_construct()
+NO_SCALING = models.Scaling.model_construct()
+NO_ENDPOINT = models.Endpoint.model_construct()
+NO_EXPECT = models.Expect.model_construct()
+NO_ROLLOUT = models.Rollout.model_construct()
+NO_TIMEOUTS = models.Timeouts.model_construct()
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ async def _apply(
     from modelctl.cli.seeing import see_and_plan
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
-    from modelctl.views import human, machine
+    from modelctl.views import machine
+    from modelctl.views.human import changes
     from modelctl.views.paint import for_stream
 
     result, seen = await see_and_plan(
@@ -110,7 +111,7 @@ async def _apply(
     paint, columns = for_stream()
     human_reads = output == "human"
     if human_reads:
-        say(human.plan(result, paint=paint, width=columns))
+        say(changes.plan(result, paint=paint, width=columns))
     idle = {Action.UNCHANGED, *(() if prune else (Action.DELETE,))}
     if all(c.action in idle for c in result.changes):
         if not human_reads:
@@ -138,7 +139,7 @@ async def _apply(
         )
     if human_reads:
         seconds = time.monotonic() - began
-        say("\n" + human.outcomes(outcomes, seconds, paint=paint, width=columns))
+        say("\n" + changes.outcomes(outcomes, seconds, paint=paint, width=columns))
     else:
         click.echo(machine.outcomes(result, outcomes))
     return exit_code(outcomes)

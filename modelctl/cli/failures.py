@@ -25,11 +25,11 @@ def explain(error: Exception) -> int:
     match error:
         case Rejected():
             from modelctl.cli.said import aside
-            from modelctl.views import human
+            from modelctl.views.human import problems
             from modelctl.views.paint import for_stream
 
             paint, width = for_stream(err=True)
-            aside(human.diagnostics(error.diagnostics, paint=paint, width=width))
+            aside(problems.diagnostics(error.diagnostics, paint=paint, width=width))
             return Exit.REJECTED
         case Unreachable() | CredentialsRefused() | LocalError():
             _say(str(error), getattr(error, "hint", ""))

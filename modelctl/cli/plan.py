@@ -62,11 +62,11 @@ def command(
 
         click.echo(machine.plan(result))
     else:
-        from modelctl.views import human
+        from modelctl.views.human import changes
         from modelctl.views.paint import for_stream
 
         paint, width = for_stream()
-        say(human.plan(result, paint=paint, width=width))
+        say(changes.plan(result, paint=paint, width=width))
     if any(change.action in REFUSED for change in result.changes):
         return Exit.REJECTED
     return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE

@@ -11,7 +11,7 @@ import click
 
 from modelctl.cli.said import aside
 from modelctl.plan import Plan
-from modelctl.views import human
+from modelctl.views.human import changes
 from modelctl.views.paint import for_stream
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _plain(step: Step) -> None:
     """One line when something begins, one when it ends."""
     paint, _ = for_stream(err=True)
     if step.outcome is not None:
-        aside(human.outcome_line(step.outcome, paint=paint))
+        aside(changes.outcome_line(step.outcome, paint=paint))
     else:
         detail = f": {step.detail}" if step.detail else ""
         click.echo(f"    {step.name}  {step.phase}{detail}", err=True)
@@ -62,7 +62,7 @@ def _live(plan: Plan) -> Iterator[Tell]:
                     bar.remove_task(tasks.pop(step.name))
                 from rich.text import Text
 
-                line = human.outcome_line(step.outcome, paint=paint)
+                line = changes.outcome_line(step.outcome, paint=paint)
                 bar.console.print(Text.from_ansi(line))
                 return
             words = f"{step.name:<{columns}}  {step.phase:<10} {step.detail}"

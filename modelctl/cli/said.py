@@ -24,8 +24,8 @@ def warnings(found: Sequence[Diagnostic]) -> None:
     shown = [d for d in found if d.severity is Severity.WARNING]
     if not shown:
         return
-    from modelctl.views import human
+    from modelctl.views.human import problems
     from modelctl.views.paint import for_stream
 
     paint, width = for_stream(err=True)
-    aside(human.diagnostics(shown, paint=paint, width=width) + "\n")
+    aside(problems.diagnostics(shown, paint=paint, width=width) + "\n")

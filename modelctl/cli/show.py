@@ -36,7 +36,7 @@ def command(
         click.echo(machine.dump({"specs": specs}))
         return Exit.DONE
     from modelctl.cli.said import say
-    from modelctl.views import human
+    from modelctl.views.human import shown
     from modelctl.views.paint import for_stream
 
     paint, _ = for_stream()
@@ -49,6 +49,6 @@ def command(
             place = wanted.origins.place(path)
             return f"{place.file}:{place.line}"
 
-        blocks.append(human.spec(spoken(wanted, assessed.resolved), origin, paint=paint))
+        blocks.append(shown.spec(spoken(wanted, assessed.resolved), origin, paint=paint))
     say("\n\n---\n".join(blocks))
     return Exit.DONE

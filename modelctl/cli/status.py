@@ -46,11 +46,11 @@ def command(
         click.echo(machine.status(rows, platform.environment))
     else:
         from modelctl.cli.said import say
-        from modelctl.views import human
+        from modelctl.views.human import standing
         from modelctl.views.paint import for_stream
 
         paint, _ = for_stream()
-        say(human.status(rows, platform.where, paint=paint))
+        say(standing.status(rows, platform.where, paint=paint))
     return Exit.DONE
 
 

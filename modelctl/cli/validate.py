@@ -33,11 +33,11 @@ def command(
         click.echo(machine.validation(checked.diagnostics))
     else:
         from modelctl.cli.said import say
-        from modelctl.views import human
+        from modelctl.views.human import problems
 
         paint, width = for_stream()
         say(
-            human.validation(
+            problems.validation(
                 checked.diagnostics,
                 specs=checked.files,
                 environments=checked.environments,

@@ -19,7 +19,7 @@ Args = Mapping[str, SCALAR | list[SCALAR] | None]
 WEIGHTS_PATH = "/models"
 CACHE_PATH = "/cache"
 
-NO_IMAGE = Image.model_validate({})
+NO_IMAGE = Image.model_construct()
 
 
 @dataclass(frozen=True)

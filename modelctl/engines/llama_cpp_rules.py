@@ -62,7 +62,7 @@ def _format(setting: Setting) -> Iterator[Finding]:
 
 def _without_counterpart(spec: Spec) -> Iterator[Finding]:
     """Fields that llama.cpp has nothing for. Leaving one out silently would be a lie."""
-    model = spec.model or Model.model_validate({})
+    model = spec.model or Model.model_construct()
     said: tuple[tuple[Path_, object, str], ...] = (
         (("memory_utilization",), spec.memory_utilization, "it takes what context and slots need"),
         (("dtype",), spec.dtype not in (None, "auto"), "the GGUF file says it"),

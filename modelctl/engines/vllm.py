@@ -26,7 +26,7 @@ HUB_PATH = f"{CACHE_PATH}/huggingface"
 COMPILED_VOLUME = "modelctl-vllm-cache"
 COMPILED_PATH = f"{CACHE_PATH}/vllm"
 
-_NO_MODEL = Model.model_validate({})
+_NO_MODEL = Model.model_construct()
 
 
 class Vllm:

@@ -12,7 +12,7 @@ from modelctl.spec.models import Model, Spec
 from modelctl.spec.wanted import Path_
 from modelctl.weights.sources import looks_like_gguf, parse
 
-_NO_MODEL = Model.model_validate({})
+_NO_MODEL = Model.model_construct()
 
 
 def find(setting: Setting) -> Iterator[Finding]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from modelctl.apply import Outcome
-from modelctl.diagnostics import Diagnostic
-from modelctl.plan import Action, Change, Plan
-from modelctl.views.rows import StatusRow
+if TYPE_CHECKING:
+    from modelctl.apply import Outcome
+    from modelctl.diagnostics import Diagnostic
+    from modelctl.plan import Change, Plan
+    from modelctl.views.rows import StatusRow
 
 FORMAT = 1
 
@@ -39,6 +41,8 @@ def validation(found: Sequence[Diagnostic]) -> str:
 
 
 def plan_data(result: Plan) -> dict[str, object]:
+    from modelctl.plan import Action
+
     return {
         "environment": result.environment,
         "changes": [_change(c) for c in result.changes],

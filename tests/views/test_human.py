@@ -5,7 +5,7 @@ from __future__ import annotations
 from modelctl.apply import Outcome, Result
 from modelctl.diagnostics import Diagnostic, Place, Severity
 from modelctl.plan import Action, Change, Cost, FieldChange, Plan
-from modelctl.views import human
+from modelctl.views.human import changes, problems, shown, standing
 from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
 
@@ -30,7 +30,7 @@ UNKNOWN = Diagnostic(
 
 
 def test_a_diagnostic_shows_place_line_caret_sentence_and_way_out() -> None:
-    assert human.diagnostic(TOO_LARGE, paint=PLAIN, width=80) == (
+    assert problems.diagnostic(TOO_LARGE, paint=PLAIN, width=80) == (
         "specs/chat-70b.yaml:6:15 error fit/too-large (prod)\n"
         "  |\n"
         "6 | gpu: [H100:2, L40S:2]\n"
@@ -42,7 +42,7 @@ def test_a_diagnostic_shows_place_line_caret_sentence_and_way_out() -> None:
 
 
 def test_a_diagnostic_without_a_hint_ends_at_its_caret() -> None:
-    assert human.diagnostic(UNKNOWN, paint=PLAIN, width=80) == (
+    assert problems.diagnostic(UNKNOWN, paint=PLAIN, width=80) == (
         "specs/embed.yaml:4:1 error spec/unknown-field\n"
         "  |\n"
         "4 | contxt: 8192\n"
@@ -51,7 +51,7 @@ def test_a_diagnostic_without_a_hint_ends_at_its_caret() -> None:
 
 
 def test_a_sentence_that_does_not_fit_beside_its_caret_stands_below_it() -> None:
-    shown = human.diagnostic(TOO_LARGE, paint=PLAIN, width=60)
+    shown = problems.diagnostic(TOO_LARGE, paint=PLAIN, width=60)
     assert "  |               ^^^^^^\n  70B in fp8 does not fit 2 × L40S at 32k context\n" in shown
     assert max(len(line) for line in shown.splitlines()) <= 60
 
@@ -60,7 +60,7 @@ def test_a_long_line_is_cut_around_its_caret() -> None:
     text = "env: {" + "a" * 300 + ": here, " + "b" * 300 + ": there}"
     column = text.index("here") + 1
     found = Diagnostic(Severity.WARNING, "x/y", "look", place=Place("s.yaml", 1, column, 4, text))
-    lines = human.diagnostic(found, paint=PLAIN, width=80).splitlines()
+    lines = problems.diagnostic(found, paint=PLAIN, width=80).splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert lines[2][lines[3].index("^") :].startswith("here")
 
@@ -69,18 +69,18 @@ def test_control_characters_of_a_source_line_do_not_reach_the_terminal() -> None
     found = Diagnostic(
         Severity.ERROR, "x/y", "no", place=Place("s.yaml", 1, 7, 3, "name: \x1b[31mred")
     )
-    assert "\x1b" not in human.diagnostic(found, paint=PLAIN, width=80)
+    assert "\x1b" not in problems.diagnostic(found, paint=PLAIN, width=80)
 
 
 def test_a_diagnostic_without_a_place_is_its_sentence() -> None:
     found = Diagnostic(Severity.ERROR, "spec/not-found", "there is no folder specs")
-    assert human.diagnostic(found, paint=PLAIN, width=80) == (
+    assert problems.diagnostic(found, paint=PLAIN, width=80) == (
         "error spec/not-found\n  there is no folder specs"
     )
 
 
 def test_validation_ends_with_one_line_that_counts() -> None:
-    text = human.validation(
+    text = problems.validation(
         [TOO_LARGE, UNKNOWN],
         specs=41,
         environments=("staging", "prod"),
@@ -93,7 +93,7 @@ def test_validation_ends_with_one_line_that_counts() -> None:
 
 def test_a_valid_project_is_one_line() -> None:
     assert (
-        human.validation([], specs=1, environments=("",), seconds=0.1, paint=PLAIN, width=80)
+        problems.validation([], specs=1, environments=("",), seconds=0.1, paint=PLAIN, width=80)
         == "1 spec is valid · 0.10 s"
     )
 
@@ -101,8 +101,8 @@ def test_a_valid_project_is_one_line() -> None:
 def test_colour_is_only_escape_sequences_around_the_same_words() -> None:
     import re
 
-    plain = human.diagnostic(TOO_LARGE, paint=PLAIN, width=80)
-    coloured = human.diagnostic(TOO_LARGE, paint=Paint(on=True), width=80)
+    plain = problems.diagnostic(TOO_LARGE, paint=PLAIN, width=80)
+    coloured = problems.diagnostic(TOO_LARGE, paint=Paint(on=True), width=80)
     assert coloured != plain
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
 
@@ -130,7 +130,7 @@ PLAN = Plan(
 
 
 def test_a_plan_reads_in_a_minute() -> None:
-    assert human.plan(PLAN, paint=PLAIN, width=80) == (
+    assert changes.plan(PLAN, paint=PLAIN, width=80) == (
         "local control plane · 6 apps\n"
         "\n"
         "  + embed-e5   create\n"
@@ -152,7 +152,7 @@ def test_a_plan_reads_in_a_minute() -> None:
 
 
 def test_a_plan_with_nothing_to_do_says_so() -> None:
-    text = human.plan(Plan("main", "local control plane", (Change("a", Action.UNCHANGED),)),
+    text = changes.plan(Plan("main", "local control plane", (Change("a", Action.UNCHANGED),)),
                       paint=PLAIN, width=80)  # fmt: skip
     assert text == "local control plane · 1 app\n\n  1 unchanged\n\nNothing to do."
 
@@ -161,12 +161,12 @@ def test_no_line_of_a_plan_is_wider_than_the_terminal() -> None:
     fields = tuple(FieldChange(f"env.VARIABLE_{n}", "x" * 50, "y" * 50) for n in range(9))
     wide = Plan("main", "here", (Change("chat", Action.REDEPLOY, fields=fields),))
     for width in (80, 160):
-        text = human.plan(wide, paint=PLAIN, width=width)
+        text = changes.plan(wide, paint=PLAIN, width=width)
         assert max(len(line) for line in text.splitlines()) <= width
 
 
 def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -> None:
-    text = human.outcomes(
+    text = changes.outcomes(
         [
             Outcome("a", Action.CREATE, Result.DONE, 1, "http://127.0.0.1:20000"),
             Outcome(
@@ -200,7 +200,7 @@ def test_status_keeps_sync_and_health_apart() -> None:
         StatusRow("chat-8b", "in sync", "healthy", "2 of 2..8", 12, "https://a.example"),
         StatusRow("embed", "out of date", "asleep", "0 of 0..∞", 1, None),
     ]
-    assert human.status(rows, "Modal environment prod", paint=PLAIN) == (
+    assert standing.status(rows, "Modal environment prod", paint=PLAIN) == (
         "Modal environment prod\n"
         "           sync         health   live       version\n"
         "  chat-8b  in sync      healthy  2 of 2..8  v12\n"
@@ -224,7 +224,7 @@ def test_a_shown_spec_is_yaml_that_means_the_same() -> None:
         "scaling": {"idle_timeout": "5m"},
         "env": {"GREETING": "hello: world", "EMPTY": ""},
     }
-    text = human.spec(fields, lambda path: "default", paint=PLAIN)
+    text = shown.spec(fields, lambda path: "default", paint=PLAIN)
     assert yaml.safe_load(text) == fields
     assert "keep_warm: 0" in text
     assert "# default" in text

@@ -1,0 +1,144 @@
+"""How do a plan and what became of it read? One line an app; what failed, whole."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from modelctl.apply import Outcome, Result
+from modelctl.plan import Action, Change, FieldChange, Plan
+from modelctl.views.human.words import counted, duration, printable, wrapped
+from modelctl.views.paint import Paint
+
+HOURS_A_MONTH = 730
+
+_SYMBOLS = {
+    Action.CREATE: ("+", "green"),
+    Action.IN_PLACE: ("~", "yellow"),
+    Action.REDEPLOY: ("±", "yellow"),
+    Action.RECREATE: ("±", "yellow"),
+    Action.DELETE: ("-", "red"),
+    Action.BLOCKED: ("×", "red"),
+    Action.FOREIGN: ("×", "red"),
+}
+
+
+def action_words(action: Action) -> str:
+    return action.value.replace("-", " ")
+
+
+def plan(result: Plan, *, paint: Paint, width: int) -> str:
+    """One line an app that changes, the fields of each, what it costs, and one summary line."""
+    shown = [c for c in result.changes if c.action is not Action.UNCHANGED]
+    lines = [f"{paint(result.where, 'bold')} · {counted(len(result.changes), 'app')}", ""]
+    column = min(40, max((len(c.name) for c in shown), default=0) + 2)
+    for change in shown:
+        lines += _plan_line(change, column, paint, width)
+    unchanged = result.count(Action.UNCHANGED)
+    if unchanged:
+        lines += [*([""] if shown else []), f"  {unchanged} unchanged"]
+    for change in shown:
+        if len(change.fields) > 1 or _long(change, column, width):
+            lines += ["", paint(change.name, "bold"), *_fields(change.fields, width)]
+    costs = [c.cost.after for c in result.changes if c.cost.after]
+    if costs:
+        month = sum(costs) * HOURS_A_MONTH
+        lines += ["", f"Warm cost   ${month:,.0f} a month, on the first GPU of each list"]
+    lines += ["", plan_summary(result)]
+    return "\n".join(lines)
+
+
+def plan_summary(result: Plan) -> str:
+    counts = [
+        f"{result.count(action)} {action_words(action)}"
+        for action in Action
+        if action is not Action.UNCHANGED and result.count(action)
+    ]
+    return f"Plan: {', '.join(counts)}." if counts else "Nothing to do."
+
+
+def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[str]:
+    symbol, colour = _SYMBOLS[change.action]
+    head = f"  {paint(symbol, colour)} {change.name:<{column}}"
+    words = f"{action_words(change.action):<11}"
+    reason = _reason(change)
+    room = width - 4 - column - 11
+    wrapped = textwrap.wrap(reason, max(20, room), break_on_hyphens=False) or [""]
+    if len(wrapped) > 3:
+        wrapped = [*wrapped[:2], f"{len(change.fields)} fields, below"]
+    lines = [f"{head}{words}{wrapped[0]}".rstrip()]
+    return lines + [" " * (4 + column + 11) + line for line in wrapped[1:]]
+
+
+def _reason(change: Change) -> str:
+    parts = [_arrow(field) for field in change.fields]
+    return ", ".join([*change.reasons, *parts])
+
+
+def _long(change: Change, column: int, width: int) -> bool:
+    return len(_reason(change)) > 3 * max(20, width - 15 - column)
+
+
+def _fields(changes: Sequence[FieldChange], width: int) -> list[str]:
+    column = min(32, max(len(c.path) for c in changes) + 2) if changes else 0
+    lines = []
+    for change in changes:
+        text = f"{_value(change.before)} → {_value(change.after)}"
+        wrapped = textwrap.wrap(text, max(20, width - 2 - column)) or [""]
+        lines.append(f"  {change.path:<{column}}{wrapped[0]}")
+        lines += [" " * (2 + column) + line for line in wrapped[1:]]
+    return lines
+
+
+def _arrow(change: FieldChange) -> str:
+    return f"{change.path} {_value(change.before)} → {_value(change.after)}"
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "(default)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def outcomes(result: Sequence[Outcome], seconds: float, *, paint: Paint, width: int) -> str:
+    """What failed, whole; then every app's URL; then one line that counts."""
+    blocks = [_failure(o, paint, width) for o in result if o.result is Result.FAILED]
+    urls = [o for o in result if o.result is Result.DONE and o.url]
+    if urls:
+        column = max(len(o.name) for o in urls) + 2
+        blocks.append("\n".join(f"  {o.name:<{column}}{o.url}/v1" for o in urls))
+    names = {Result.DONE: "applied", Result.FAILED: "failed", Result.SKIPPED: "skipped",
+             Result.UNCHANGED: "unchanged"}  # fmt: skip
+    counts = [
+        f"{count} {word}"
+        for kind, word in names.items()
+        if (count := sum(o.result is kind for o in result))
+    ]
+    failed = any(o.result is Result.FAILED for o in result)
+    summary = f"{', '.join(counts) or 'nothing to do'} · {duration(seconds)}"
+    blocks.append(paint(summary, "red" if failed else "green"))
+    return "\n\n".join(blocks)
+
+
+def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
+    """The one line that says how an app ended."""
+    marks = {Result.DONE: ("✔", "green"), Result.FAILED: ("✘", "red")}
+    mark, colour = marks.get(outcome.result, ("·", "dim"))
+    version = f" v{outcome.version}" if outcome.version and outcome.result is Result.DONE else ""
+    detail = f"  {outcome.detail}" if outcome.detail else ""
+    return (
+        f"  {paint(mark, colour)} {outcome.name}  {action_words(outcome.action)}{version}{detail}"
+        f"  {outcome.seconds:.1f} s"
+    )
+
+
+def _failure(outcome: Outcome, paint: Paint, width: int) -> str:
+    lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}"]
+    lines += wrapped(outcome.detail, width)
+    if outcome.lines:
+        lines.append("  last lines:")
+        lines += [f"    {printable(line)[: width - 4]}" for line in outcome.lines]
+    return "\n".join(lines)

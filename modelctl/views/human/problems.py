@@ -1,0 +1,99 @@
+"""How does a problem read? Its place, the line with a caret, the sentence, the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from modelctl.diagnostics import Diagnostic, Severity
+from modelctl.views.human.words import counted, printable, wrapped
+from modelctl.views.paint import Paint
+
+_COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOT_CHECKED: "cyan"}
+
+
+def diagnostics(found: Iterable[Diagnostic], *, paint: Paint, width: int) -> str:
+    return "\n\n".join(diagnostic(d, paint=paint, width=width) for d in found)
+
+
+def diagnostic(found: Diagnostic, *, paint: Paint, width: int) -> str:
+    """The place, the code, the line with a caret, the sentence, and the way out."""
+    place = found.place
+    where = f"{place.file}:{place.line}:{place.column} " if place else ""
+    environments = f" ({', '.join(found.environments)})" if found.environments else ""
+    colour = _COLOUR[found.severity]
+    lines = [
+        f"{paint(where, 'bold')}{paint(found.severity.value, colour)} {found.code}{environments}"
+    ]
+    if place and place.text.strip():
+        lines += _snippet(found, paint, width, colour)
+    else:
+        lines += wrapped(found.message, width)
+    for label, text in (("", found.detail), ("help: ", found.hint)):
+        if text:
+            lines += wrapped(label + text, width, paint(label, "cyan") if label else "", label)
+    return "\n".join(lines)
+
+
+def _snippet(found: Diagnostic, paint: Paint, width: int, colour: str) -> list[str]:
+    place = found.place
+    assert place is not None
+    gutter = len(str(place.line))
+    bar = f"{' ' * gutter} {paint('|', 'blue')}"
+    room = width - gutter - 3
+    source, column = _cut(printable(place.text), place.column - 1, room)
+    carets = "^" * max(1, min(place.width, len(source) - column))
+    lines = [bar, f"{paint(str(place.line), 'blue')} {paint('|', 'blue')} {source}".rstrip()]
+    under = f"{bar} {' ' * column}{paint(carets, colour)}"
+    if column + len(carets) + 1 + len(found.message) <= room:
+        lines.append(f"{under} {found.message}")
+    else:
+        lines.append(under)
+        lines += wrapped(found.message, width)
+    return [*lines, bar] if found.detail or found.hint else lines
+
+
+def _cut(source: str, column: int, room: int) -> tuple[str, int]:
+    """The part of a long line around the caret, and the caret's column in it."""
+    if len(source) <= room:
+        return source, column
+    start = max(0, min(column - room // 3, len(source) - room))
+    part = source[start : start + room]
+    if start:
+        part = "…" + part[1:]
+    if start + room < len(source):
+        part = part[:-1] + "…"
+    return part, column - start
+
+
+def validation(
+    found: Sequence[Diagnostic],
+    *,
+    specs: int,
+    environments: Sequence[str],
+    seconds: float,
+    paint: Paint,
+    width: int,
+) -> str:
+    """Every problem, then one line that counts them."""
+    errors = sum(d.severity is Severity.ERROR for d in found)
+    warnings = sum(d.severity is Severity.WARNING for d in found)
+    unchecked = len(found) - errors - warnings
+    files = len({d.place.file for d in found if d.place and d.severity is not Severity.NOT_CHECKED})
+    parts = []
+    if errors or warnings:
+        counts = [counted(errors, "error")] if errors else []
+        counts += [counted(warnings, "warning")] if warnings else []
+        if unchecked:
+            counts.append(f"{unchecked} not checked")
+        parts = [", ".join(counts), f"{files} of {counted(specs, 'spec')}"]
+    else:
+        parts = [f"{counted(specs, 'spec')} {'is' if specs == 1 else 'are'} valid"]
+        if unchecked:
+            parts.append(f"{unchecked} not checked")
+    if names := [e for e in environments if e]:
+        parts.append(", ".join(names))
+    parts.append(f"{seconds:.2f} s")
+    summary = " · ".join(parts)
+    colour = "red" if errors else "yellow" if warnings else "green"
+    body = diagnostics(found, paint=paint, width=width)
+    return (f"{body}\n\n" if body else "") + paint(summary, colour)

@@ -1,0 +1,30 @@
+"""How are counts, times and long sentences written?"""
+
+from __future__ import annotations
+
+import textwrap
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def wrapped(text: str, width: int, painted: str = "", label: str = "") -> list[str]:
+    lines = textwrap.wrap(
+        text, width - 2, break_long_words=False, break_on_hyphens=False,
+        subsequent_indent=" " * len(label),
+    )  # fmt: skip
+    if painted and lines:
+        lines[0] = painted + lines[0][len(label) :]
+    return [f"  {line}" for line in lines]
+
+
+def printable(text: str) -> str:
+    """A source line with each character in one column, so that carets stand under their text."""
+    return "".join(c if c.isprintable() else ("�" if c != "\t" else " ") for c in text)
