@@ -175,6 +175,15 @@ def test_what_it_costs() -> None:
     assert isinstance(cost.of("T4"), Unknown)
 
 
+@pytest.mark.parametrize(("regions", "factor"), [([], 1), (["us"], 1.5), (["us", "eu-west"], 1.75)])
+def test_choosing_a_region_costs_more(regions: list[str], factor: float) -> None:
+    plain, placed = (
+        assess(resolved({**QWEN3, "endpoint": {"compute_regions": chosen}})).cost.first
+        for chosen in ([], regions)
+    )
+    assert placed == pytest.approx(plain * factor)
+
+
 WORDS = st.text("ab:/.-!", max_size=8)
 COUNTS = st.none() | st.integers(1, 9)
 SOURCES = st.sampled_from(["hf://a/b", "volume://v/m.gguf", "x://y", ""]) | WORDS

@@ -163,6 +163,10 @@ CATALOGUE: Mapping[str, str] = {
         "llama.cpp is given one GGUF file (or the first of its numbered parts). A folder with "
         "several leaves open which."
     ),
+    "model/unused": (
+        "A field that this kind of source has no use for. It is an error rather than ignored: a "
+        "spec must not say what is not so."
+    ),
     "mounts/name": "A mount needs the name of what is mounted.",
     "mounts/path": "A mount path is absolute and inside the container.",
     "mounts/taken": "/models holds the weights, /cache what engines keep between starts.",
@@ -171,6 +175,19 @@ CATALOGUE: Mapping[str, str] = {
         "and it does not start; fewer, and you pay for GPUs that idle."
     ),
     "parallel/nodes": "A model over several hosts is not supported yet.",
+    "policy/auth": "The project's policy says how endpoints may be protected.",
+    "policy/budget": (
+        "The project's policy says what one endpoint may cost, at the prices of the fact tables. "
+        "What has no price, or no most, is not within it."
+    ),
+    "policy/gpu": "The project's policy says which GPUs may be used.",
+    "policy/image": (
+        "The project's policy says which images may be used, as patterns: vllm/vllm-openai:*"
+    ),
+    "policy/region": (
+        "The project's policy says where containers and routing may be. Without compute_regions "
+        "Modal is free to choose, so they must be said."
+    ),
     "scaling/keep-warm-above-max": "Modal refuses more kept-warm containers than it may run.",
     "scaling/window": "Modal takes these durations only within bounds.",
     "snapshot/cpu-with-gpu": (

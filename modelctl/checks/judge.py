@@ -7,7 +7,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from modelctl.assess import Assessed
-from modelctl.checks import budget, endpoint, engine, gpu, image, model, scaling, snapshot, words
+from modelctl.checks import (
+    budget,
+    endpoint,
+    engine,
+    gpu,
+    image,
+    model,
+    policy,
+    scaling,
+    snapshot,
+    words,
+)
 from modelctl.checks.case import Case, Rule, case_of, doubtful, wrong
 from modelctl.diagnostics import Diagnostic, Severity, in_order
 from modelctl.engines.base import Finding
@@ -26,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     *words.RULES,
     *budget.RULES,
 )
+"""What the project's `rules` and a spec's `allow` have a say in; `policy.RULES` come after."""
 
 # The source line of such a finding holds the value that nobody should print.
 _NOT_SHOWN = {"env/looks-like-a-secret"}
@@ -38,7 +50,8 @@ def check(
     case = case_of(wanted, assessed, facts)
     found = [finding for rule in RULES for finding in rule(case)]
     kept = [*_pardoned(found, wanted, today), *_allow_itself(wanted)]
-    located = (_located(finding, wanted) for finding in _ruled(kept, wanted))
+    denied = [finding for rule in policy.RULES for finding in rule(case)]
+    located = (_located(finding, wanted) for finding in (*_ruled(kept, wanted), *denied))
     return in_order(dict.fromkeys(located))
 
 

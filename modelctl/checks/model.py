@@ -130,6 +130,34 @@ def not_locked(case: Case) -> Iterator[Finding]:
         )
 
 
+def fields_without_use(case: Case) -> Iterator[Finding]:
+    model, kind = case.spec.model, case.resolved.weights.kind
+    if model is None:
+        return
+    what = {"hub": "the Hub", "volume": "a Volume", "bucket": "a bucket", "local": "a local path"}
+    said = (
+        ("revision", model.revision, ("hub",), "leave it out: the source says it all"),
+        ("secret", model.secret, ("hub", "bucket"), "leave it out: no secret opens it"),
+        ("file", model.file, ("hub", "volume", "bucket"), "name the file in source"),
+    )
+    for field, value, kinds, instead in said:
+        if value is not None and kind not in kinds:
+            yield wrong(
+                ("model", field),
+                "model/unused",
+                f"{what[kind]} has no {field}",
+                instead,
+                key=True,
+            )
+    if model.tokenizer is not None and parse(model.tokenizer).kind != "hub":
+        yield wrong(
+            ("model", "tokenizer"),
+            "model/unused",
+            "a tokenizer that is not on the Hub is not supported by this version of modelctl",
+            "tokenizer: hf://org/repo, or its files beside the model's",
+        )
+
+
 def context_beyond_model(case: Case) -> Iterator[Finding]:
     own = case.facts.context_length
     args = (case.spec.backend and case.spec.backend.args) or {}
@@ -189,6 +217,7 @@ RULES: tuple[Rule, ...] = (
     local_model_unusable,
     several_gguf_files,
     not_locked,
+    fields_without_use,
     context_beyond_model,
     remote_code,
     served_as_looks_wrong,

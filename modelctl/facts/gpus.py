@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -126,6 +126,16 @@ class Machine:
 def machine() -> Machine:
     row = table("gpus")["machine"]
     return Machine(row["usd_per_core_second"], row["usd_per_gib_second"], source_of(row))
+
+
+def region_factor(regions: Sequence[str]) -> float:
+    """What choosing regions multiplies the price by: `us` is broad, `us-east` narrow."""
+    if not regions:
+        return 1.0
+    row = table("gpus")["regions"]
+    narrow = any("-" in region for region in regions)
+    factor: float = row["narrow"] if narrow else row["broad"]
+    return factor
 
 
 def _capability(text: str) -> tuple[int, int]:

@@ -119,6 +119,6 @@ def test_a_file_on_disk(tmp_path: Path) -> None:
 
 def test_what_comes_after_the_vocabulary_is_not_read() -> None:
     """A vocabulary is most of a header: where all else is known before it, reading stops."""
-    known = file(PAIRS[:5] + [pair("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 50_000))])
+    known = file([*PAIRS[:5], pair("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 50_000))])
     stream = io.BytesIO(known)
     assert parse_header(stream, size=len(known)).vocabulary == 50_000

@@ -1,0 +1,122 @@
+"""Does the spec stay within the project's policy? No `allow` and no `rules` make it weaker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from modelctl.checks.budget import HOURS_A_MONTH
+from modelctl.checks.case import Case, Rule, wrong
+from modelctl.engines.base import Finding
+from modelctl.facts import gpus
+from modelctl.resolved import Unknown
+from modelctl.spec.models import Policy
+from modelctl.spec.wanted import Path_
+
+_NONE = Policy.model_validate({})
+
+
+def allowed_gpus(case: Case) -> Iterator[Finding]:
+    allowed = _policy(case).gpus
+    if allowed is None:
+        return
+    cards = {c.card.name for name in allowed if (c := gpus.choice(gpus.written(name)[0]))}
+    for index, _, name, _ in case.entries:
+        choice = gpus.choice(name)
+        if choice is not None and choice.card.name not in cards:
+            yield wrong(
+                ("gpu", index),
+                "policy/gpu",
+                f"the project's policy does not allow {choice.card.name}",
+                f"one of {', '.join(allowed)}",
+            )
+
+
+def allowed_regions(case: Case) -> Iterator[Finding]:
+    allowed = _policy(case).regions
+    if allowed is None:
+        return
+    regions = case.resolved.placement.compute_regions
+    said: list[tuple[Path_, str]] = [(("endpoint", "region"), case.resolved.endpoint.region)]
+    said += [(("endpoint", "compute_regions", index), name) for index, name in enumerate(regions)]
+    for path, region in said:
+        if region not in allowed:
+            yield wrong(
+                path,
+                "policy/region",
+                f"the project's policy does not allow the region {region}",
+                f"one of {', '.join(allowed)}",
+            )
+    if not regions:
+        yield wrong(
+            ("endpoint",),
+            "policy/region",
+            "the project's policy allows some regions only, and the containers may run in any",
+            f"endpoint: {{compute_regions: [{allowed[0] if allowed else '…'}]}}",
+        )
+
+
+def allowed_images(case: Case) -> Iterator[Finding]:
+    allowed = _policy(case).images
+    base = case.resolved.image[0].args[0]
+    if allowed is not None and not any(fnmatchcase(base, pattern) for pattern in allowed):
+        yield wrong(
+            ("image", "base"),
+            "policy/image",
+            f"the project's policy does not allow the image {base}",
+            f"one that looks like {', '.join(allowed)}",
+        )
+
+
+def allowed_auth(case: Case) -> Iterator[Finding]:
+    allowed, auth = _policy(case).auth, case.resolved.endpoint.auth
+    if allowed is not None and auth not in allowed:
+        yield wrong(
+            ("endpoint", "auth"),
+            "policy/auth",
+            f"the project's policy does not allow auth: {auth}",
+            f"auth: {' or '.join(allowed)}",
+        )
+
+
+def budget_of_all(case: Case) -> Iterator[Finding]:
+    """Each endpoint must stay below what the policy lets one cost."""
+    budget, cost = _policy(case).budget, case.assessed.cost
+    if budget is None:
+        return
+    warm, most = cost.warm, cost.at_most
+    asked = (
+        (budget.usd_per_hour, warm, 1, "keep_warm costs", "an hour"),
+        (budget.usd_per_month, warm, HOURS_A_MONTH, "keep_warm costs", "a month"),
+        (budget.usd_per_hour_at_max, most, 1, "all containers cost", "an hour"),
+    )
+    for limit, price, hours, what, unit in asked:
+        if limit is None:
+            continue
+        if isinstance(price, Unknown):
+            yield wrong(
+                ("scaling",),
+                "policy/budget",
+                f"the project's policy allows ${limit:,.2f} {unit}: {price.reason}",
+                "scaling: {max: N}, with GPUs whose price is known",
+            )
+        elif price * hours > limit:
+            yield wrong(
+                ("keep_warm",) if what.startswith("keep_warm") else ("scaling", "max"),
+                "policy/budget",
+                f"{what} ${price * hours:,.2f} {unit}; the project's policy allows ${limit:,.2f}",
+                "fewer containers, or a cheaper GPU first in the list",
+            )
+
+
+def _policy(case: Case) -> Policy:
+    return case.wanted.project.project.policy or _NONE
+
+
+RULES: tuple[Rule, ...] = (
+    allowed_gpus,
+    allowed_regions,
+    allowed_images,
+    allowed_auth,
+    budget_of_all,
+)
