@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -11,7 +12,8 @@ from aiohttp import web
 from modelctl.local import calls
 from modelctl.local.calls import CallLog
 from modelctl.local.content import Content, Signer
-from modelctl.local.volumes import BLOCK, Volumes, keep_block
+from modelctl.local.ids import new_id
+from modelctl.local.volumes import Volumes
 
 _STEP = 1 << 20
 
@@ -73,20 +75,9 @@ class Admin:
     async def _put_blob(self, request: web.Request) -> web.Response:
         self._check_key(request)
         target = self._content.blob(request.match_info["blob"])
-        partial = target.with_suffix(".part")
-        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-        with partial.open("wb") as out:
-
-            def absorb(chunk: bytes) -> None:
-                out.write(chunk)
-                md5.update(chunk)
-                sha256.update(chunk)
-
-            async for chunk in request.content.iter_chunked(_STEP):
-                await asyncio.to_thread(absorb, chunk)
-        partial.replace(target)
-        target.with_suffix(".sha256").write_text(sha256.hexdigest())
-        return web.Response(headers={"ETag": f'"{md5.hexdigest()}"'})
+        md5, sha256 = await _receive(request, target)
+        target.with_suffix(".sha256").write_text(sha256)
+        return web.Response(headers={"ETag": f'"{md5}"'})
 
     async def _get_blob(self, request: web.Request) -> web.StreamResponse:
         self._check_key(request)
@@ -97,16 +88,16 @@ class Admin:
 
     async def _put_block(self, request: web.Request) -> web.Response:
         self._check_key(request)
-        data = bytearray()
-        async for chunk in request.content.iter_any():
-            data += chunk
-            if len(data) > BLOCK:
-                return web.Response(status=413, text="A block has at most 8 MiB.\n")
         sha = request.match_info["sha"]
-        proof = await asyncio.to_thread(keep_block, self._content, sha, bytes(data))
-        if proof is None:
+        blob_id = new_id("bl")
+        target = self._content.blob(blob_id)
+        md5, received = await _receive(request, target)
+        if received != sha:
+            target.unlink()
             return web.Response(status=400, text=f"The block does not have the sha256 {sha}.\n")
-        return web.Response(body=proof)
+        target.with_suffix(".sha256").write_text(sha)
+        self._content.adopt(sha, blob_id)
+        return web.Response(body=bytes.fromhex(md5))  # comes back as proof of the upload
 
     async def _get_range(self, request: web.Request) -> web.Response:
         self._check_key(request)
@@ -123,3 +114,20 @@ class Admin:
             return web.Response(body=await asyncio.to_thread(read))
         except OSError:
             return web.Response(status=404)
+
+
+async def _receive(request: web.Request, target: Path) -> tuple[str, str]:
+    """Writes the body to a file as it comes in; its md5 and its sha256."""
+    partial = target.with_suffix(".part")
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with partial.open("wb") as out:
+
+        def absorb(chunk: bytes) -> None:
+            out.write(chunk)
+            md5.update(chunk)
+            sha256.update(chunk)
+
+        async for chunk in request.content.iter_chunked(_STEP):
+            await asyncio.to_thread(absorb, chunk)
+    partial.replace(target)
+    return md5.hexdigest(), sha256.hexdigest()

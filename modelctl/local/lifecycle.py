@@ -195,7 +195,7 @@ def _announced(state_dir: Path) -> dict[str, Any] | None:
     return announced if isinstance(announced, dict) else None
 
 
-def _answers(announced: Mapping[str, Any], timeout: float = 0.5) -> bool:
+def _answers(announced: Mapping[str, Any], timeout: float = 0.8) -> bool:
     """Whether the plane that announced this, and no other, answers at its address."""
     answer = b""
     try:

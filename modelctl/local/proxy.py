@@ -166,7 +166,7 @@ class Proxy:
             headers.add(name, value)
         headers[hdrs.HOST] = request.host
         headers["X-Forwarded-For"] = request.remote or ""
-        headers["X-Forwarded-Proto"] = "https"
+        headers["X-Forwarded-Proto"] = request.scheme
         return headers
 
     async def _forward(self, request: web.Request, container: Container) -> web.StreamResponse:

@@ -1,7 +1,6 @@
 """What is in a Volume? A folder per Volume under the state directory, and Modal's RPCs on it."""
 
 import asyncio
-import hashlib
 import os
 import posixpath
 import shutil
@@ -290,13 +289,6 @@ def volume_metadata(volume: Volume) -> api_pb2.VolumeMetadata:
         version=api_pb2.VolumeFsVersion.ValueType(volume.version),
         name=volume.name,
         creation_info=api_pb2.CreationInfo(created_at=volume.created_at, created_by="local"),
-    )
-
-
-def keep_block(content: Content, sha256_hex: str, data: bytes) -> bytes | None:
-    """Keeps a block of a v2 upload; answers what the client sends back as proof, or None."""
-    return (
-        hashlib.md5(data, usedforsecurity=False).digest() if content.put(sha256_hex, data) else None
     )
 
 

@@ -193,3 +193,34 @@ def test_a_repeated_rpc_takes_effect_once(client: Client) -> None:
     ]
     assert answers[0] == answers[1]
     assert client.sdk("result = modal.App.lookup('once').info().lifecycle.version") == 2
+
+
+def test_a_function_beside_the_server_is_deployed_too(client: Client) -> None:
+    path = client.write("mixed", "unauthenticated=True")
+    path.write_text(path.read_text() + "\n@app.function(timeout=60)\ndef fetch():\n    pass\n")
+    info = client.sdk(
+        f"""
+        load({str(path)!r}).app.deploy()
+        info = modal.App.lookup("mixed").info()
+        result = [list(info.functions), list(info.servers)]
+        """
+    )
+    assert info == [["fetch"], ["Server"]]
+
+
+def test_a_deploy_that_fails_changes_nothing(client: Client) -> None:
+    url = client.deploy("firm", "min_containers=1, unauthenticated=True", mark="one")
+    before = client.ready(url)
+    secret = 'modal.Secret.from_name("not-there")'
+    path = client.write("firm", f"min_containers=1, secrets=[{secret}]", mark="two")
+    sentence = client.sdk(
+        f"""
+        try:
+            load({str(path)!r}).app.deploy()
+        except modal.exception.NotFoundError as error:
+            result = str(error)
+        """
+    )
+    assert "not-there" in sentence
+    assert client.ready(url) == before
+    assert client.sdk("result = modal.App.lookup('firm').info().lifecycle.version") == 1

@@ -16,7 +16,8 @@ from tests.local.conftest import Client, until
 def url(client: Client) -> str:
     url = client.deploy(
         "serving",
-        'min_containers=1, max_concurrency=2, gpu=["H100!", "A100-80GB:2"], env={"A": "b"}',
+        'min_containers=1, max_concurrency=2, gpu=["H100!", "A100-80GB:2"], env={"A": "b"}, '
+        'image=modal.Image.debian_slim().env({"GREETING": "it\'s me", "PATH": "/nowhere"})',
     )
     client.ready(url)
     return url
@@ -133,6 +134,10 @@ def test_the_container_sees_neither_the_callers_home_nor_its_credentials(
 ) -> None:
     environment = client.get(url + "/env").json()
     assert environment["A"] == "b"
+    assert (
+        environment["GREETING"] == "it's me"
+    )  # the image's ENV, except for what is this machine's
+    assert "/nowhere" not in environment["PATH"]
     assert environment["HOME"].startswith(str(client.plane.state_dir))
     assert not [name for name in environment if name.startswith("MODAL_TOKEN")]
     assert client.plane.token_secret not in str(environment)
