@@ -158,7 +158,7 @@ class _Session:
             hint = f"did you mean {close}?" if close else ""
             if not close:
                 hint = (
-                    f"there are {', '.join(known)}"
+                    f"there are {', '.join(map(quote, known))}"
                     if known
                     else "declare it in modelctl.yaml, under environments"
                 )
@@ -285,7 +285,7 @@ def _duplicate(spec: _SpecFile, first: _SpecFile) -> Diagnostic:
     here = spec.tree.get("name")
     return error(
         "spec/duplicate-name",
-        f"{quote(spec.name)} is the name of {first.shown}:{line} too",
+        f"{quote(spec.name)} is the name of {quote(first.shown, 200)}:{line} too",
         hint="give one of them another name",
         place=here.place if here else spec.tree.place,
         path="name",

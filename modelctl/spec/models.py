@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from modelctl.spec.values import Duration, Size
 
 SCALAR = bool | int | float | str
+NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 
 
 class Shape(BaseModel):
@@ -128,16 +129,18 @@ class Gpu(Shape):
     context: int | None = Field(
         default=None, ge=1, description="Tokens of one request, if fewer here"
     )
-    kv_cache: str | None = Field(default=None, description="The type of the KV cache")
+    kv_cache: str | None = Field(default=None, description="Type of the KV cache")
     memory_utilization: float | None = Field(
         default=None, gt=0, le=1, description="The engine's part of the memory"
     )
-    max_sequences: int | None = Field(default=None, ge=1, description="Requests worked on at once")
+    max_sequences: int | None = Field(default=None, ge=1, description="Requests at once")
     parallel: Parallel | None = Field(default=None, description="How the model is spread over GPUs")
     concurrency: Concurrency | None = Field(
         default=None, description="How many requests one container takes"
     )
-    args: dict[str, SCALAR | list[SCALAR] | None] | None = None
+    args: dict[str, SCALAR | list[SCALAR] | None] | None = Field(
+        default=None, description="Flags on this GPU alone"
+    )
 
 
 class Speculative(Shape):
@@ -158,14 +161,12 @@ class Scaling(Shape):
     """When containers come and go. Changes in place, without a new version."""
 
     max: int | None = Field(default=None, ge=1, description="Containers at most")
-    buffer: int | None = Field(
-        default=None, ge=0, description="Idle containers kept ready under load"
-    )
+    buffer: int | None = Field(default=None, ge=0, description="Idle containers under load")
     idle_timeout: Duration | None = Field(
         default=None, description="How long a container may be idle"
     )
     scaleup_window: Duration | None = Field(
-        default=None, description="How long load lasts before one is added"
+        default=None, description="How long load lasts before that"
     )
 
 
@@ -180,18 +181,16 @@ class Endpoint(Shape):
     """Where the URL is, who may call it, and how a container starts and ends."""
 
     auth: Literal["proxy", "api-key", "none"] | None = Field(
-        default=None, description="Modal proxy tokens, the engine's API key, or open to everybody"
+        default=None, description="Modal proxy tokens, the engine's key, or open"
     )
     api_key: SecretKey | None = Field(default=None, description="Where the API key is")
     region: str | None = Field(
-        default=None, description="Where requests are routed from", examples=["us-east"]
+        default=None, description="Where requests enter", examples=["us-east"]
     )
     compute_regions: list[str] | None = Field(default=None, description="Where containers may run")
     cloud: str | None = Field(default=None, description="The cloud that containers run in")
     nonpreemptible: bool | None = Field(default=None, description="Containers that are not moved")
-    startup_timeout: Duration | None = Field(
-        default=None, description="How long a container may take to start"
-    )
+    startup_timeout: Duration | None = Field(default=None, description="How long a start may take")
     drain: Duration | None = Field(default=None, description="How long running requests may take")
 
 
@@ -294,7 +293,7 @@ class Budget(Shape):
     usd_per_hour: float | None = Field(default=None, gt=0, description="What keep_warm may cost")
     usd_per_month: float | None = Field(default=None, gt=0, description="What keep_warm may cost")
     usd_per_hour_at_max: float | None = Field(
-        default=None, gt=0, description="What all containers together may cost"
+        default=None, gt=0, description="The cost of all containers"
     )
 
 
@@ -319,15 +318,15 @@ class Fields(Shape):
     backend: Backend | None = Field(default=None, description="The engine: vllm or llama.cpp")
     quantization: str | None = Field(default=None, description="auto, or a method of the engine")
     context: int | None = Field(
-        default=None, ge=1, description="Tokens of one request, answer included"
+        default=None, ge=1, description="Tokens of a request and its answer"
     )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] | None = Field(
         default=None, description="What the engine computes in"
     )
     kv_cache: str | None = Field(
-        default=None, description="The type of the KV cache", examples=["auto", "fp8", "q8_0"]
+        default=None, description="Type of the KV cache", examples=["auto", "fp8", "q8_0"]
     )
-    max_sequences: int | None = Field(default=None, ge=1, description="Requests worked on at once")
+    max_sequences: int | None = Field(default=None, ge=1, description="Requests at once")
     memory_utilization: float | None = Field(
         default=None, gt=0, le=1, description="The engine's part of the memory"
     )
@@ -362,7 +361,7 @@ class Fields(Shape):
         default=None, description="The container image, where the engine's own is not enough"
     )
     secrets: dict[str, list[str]] | None = Field(
-        default=None, description="Modal Secrets by name, with the keys that must be there"
+        default=None, description="Modal Secrets by name, with their keys"
     )
     env: dict[str, str] | None = Field(default=None, description="What is no secret")
     volumes: dict[str, VolumeMount] | None = Field(default=None, description="By mount path")
@@ -385,10 +384,7 @@ class Spec(Fields):
         default=None, description="The format of this file"
     )
     name: str | None = Field(
-        default=None,
-        description="The Modal app's name",
-        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        max_length=63,
+        default=None, description="The Modal app's name", pattern=NAME, max_length=63
     )
     renamed_from: str | None = Field(default=None, description="The name it had")
     only: list[str] | None = Field(default=None, description="The environments that have it")
@@ -434,10 +430,7 @@ class Project(Shape):
         default=None, description="The format of this file"
     )
     project: str | None = Field(
-        default=None,
-        description="The owner's mark",
-        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        max_length=40,
+        default=None, description="The owner's mark", pattern=NAME, max_length=40
     )
     defaults: Fields | None = Field(default=None, description="Merged under every spec")
     backends: dict[Literal["vllm", "llama.cpp"], BackendDefaults] | None = Field(

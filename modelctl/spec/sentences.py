@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any
 
 from modelctl.spec.kinds import Kind, ListKind, NamedKind, ShapeKind, choices, kind_at
-from modelctl.spec.models import Environment, Fields, Project, Spec
+from modelctl.spec.models import Backend, Environment, Fields, Project, Spec
 from modelctl.spec.quoting import quote, quote_path
 from modelctl.spec.scalars import surprise
 from modelctl.spec.synonyms import FIELDS, WORDS
 from modelctl.spec.tree import Mapping, Node, Scalar, Sequence
 from modelctl.spec.wanted import Path_
 
+_ENGINES = choices(ShapeKind(Backend).fields["name"])
 _EXAMPLES = {
     "adapters": "{name: hf://org/repo}",
     "allow": "{fit/too-large: why}",
@@ -255,8 +256,10 @@ def _number_hint(node: Node, whole: bool) -> str:
 
 def _choice(field: str, path: Path_, kind: Kind | None, node: Node) -> Said:
     allowed = choices(kind) if kind is not None else ()
-    if not allowed:  # a key: the parent knows what may stand there
-        return f"{field} is not one of those that may stand here", ""
+    if not allowed:  # it is the key that is wrong, and only keys that are engines are judged
+        meant = close_to(str(path[-1]), _ENGINES, WORDS["name"])
+        hint = f"did you mean {meant}?" if meant else ""
+        return f"{quote(str(path[-1]))} is no engine; there are {', '.join(_ENGINES)}", hint
     words = ", ".join(allowed)
     sentence = f"{field} is {words}" if len(allowed) == 1 else f"{field} is one of {words}"
     if not isinstance(node, Scalar):
@@ -276,7 +279,7 @@ def close_to(word: str, allowed: Any, known: dict[str, str] | None = None) -> st
     if known and word in known:
         return known[word]
     close = difflib.get_close_matches(word, lower, n=1, cutoff=0.6)
-    return lower[close[0]] if close else ""
+    return quote(lower[close[0]], 80) if close else ""
 
 
 def _bound(field: str, path: Path_, node: Node, bound: str) -> Said:
