@@ -59,7 +59,7 @@ class LlamaCpp:
             own.append(("--embeddings",))
         if ask.setting.task == "rerank":
             own.append(("--reranking",))
-        own += [("--metrics",), ("--no-webui",)]
+        own += [("--metrics",), ("--no-ui",)]
         return with_args(own, ask.args)
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:

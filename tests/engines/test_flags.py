@@ -28,11 +28,11 @@ def line(spec: dict[str, Any], key: str | None = None) -> str:
 
 def test_llama_cpp_divides_the_context_among_slots() -> None:
     assert line(LLAMA) == (
-        "--alias smollm2-135m --ctx-size 8192 --parallel 4 --n-gpu-layers all --metrics --no-webui"
+        "--alias smollm2-135m --ctx-size 8192 --parallel 4 --n-gpu-layers all --metrics --no-ui"
     )
     assert line(VOLUME, "A10") == (
         "--alias llama-3.1-8b --ctx-size 65536 --parallel 8 --n-gpu-layers all --cache-type-k q8_0 "
-        "--cache-type-v q8_0 --flash-attn on --metrics --no-webui"
+        "--cache-type-v q8_0 --flash-attn on --metrics --no-ui"
     )
 
 
@@ -47,8 +47,8 @@ def test_llama_cpp_divides_the_context_among_slots() -> None:
         ({"prefix_caching": False}, "--no-cache-prompt"),
         ({"model": {**SMOLLM2["model"], "task": "embed"}}, "--embeddings"),
         ({"model": {**SMOLLM2["model"], "task": "rerank"}}, "--reranking"),
-        ({"backend": {"name": "llama.cpp", "args": {"threads": 4}}}, "--no-webui --threads 4"),
-        ({"backend": {"name": "llama.cpp", "args": {"jinja": False}}}, "--no-webui --no-jinja"),
+        ({"backend": {"name": "llama.cpp", "args": {"threads": 4}}}, "--no-ui --threads 4"),
+        ({"backend": {"name": "llama.cpp", "args": {"jinja": False}}}, "--no-ui --no-jinja"),
         ({"backend": {"name": "llama.cpp", "args": {"kv-unified": True}}}, "--kv-unified"),
         ({"backend": {"name": "llama.cpp", "args": {"lora": ["/a", "/b"]}}}, "--lora /a --lora /b"),
     ],

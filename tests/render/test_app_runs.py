@@ -116,7 +116,7 @@ def test_it_starts_waits_warms_up_and_stops(start: Start) -> None:
         "/SmolLM2-135M-Instruct.Q4_1.gguf",
         *("--host", "0.0.0.0", "--port", str(app.module.PORT)),
         *("--alias", "smollm2-135m", "--ctx-size", "8192", "--parallel", "4"),
-        *("--metrics", "--no-webui", "--n-gpu-layers", "0"),
+        *("--metrics", "--no-ui", "--n-gpu-layers", "0"),
     ]
     asked = Path(f"{app.seen}.asked").read_text()
     expected = '["/v1/completions", {"model": "smollm2-135m", "prompt": "Hello", "max_tokens": 1}'

@@ -47,7 +47,7 @@ COMMON: list[tuple[str, ...]] = [
     ("--cache-type-v", "q8_0"),
     ("--flash-attn", "on"),
     ("--metrics",),
-    ("--no-webui",),
+    ("--no-ui",),
 ]
 
 # What differs from one GPU to another.
@@ -69,7 +69,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "2653cc89ac3268a47cee798ebc6fffff"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "8c8aa6d67480650acfa0b5022859d83e"}
 
 app = modal.App(NAME, tags=TAGS)
 

@@ -44,7 +44,7 @@ COMMON: list[tuple[str, ...]] = [
     ("--ctx-size", "8192"),
     ("--parallel", "4"),
     ("--metrics",),
-    ("--no-webui",),
+    ("--no-ui",),
 ]
 
 # What differs from one GPU to another.
@@ -66,7 +66,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "c5271e2398fc7ff56cdd5e107ca5dab0"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "d4e340d75dbf354e0b966404e270f594"}
 
 app = modal.App(NAME, tags=TAGS)
 
