@@ -99,21 +99,22 @@ class Admin:
         self._content.adopt(sha, blob_id)
         return web.Response(body=bytes.fromhex(md5))  # comes back as proof of the upload
 
-    async def _get_range(self, request: web.Request) -> web.Response:
+    async def _get_range(self, request: web.Request) -> web.StreamResponse:
         self._check_key(request)
         volume, path = request.match_info["volume"], request.match_info["path"]
         first, last = int(request.match_info["first"]), int(request.match_info["last"])
-        place = self._volumes.place(volume, path)
-
-        def read() -> bytes:
-            with place.open("rb") as file:
-                file.seek(first)
-                return file.read(last - first)
-
         try:
-            return web.Response(body=await asyncio.to_thread(read))
+            file = self._volumes.place(volume, path).open("rb")
         except OSError:
             return web.Response(status=404)
+        with file:
+            file.seek(first)
+            response = web.StreamResponse()
+            response.content_length = last - first
+            await response.prepare(request)
+            for start in range(first, last, _STEP):
+                await response.write(await asyncio.to_thread(file.read, min(_STEP, last - start)))
+            return response
 
 
 async def _receive(request: web.Request, target: Path) -> tuple[str, str]:

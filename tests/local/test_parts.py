@@ -143,3 +143,16 @@ def test_killing_the_supervisor_kills_the_container() -> None:
         supervisor.kill()
         until(lambda: _gone([container]), 5)
         os.kill(child, 9)  # out of reach of anybody once both are gone
+
+
+def test_a_plane_loads_neither_the_sdk_nor_the_rest_of_modelctl() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-c", "import sys, modelctl.local.plane; print(*sys.modules)"],
+        env=os.environ | {"PYTHONPATH": str(Path(modelctl.local.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "modal" not in listed
+    others = [m for m in listed if m.startswith("modelctl.") and not m.startswith("modelctl.local")]
+    assert others == []
