@@ -174,7 +174,7 @@ def _change(
         return Change(
             name,
             Action.CREATE,
-            (missing,) if missing else (),
+            (_in_short(rendered), *((missing,) if missing else ())),
             cost=Cost(None, desired.usd_per_hour),
         )
     if whose := owner(app, seen, project):
@@ -270,6 +270,14 @@ def _deletions(wanted: set[str], seen: Seen, project: str) -> list[Change]:
 def _settled(app: LiveApp, index: Index | None) -> bool:
     entry = index.apps.get(app.name) if index else None
     return entry is not None and entry.app_id == app.app_id and entry.version == app.version
+
+
+def _in_short(rendered: Rendered) -> str:
+    """`H100 or L40S:2, 1 kept warm`: what a new app is, in a few words."""
+    resolved = rendered.resolved
+    where = " or ".join(resolved.placement.gpus) or "CPU"
+    warm = resolved.scaling.min_containers
+    return f"{where}, {f'{warm} kept warm' if warm else 'scale to zero'}"
 
 
 def _deploy_action(rendered: Rendered) -> Action:

@@ -44,7 +44,9 @@ def only(wanted: Desired, found: Seen, **options: object) -> Change:
 
 
 def test_an_app_that_does_not_live_is_created() -> None:
-    assert only(desired(), seen()).action is Action.CREATE
+    change = only(desired(), seen())
+    assert change.action is Action.CREATE
+    assert change.reasons == ("CPU, scale to zero",)
 
 
 def test_the_same_digest_and_scaling_is_unchanged() -> None:
@@ -172,7 +174,7 @@ def test_a_machine_without_the_engine_blocks_what_is_kept_warm() -> None:
 def test_a_machine_without_the_engine_still_deploys_what_sleeps_and_says_so() -> None:
     change = only(desired(), seen(), capabilities=Capabilities({"llama-server": None}))
     assert change.action is Action.CREATE
-    assert "there is no llama-server here" in change.reasons[0]
+    assert "there is no llama-server here" in change.reasons[1]
 
 
 def test_only_apps_that_the_index_cannot_speak_for_are_asked() -> None:

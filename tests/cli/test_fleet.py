@@ -188,7 +188,8 @@ def test_a_machine_without_the_engine_says_what_is_missing(fleet: Project) -> No
         "plan", "vllm-here", "--local", "--allow-unlocked", "--output", "json"
     ).json["changes"]
     assert change["reasons"] == [
-        "this machine cannot run it: there is no vllm here; put vllm on PATH"
+        "H100, scale to zero",
+        "this machine cannot run it: there is no vllm here; put vllm on PATH",
     ]
 
 

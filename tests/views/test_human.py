@@ -111,7 +111,7 @@ PLAN = Plan(
     "main",
     "local control plane",
     (
-        Change("embed-e5", Action.CREATE),
+        Change("embed-e5", Action.CREATE, ("L4, scale to zero",)),
         Change("chat-8b", Action.IN_PLACE, fields=(FieldChange("keep_warm", 1, 2),)),
         Change(
             "chat-70b",
@@ -133,7 +133,7 @@ def test_a_plan_reads_in_a_minute() -> None:
     assert changes.plan(PLAN, paint=PLAIN, width=80) == (
         "local control plane · 6 apps\n"
         "\n"
-        "  + embed-e5   create\n"
+        "  + embed-e5   create     L4, scale to zero\n"
         "  ~ chat-8b    in place   keep_warm 1 → 2\n"
         "  ± chat-70b   redeploy   backend.version 0.32.0 → 0.33.0, context 16384 → 32768\n"
         "  - legacy-7b  delete     not in specs (needs --prune)\n"

@@ -38,7 +38,7 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     if unchanged:
         lines += [*([""] if shown else []), f"  {unchanged} unchanged"]
     for change in shown:
-        if len(change.fields) > 1 or _long(change, column, width):
+        if len(change.fields) > 1 or _many(change, column, width):
             lines += ["", paint(change.name, "bold"), *_fields(change.fields, width)]
     costs = [c.cost.after for c in result.changes if c.cost.after]
     if costs:
@@ -64,8 +64,8 @@ def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[st
     reason = _reason(change)
     room = width - 4 - column - 11
     wrapped = textwrap.wrap(reason, max(20, room), break_on_hyphens=False) or [""]
-    if len(wrapped) > 3:
-        wrapped = [*wrapped[:2], f"{len(change.fields)} fields, below"]
+    if _many(change, column, width):
+        wrapped = [*change.reasons, f"{len(change.fields)} fields, below"]
     lines = [f"{head}{words}{wrapped[0]}".rstrip()]
     return lines + [" " * (4 + column + 11) + line for line in wrapped[1:]]
 
@@ -75,17 +75,22 @@ def _reason(change: Change) -> str:
     return ", ".join([*change.reasons, *parts])
 
 
-def _long(change: Change, column: int, width: int) -> bool:
-    return len(_reason(change)) > 3 * max(20, width - 15 - column)
+def _many(change: Change, column: int, width: int) -> bool:
+    """Whether the fields would not read well beside the app's name."""
+    return bool(change.fields) and len(_reason(change)) > 2 * max(20, width - 15 - column)
 
 
 def _fields(changes: Sequence[FieldChange], width: int) -> list[str]:
-    column = min(32, max(len(c.path) for c in changes) + 2) if changes else 0
+    column = min(width // 2 - 2, max((len(c.path) for c in changes), default=0) + 2)
     lines = []
     for change in changes:
         text = f"{_value(change.before)} → {_value(change.after)}"
         wrapped = textwrap.wrap(text, max(20, width - 2 - column)) or [""]
-        lines.append(f"  {change.path:<{column}}{wrapped[0]}")
+        if len(change.path) + 2 > column:
+            lines.append(f"  {change.path}")
+            lines.append(" " * (2 + column) + wrapped[0])
+        else:
+            lines.append(f"  {change.path:<{column}}{wrapped[0]}")
         lines += [" " * (2 + column) + line for line in wrapped[1:]]
     return lines
 
@@ -96,7 +101,7 @@ def _arrow(change: FieldChange) -> str:
 
 def _value(value: object) -> str:
     if value is None:
-        return "(default)"
+        return "unset"
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)
