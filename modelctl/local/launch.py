@@ -21,7 +21,9 @@ from modelctl.local.volumes import Volumes, volume_metadata
 
 # Below the kernel's ephemeral ports, so that no outgoing connection takes one from under us.
 _PORTS = range(30_000, 32_768)
-_FROM_HERE = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+_FROM_HERE = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_WEB_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _DEVICES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_")
 # An image's own values for these describe another machine's file system.
 _NOT_FROM_IMAGE = frozenset({"PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR"})
@@ -122,8 +124,9 @@ class Launcher:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if name in _FROM_HERE or name.startswith(_DEVICES)
+            if name in (*_FROM_HERE, *_CERTIFICATES) or name.startswith(_DEVICES)
         }
+        environment |= _way_out()
         image = image_environment(self._state.images, spec.image_id)
         environment |= {k: v for k, v in image.items() if k not in _NOT_FROM_IMAGE}
         for secret_id in spec.secret_ids:
@@ -150,6 +153,17 @@ class Launcher:
             elif mount := self._state.mounts.get(dependency.object_id):
                 known.mount_handle_metadata.content_checksum_sha256_hex = mount.digest
         return layout
+
+
+def _way_out() -> dict[str, str]:
+    """This machine's web proxies, for downloads; not those whose address holds a password."""
+    proxies = {name: os.environ[name] for name in _WEB_PROXIES if name in os.environ}
+    open_to_all = {name: value for name, value in proxies.items() if "@" not in value}
+    if not open_to_all:
+        return {}
+    direct = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    direct = ",".join(filter(None, [direct, "127.0.0.1", "localhost"]))
+    return open_to_all | {"NO_PROXY": direct, "no_proxy": direct}
 
 
 def _where_modal_is() -> list[str]:
