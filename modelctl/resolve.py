@@ -41,6 +41,7 @@ from modelctl.weights.sources import looks_like_gguf, parse
 
 MIB = 2**20
 WEIGHTS_VOLUME = "modelctl-weights"
+HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable that huggingface_hub reads
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         setting=setting,
         card=seat.card,
         count=seat.count,
-        context=said.context or _context(spec, setting.model),
+        context=said.context or _context(engine, spec, setting.model),
         kv_cache=said.kv_cache or spec.kv_cache,
         memory_utilization=said.memory_utilization or spec.memory_utilization,
         sequences=sequences,
@@ -234,11 +235,11 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
     )
 
 
-def _context(spec: Spec, model: ModelFacts) -> int | Unknown:
+def _context(engine: Engine, spec: Spec, model: ModelFacts) -> int | Unknown:
     if spec.context is not None:
         return spec.context
     if isinstance(model.context_length, Unknown):
-        return model.context_length
+        return engine.unknown_context or model.context_length
     return min(model.context_length, DEFAULTS.context)
 
 
@@ -366,7 +367,7 @@ def _secrets(spec: Spec) -> dict[str, tuple[str, ...]]:
     if endpoint.auth == "api-key" and key and key.secret and key.key:
         secrets[key.secret] = tuple(dict.fromkeys((*secrets.get(key.secret, ()), key.key)))
     if model.secret and parse(model.source).kind == "hub":
-        secrets.setdefault(model.secret, ())
+        secrets[model.secret] = tuple(dict.fromkeys((*secrets.get(model.secret, ()), HUB_TOKEN)))
     return secrets
 
 

@@ -146,7 +146,7 @@ def test_secrets() -> None:
             "endpoint": {"auth": "api-key", "api_key": {"secret": "key", "key": "K"}},
         }
     )
-    assert found.secrets == {"one": ("A", "B"), "key": ("X", "K"), "hub": ()}
+    assert found.secrets == {"one": ("A", "B"), "key": ("X", "K"), "hub": ("HF_TOKEN",)}
     assert found.endpoint.api_key == ("key", "K")
 
 

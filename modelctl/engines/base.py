@@ -84,11 +84,15 @@ class Surroundings:
 
 
 class Engine(Protocol):
-    """One engine. `template` names its folder; `startup_timeout` is its default, in seconds."""
+    """One engine. `template` names its folder; `startup_timeout` is its default, in seconds.
+
+    `unknown_context` is the context where neither the spec nor the model says one; None for an
+    engine that finds out by itself."""
 
     name: str
     template: str
     startup_timeout: int
+    unknown_context: int | None
     api_key_variable: str
 
     def server(self, spec: Spec) -> str:

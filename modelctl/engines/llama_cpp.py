@@ -19,6 +19,7 @@ from modelctl.resolved import Flag, ImageStep, Unknown
 from modelctl.spec.models import Spec
 
 DEFAULT_SLOTS = 4
+DEFAULT_CONTEXT = 8192
 PYTHON = "3.12"
 
 
@@ -28,6 +29,7 @@ class LlamaCpp:
     name = "llama.cpp"
     template = "llama_cpp"
     startup_timeout = 600
+    unknown_context: int | None = DEFAULT_CONTEXT
     api_key_variable = "LLAMA_API_KEY"
 
     def server(self, spec: Spec) -> str:
@@ -43,8 +45,8 @@ class LlamaCpp:
         spec, slots = ask.spec, ask.sequences or DEFAULT_SLOTS
         own: list[Flag] = [("--alias", ask.setting.served_as)]
         # -c is divided among the slots; a spec's context is what one request may use.
-        context = 0 if isinstance(ask.context, Unknown) else ask.context * slots
-        own += [("--ctx-size", str(context)), ("--parallel", str(slots))]
+        context = DEFAULT_CONTEXT if isinstance(ask.context, Unknown) else ask.context
+        own += [("--ctx-size", str(context * slots)), ("--parallel", str(slots))]
         own.append(("--n-gpu-layers", "0" if ask.card is None else "all"))
         kv_cache = ask.kv_cache
         if kv_cache not in (None, "auto"):

@@ -35,6 +35,7 @@ class Vllm:
     name = "vllm"
     template = "vllm"
     startup_timeout = 1200
+    unknown_context: int | None = None  # `--max-model-len auto` takes the largest that fits
     api_key_variable = "VLLM_API_KEY"
 
     def server(self, spec: Spec) -> str:
@@ -51,7 +52,7 @@ class Vllm:
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         own = [*_model(ask), *_limits(ask), *_behaviour(ask)]
         own += _spread(ask) if ask.card is not None else [("--enforce-eager",)]
-        return with_args(own, ask.args)
+        return tuple(map(_unmistakable, with_args(own, ask.args)))
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         image = setting.spec.image or NO_IMAGE
@@ -89,6 +90,13 @@ class Vllm:
 
     def rules(self, setting: Setting) -> Iterator[Finding]:
         return find(setting)
+
+
+def _unmistakable(flag: Flag) -> Flag:
+    """argparse takes a value that begins with a dash for another flag, unless it is joined on."""
+    if len(flag) == 2 and flag[1].startswith("-"):
+        return (f"{flag[0]}={flag[1]}",)
+    return flag
 
 
 def _model(ask: Ask) -> list[Flag]:

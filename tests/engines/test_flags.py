@@ -97,6 +97,8 @@ def test_vllm() -> None:
             '--speculative-config {"model": "a/b"}',
         ),
         ({"gpu": [{"type": "L4:2"}]}, "--tensor-parallel-size 2"),
+        ({"backend": {"name": "vllm", "args": {"seed": -1}}}, "--seed=-1"),
+        ({"backend": {"name": "vllm", "args": {"seed": 7}}}, "--seed 7"),
         (
             {"gpu": [{"type": "L4:4"}], "parallel": {"pipeline": 2, "expert": True}},
             "--tensor-parallel-size 2 --pipeline-parallel-size 2 --enable-expert-parallel",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +140,39 @@ SNAPSHOT: dict[str, Any] = {
     "max_sequences": 64,
     "compile": "fast-boot",
 }
+
+# As much as fits into one spec: a CPU, a snapshot, a bucket, a template, and people's own flags.
+MUCH: dict[str, Any] = {
+    "name": "much-at-once",
+    "model": {"source": "s3://weights/llama", "file": "m.gguf", "secret": "aws", "task": "rerank"},
+    "backend": {
+        "name": "llama.cpp",
+        "args": {"threads": 8, "batch-size": 512, "lora": ["/data/a"]},
+    },
+    "chat_template": "chat.jinja",
+    "cpu": 7.5,
+    "memory": "16GiB",
+    "disk": "512GiB",
+    "snapshot": "cpu",
+    "scaling": {"max": 3, "buffer": 1, "idle_timeout": "90s", "scaleup_window": "15s"},
+    "endpoint": {
+        "auth": "none",
+        "region": "eu-west",
+        "compute_regions": ["eu-west", "eu-north"],
+        "cloud": "aws",
+        "nonpreemptible": True,
+    },
+    "image": {"base": "registry.example.com/llama:1", "secret": "registry", "python": "3.13"},
+    "volumes": {"/data": {"name": "adapters", "read_only": True}, "/logs": {"name": "logs"}},
+    "buckets": {"/archive": {"bucket": "archive", "prefix": "2026/", "secret": "aws"}},
+    "secrets": {"one": ["A", "B"], "two": []},
+    "env": {"LLAMA_LOG_COLORS": "off", "A_LONG_TEXT": "word " * 30},
+    "labels": {"team": "search", "cost-centre": "1234"},
+}
+
+
+def much() -> Resolved:
+    want = wanted(MUCH)
+    facts = model_facts(MUCH["model"]["source"], Path("specs"), Path(), hashed=True)
+    template = "{% for m in messages %}\n\t'{{ m.content }}' \"é\"\n{% endfor %}"
+    return resolve(want, replace(facts, chat_template=template))

@@ -165,6 +165,10 @@ def test_it_may_be_told_the_gpu(start: Start, monkeypatch: pytest.MonkeyPatch) -
     assert start(gpus=["NVIDIA GeForce RTX 3060"]).module.which_gpu() == "cpu"
 
 
+def test_an_app_without_gpus_asks_for_none(start: Start) -> None:
+    assert start(gpus=["NVIDIA L4"], app="much_at_once").module.which_gpu() == "cpu"
+
+
 def test_an_engine_that_dies_is_said_at_once(start: Start) -> None:
     app = start("dies")
     began = time.monotonic()

@@ -31,7 +31,7 @@ WARM_UP_BODY = {"input": "Hello"}
 COMMAND = ["vllm", "serve"]
 
 # Words in the names that nvidia-smi prints, and how FLAGS calls the card.
-CARDS = [
+CARDS: list[tuple[str, str]] = [
     ("Tesla T4", "T4"),
     ("T4", "T4"),
     ("L4", "L4"),
@@ -72,7 +72,7 @@ image = (
     .uv_pip_install("numpy==2.4.0")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "8bb98c448b752cad8c94652ab29606e5"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "ea6f2a403dd75349f6e747429ed5d9bb"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -82,6 +82,8 @@ def which_gpu() -> str:
     told = os.environ.get("MODELCTL_GPU")
     if told in FLAGS:
         return told
+    if not CARDS:
+        return "cpu"
     try:
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],

@@ -33,7 +33,7 @@ WARM_UP_BODY = {"prompt": "Hello", "max_tokens": 1}
 COMMAND = ["llama-server"]
 
 # Words in the names that nvidia-smi prints, and how FLAGS calls the card.
-CARDS = [
+CARDS: list[tuple[str, str]] = [
     ("L4", "L4"),
     ("A10", "A10"),
     ("A10G", "A10"),
@@ -69,7 +69,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "8c8aa6d67480650acfa0b5022859d83e"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "d24efbaf71435ef931eab04c8f30060a"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -79,6 +79,8 @@ def which_gpu() -> str:
     told = os.environ.get("MODELCTL_GPU")
     if told in FLAGS:
         return told
+    if not CARDS:
+        return "cpu"
     try:
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],

@@ -31,7 +31,7 @@ WARM_UP_BODY = {"prompt": "Hello", "max_tokens": 1}
 COMMAND = ["vllm", "serve"]
 
 # Words in the names that nvidia-smi prints, and how FLAGS calls the card.
-CARDS = [
+CARDS: list[tuple[str, str]] = [
     ("H100", "H100"),
     ("H200", "H200"),
     ("A100-SXM4-80GB", "A100-80GB"),
@@ -85,7 +85,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "1484a64f6643115afd03f4a9ee7485fa"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "9981882af2d283317dcd1161a72f4c07"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -95,6 +95,8 @@ def which_gpu() -> str:
     told = os.environ.get("MODELCTL_GPU")
     if told in FLAGS:
         return told
+    if not CARDS:
+        return "cpu"
     try:
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],

@@ -31,7 +31,7 @@ WARM_UP_BODY = {"prompt": "Hello", "max_tokens": 1}
 COMMAND = ["vllm", "serve"]
 
 # Words in the names that nvidia-smi prints, and how FLAGS calls the card.
-CARDS = [
+CARDS: list[tuple[str, str]] = [
     ("H100", "H100"),
 ]
 
@@ -71,7 +71,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "6de7c1d54b5062d33ced93b14df0b56d"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "290f4be1da29eb23f0876fdca6f13f6f"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -81,6 +81,8 @@ def which_gpu() -> str:
     told = os.environ.get("MODELCTL_GPU")
     if told in FLAGS:
         return told
+    if not CARDS:
+        return "cpu"
     try:
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],

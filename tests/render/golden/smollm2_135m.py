@@ -33,7 +33,7 @@ WARM_UP_BODY = {"prompt": "Hello", "max_tokens": 1}
 COMMAND = ["llama-server"]
 
 # Words in the names that nvidia-smi prints, and how FLAGS calls the card.
-CARDS = [
+CARDS: list[tuple[str, str]] = [
     ("L4", "L4"),
     ("Tesla T4", "T4"),
     ("T4", "T4"),
@@ -66,7 +66,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "d4e340d75dbf354e0b966404e270f594"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "d87ad757b5b47b6d1c84894c2ead277d"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -76,6 +76,8 @@ def which_gpu() -> str:
     told = os.environ.get("MODELCTL_GPU")
     if told in FLAGS:
         return told
+    if not CARDS:
+        return "cpu"
     try:
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
