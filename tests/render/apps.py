@@ -166,7 +166,7 @@ MUCH: dict[str, Any] = {
     "volumes": {"/data": {"name": "adapters", "read_only": True}, "/logs": {"name": "logs"}},
     "buckets": {"/archive": {"bucket": "archive", "prefix": "2026/", "secret": "aws"}},
     "secrets": {"one": ["A", "B"], "two": []},
-    "env": {"LLAMA_LOG_COLORS": "off", "A_LONG_TEXT": "word " * 30},
+    "env": {"LLAMA_LOG_COLORS": "off", "A_LONG_TEXT": "word " * 12},
     "labels": {"team": "search", "cost-centre": "1234"},
 }
 

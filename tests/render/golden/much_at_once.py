@@ -70,7 +70,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "004d7a67be15d951cad99b1ace2b1ded",
+    "modelctl-digest": "b6127c2ebd482c505c13c7676569d82d",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -238,7 +238,7 @@ server = app.server(
     ],
     env={
         "LLAMA_LOG_COLORS": "off",
-        "A_LONG_TEXT": "word word word word word word word word word word word word word word word word word word word word word word word word word word word word word word ",
+        "A_LONG_TEXT": "word word word word word word word word word word word word ",
     },
     min_containers=0,
     max_containers=3,
