@@ -25,10 +25,14 @@ MOST_RUNS = 3  # of ours; theirs takes a minute and more, and is run once, betwe
 
 @dataclass(frozen=True)
 class Deploy:
-    """One side's deploy of the fleet. `phase` is what of it was deploying, seconds."""
+    """One side's deploy of the fleet.
+
+    Seconds; `phase` is what of them was deploying, `cpu` what was spent on a processor. MiB.
+    """
 
     seconds: float
     phase: float
+    cpu: float
     peak: float
     calls: float
 
@@ -50,7 +54,9 @@ def _ours(project: Path, state: Path) -> Deploy:
         before = target.last_call()
         whole, phase = apply(project, target, state)
         calls = target.calls_since(before)
-    return _checked(Deploy(whole.seconds, phase, whole.peak, calls.total() / APPS), calls)
+    return _checked(
+        Deploy(whole.seconds, phase, whole.cpu, whole.peak, calls.total() / APPS), calls
+    )
 
 
 def _theirs(files: Sequence[Path], project: Path, state: Path) -> Deploy:
@@ -59,8 +65,8 @@ def _theirs(files: Sequence[Path], project: Path, state: Path) -> Deploy:
         each = [cost([MODAL, "deploy", str(f)], cwd=project, env=target.env) for f in files]
         calls = target.calls_since(before)
     seconds = sum(c.seconds for c in each)
-    peak = max(c.peak for c in each)
-    return _checked(Deploy(seconds, seconds, peak, calls.total() / APPS), calls)
+    cpu, peak = sum(c.cpu for c in each), max(c.peak for c in each)
+    return _checked(Deploy(seconds, seconds, cpu, peak, calls.total() / APPS), calls)
 
 
 def apply(project: Path, target: Target, state: Path) -> tuple[Cost, float]:
@@ -83,10 +89,12 @@ def _rows(ours: Sequence[Deploy], theirs: Deploy) -> tuple[Row, ...]:
     phase = Figure(tuple(d.phase for d in ours), "s")
     whole = Figure(tuple(d.seconds for d in ours), "s")
     seconds = Figure((theirs.seconds,), "s")
+    cpu = Figure(tuple(d.cpu for d in ours), "s")
     ratio = theirs.phase / phase.median
     return (
         Row(f"deploy {APPS} apps", phase, seconds, ratio, (times_faster(ratio, LEAST_RATIO),)),
         Row("  whole processes", whole, seconds, theirs.seconds / whole.median),
+        Row("  of it on a processor", cpu, Figure((theirs.cpu,), "s"), theirs.cpu / cpu.median),
         Row("  peak memory", Figure(tuple(d.peak for d in ours), "MiB"),
             Figure((theirs.peak,), "MiB")),
         Row("  calls an app", Figure(tuple(d.calls for d in ours), ""),
