@@ -18,6 +18,7 @@ from modelctl.spec.project import shown
 from modelctl.spec.quoting import quote
 from modelctl.spec.sentences import close_to
 from modelctl.spec.shorthand import expand
+from modelctl.spec.sound import sound_part
 from modelctl.spec.source import read
 from modelctl.spec.tree import Mapping, Scalar, at
 from modelctl.spec.tree import Sequence as Items
@@ -29,11 +30,17 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is wanted, what is wrong, and the files that were read for it."""
+    """What is wanted, what is wrong, and the files that were read for it.
+
+    `partial` holds the specs that have errors, without the values that are wrong: never to be
+    deployed, but what is left of them can be checked, so that one run shows every mistake. A
+    check that judges several values together may err there: what it misses was taken out.
+    """
 
     wanted: tuple[Wanted, ...]
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[Path, ...]
+    partial: tuple[Wanted, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,7 @@ class _Session:
     ) -> Loaded:
         diagnostics = [*common, *self._undeclared(specs, overlays)]
         wanted: list[Wanted] = []
+        partial: list[Wanted] = []
         first: dict[str, _SpecFile] = {}
         read: list[Path] = []
         for spec in specs:
@@ -130,19 +138,34 @@ class _Session:
             if spec.tree is not None:
                 found += _missing_model(spec, merged)
             diagnostics += found
-            if spec.tree is None or has_errors(found):
+            if spec.tree is None:
                 continue
-            wanted.append(
-                Wanted(
-                    name=spec.name,
-                    environment="+".join(overlays),
-                    file=Path(spec.shown),
-                    project=self.project,
-                    spec=build(merged, Spec),
-                    origins=TreeOrigins(tuple(layers), merged, spec.tree.place),
-                )
-            )
-        return Loaded(tuple(wanted), tuple(in_order(diagnostics)), tuple(read))
+            if not has_errors(found):
+                wanted.append(self._wanted(spec, overlays, layers, merged, build(merged, Spec)))
+                continue
+            sound = sound_part(merged, found)
+            if sound is not None:
+                partial.append(self._wanted(spec, overlays, layers, *sound))
+        return Loaded(
+            tuple(wanted), tuple(in_order(diagnostics)), tuple(read), partial=tuple(partial)
+        )
+
+    def _wanted(
+        self,
+        spec: _SpecFile,
+        overlays: Sequence[str],
+        layers: Sequence[Layer],
+        merged: Mapping,
+        built: Spec,
+    ) -> Wanted:
+        return Wanted(
+            name=built.name or slug(spec.path.stem),
+            environment="+".join(overlays),
+            file=Path(spec.shown),
+            project=self.project,
+            spec=built,
+            origins=TreeOrigins(tuple(layers), merged, (spec.tree or merged).place),
+        )
 
     def _undeclared(self, specs: Sequence[_SpecFile], overlays: Sequence[str]) -> list[Diagnostic]:
         """Environments that the caller asks for and nobody declares."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelctl.spec.load import load_all
+from modelctl.spec.models import plain
 from modelctl.spec.project import find_project
 from tests.spec.folder import Folder, lines
 
@@ -255,3 +256,37 @@ def test_secrets_are_masked_wherever_a_line_is_shown(folder: Folder) -> None:
         assert token not in str(diagnostic)
         assert diagnostic.place is not None
         assert len(diagnostic.place.text) in (len(f"env: {{HF_TOKEN: {token}, A: 5}}"), 42)
+
+
+def test_what_is_right_in_a_wrong_spec_can_still_be_checked(folder: Folder) -> None:
+    folder.write(
+        "x.yaml",
+        "name: five\n"
+        "model: hf://o/r\n"
+        "backend: vlm\n"
+        "contxt: 8192\n"
+        "gpu: [H1000, A10:9]\n"
+        "keep_warm: two\n"
+        "image: {apt: [curl, 5]}\n"
+        "scaling:\n  mx: 1\n  buffer: 2\n",
+    )
+    loaded = folder.load("x.yaml")
+    assert loaded.wanted == ()
+    assert len(loaded.diagnostics) == 5
+    (partial,) = loaded.partial
+    assert plain(partial.spec) == {
+        "name": "five",
+        "model": {"source": "hf://o/r"},
+        "backend": {},
+        "gpu": [{"type": "H1000"}, {"type": "A10", "count": 9}],
+        "image": {},
+        "scaling": {"buffer": 2},
+    }
+    assert partial.origins.place(("gpu", 1)).column == 14
+
+
+def test_nothing_is_left_of_a_spec_without_a_model(folder: Folder) -> None:
+    folder.write("x.yaml", "name: a\nmodel: '{{ model }}'\n")
+    assert folder.load("x.yaml").partial == ()
+    folder.write("y.yaml", spec("Bad/Name"))
+    assert [wanted.name for wanted in folder.load("y.yaml").partial] == ["y"]
