@@ -208,8 +208,8 @@ def _seats(entries: Iterable[tuple[int, models.Gpu, str, int]]) -> Iterator[_Sea
 
 def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
     spec, said = setting.spec, seat.said
-    target = (said.concurrency or spec.concurrency or NO_CONCURRENCY).target
-    sequences = engine.sequences(said.max_sequences or spec.max_sequences, target)
+    at_most = (said.concurrency or spec.concurrency or NO_CONCURRENCY).max
+    sequences = engine.sequences(said.max_sequences or spec.max_sequences, at_most)
     args = {**((spec.backend or NO_BACKEND).args or {}), **(said.args or {})}
     ask = Ask(
         setting=setting,
@@ -219,7 +219,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         kv_cache=said.kv_cache or spec.kv_cache,
         memory_utilization=said.memory_utilization or spec.memory_utilization,
         sequences=sequences,
-        target=target,
+        at_most=at_most,
         parallel=parallel_of(spec, said, seat.count),
         args=args,
     )

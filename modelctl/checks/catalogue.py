@@ -23,7 +23,7 @@ CATALOGUE: Mapping[str, str] = {
         "keep_warm keeps running, on the first GPU of the list, with the cores and memory asked "
         "for, at the prices of the fact tables."
     ),
-    "concurrency/max-of-entry": (
+    "concurrency/of-entry": (
         "Modal has one hard limit an endpoint, whichever GPU a container got. How many requests "
         "the engine runs at once may differ: max_sequences of that entry."
     ),

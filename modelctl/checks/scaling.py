@@ -42,15 +42,18 @@ def target_above_max(case: Case) -> Iterator[Finding]:
                 )
 
 
-def max_of_one_entry(case: Case) -> Iterator[Finding]:
+def of_one_entry(case: Case) -> Iterator[Finding]:
     for index, entry, _, _ in case.entries:
-        if entry.concurrency and entry.concurrency.max is not None:
-            yield wrong(
-                ("gpu", index, "concurrency", "max"),
-                "concurrency/max-of-entry",
-                "the hard limit holds for all GPUs of the list: Modal has one an endpoint",
-                "concurrency.max beside gpu; max_sequences may differ from entry to entry",
-            )
+        said = entry.concurrency
+        limits = (("target", said.target), ("max", said.max)) if said else ()
+        for name, value in limits:
+            if value is not None:
+                yield wrong(
+                    ("gpu", index, "concurrency", name),
+                    "concurrency/of-entry",
+                    f"Modal has one concurrency.{name} an endpoint, whatever GPU it gets",
+                    f"concurrency.{name} beside gpu; max_sequences may differ from entry to entry",
+                )
 
 
 def windows(case: Case) -> Iterator[Finding]:
@@ -96,4 +99,4 @@ def _seconds(value: float) -> str:
     return f"{value:g}s"
 
 
-RULES: tuple[Rule, ...] = (keep_warm_above_max, target_above_max, max_of_one_entry, windows)
+RULES: tuple[Rule, ...] = (keep_warm_above_max, target_above_max, of_one_entry, windows)

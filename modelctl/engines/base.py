@@ -55,7 +55,7 @@ class Ask:
     """One variant: the setting, a card or the CPU, and the knobs with that entry's words over them.
 
     `kv_cache` is None for the engine's own choice. `sequences` is how many requests run at once,
-    `target` what the autoscaler aims at.
+    `at_most` above how many the endpoint answers 429.
     """
 
     setting: Setting
@@ -65,7 +65,7 @@ class Ask:
     kv_cache: str | None
     memory_utilization: float | None
     sequences: int | None
-    target: int | None
+    at_most: int | None
     parallel: Parallel
     args: Args
 
@@ -103,8 +103,11 @@ class Engine(Protocol):
         """The words that start it, before any flag."""
         ...
 
-    def sequences(self, said: int | None, target: int | None) -> int | None:
-        """How many requests run at once, from max_sequences and concurrency.target."""
+    def sequences(self, said: int | None, at_most: int | None) -> int | None:
+        """How many requests run at once, from max_sequences and concurrency.max.
+
+        Not from concurrency.target: that one changes in place, and flags do not.
+        """
         ...
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:

@@ -38,8 +38,8 @@ class LlamaCpp:
     def command(self, server: str) -> tuple[str, ...]:
         return (server,)
 
-    def sequences(self, said: int | None, target: int | None) -> int | None:
-        return said or target or DEFAULT_SLOTS
+    def sequences(self, said: int | None, at_most: int | None) -> int | None:
+        return said or at_most or DEFAULT_SLOTS
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         spec, slots = ask.spec, ask.sequences or DEFAULT_SLOTS

@@ -45,8 +45,8 @@ class Vllm:
     def command(self, server: str) -> tuple[str, ...]:  # noqa: ARG002 - an engine's shape
         return ("vllm", "serve")
 
-    def sequences(self, said: int | None, target: int | None) -> int | None:  # noqa: ARG002
-        # vLLM batches as many as its cache holds; the autoscaler's target is no limit.
+    def sequences(self, said: int | None, at_most: int | None) -> int | None:  # noqa: ARG002
+        # vLLM batches as many as its cache holds; the endpoint's limit is none of its own.
         return said
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:

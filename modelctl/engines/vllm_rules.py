@@ -23,7 +23,6 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _adapters(setting.spec)
     yield from _speculative(setting.spec)
     yield from _open_routes(setting.spec)
-    yield from _targets(setting.spec)
 
 
 def _server(spec: Spec) -> Iterator[Finding]:
@@ -135,18 +134,6 @@ def _open_routes(spec: Spec) -> Iterator[Finding]:
             "a GPU snapshot needs vLLM's development routes, which change weights and ask no key",
             "auth: proxy, or snapshot: none",
         )
-
-
-def _targets(spec: Spec) -> Iterator[Finding]:
-    for index, entry in enumerate(spec.gpu or ()):
-        if entry.concurrency and entry.concurrency.target is not None:
-            yield _wrong(
-                ("gpu", index, "concurrency", "target"),
-                "engine/unsupported-field",
-                "Modal's autoscaler has one target an endpoint, and vLLM needs none",
-                "concurrency.target beside gpu; max_sequences may differ from entry to entry",
-                key=True,
-            )
 
 
 def _wrong(path: Path_, code: str, message: str, hint: str, *, key: bool = False) -> Finding:

@@ -114,9 +114,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**VLLM, "gpu": [{"type": "L4", "concurrency": {"max": 4}}]},
-        "gpu[0].concurrency.max error concurrency/max-of-entry: the hard limit holds for all GPUs "
-        "of the list: Modal has one an endpoint | concurrency.max beside gpu; max_sequences may "
-        "differ from entry to entry",
+        "gpu[0].concurrency.max error concurrency/of-entry: Modal has one concurrency.max an "
+        "endpoint, whatever GPU it gets | concurrency.max beside gpu; max_sequences may differ "
+        "from entry to entry",
     ),
     (
         {**VLLM, "scaling": {"idle_timeout": "2h"}},
@@ -357,9 +357,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**VLLM, "gpu": [{"type": "L4", "concurrency": {"target": 4}}]},
-        "gpu[0].concurrency.target error engine/unsupported-field: Modal's autoscaler has one "
-        "target an endpoint, and vLLM needs none | concurrency.target beside gpu; max_sequences "
-        "may differ from entry to entry",
+        "gpu[0].concurrency.target error concurrency/of-entry: Modal has one concurrency.target an "
+        "endpoint, whatever GPU it gets | concurrency.target beside gpu; max_sequences may differ "
+        "from entry to entry",
     ),
     (
         {**VLLM, "allow": {"gpu/count": {}}},

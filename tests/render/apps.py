@@ -69,6 +69,7 @@ SMOLLM2: dict[str, Any] = {
     "backend": {"name": "llama.cpp"},
     "context": 2048,
     "gpu": [{"type": "L4"}, {"type": "T4"}],
+    "max_sequences": 4,
     "concurrency": {"target": 4, "max": 16},
 }
 

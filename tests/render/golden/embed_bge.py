@@ -72,7 +72,7 @@ image = (
     .uv_pip_install("numpy==2.4.0")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "ea6f2a403dd75349f6e747429ed5d9bb"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "54481b9c1bd6a5c4c08b7cfef924b59a"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -177,6 +177,14 @@ class Server:
         # A little less than Modal waits, so that the reason stands in the log.
         deadline = time.monotonic() + STARTUP_SECONDS - 5
         self.stopping = False
+        try:
+            self.boot(deadline)
+        except BaseException as problem:
+            print(f"modelctl: could not boot: {problem}", flush=True)
+            raise
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def boot(self, deadline: float) -> None:
         self.gpu = which_gpu()
         self.engine = start_engine(self.gpu)
         try:
@@ -185,7 +193,6 @@ class Server:
         except BaseException:
             end(self.engine, 1)
             raise
-        threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
         """End the container with its engine: another takes its place."""

@@ -69,7 +69,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "d24efbaf71435ef931eab04c8f30060a"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "6bde78d412be6345a71b9bf1cd9e3e08"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -175,6 +175,14 @@ class Server:
         # A little less than Modal waits, so that the reason stands in the log.
         deadline = time.monotonic() + STARTUP_SECONDS - 5
         self.stopping = False
+        try:
+            self.boot(deadline)
+        except BaseException as problem:
+            print(f"modelctl: could not boot: {problem}", flush=True)
+            raise
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def boot(self, deadline: float) -> None:
         self.gpu = which_gpu()
         self.engine = start_engine(self.gpu)
         try:
@@ -183,7 +191,6 @@ class Server:
         except BaseException:
             end(self.engine, 1)
             raise
-        threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
         """End the container with its engine: another takes its place."""

@@ -70,7 +70,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "b6127c2ebd482c505c13c7676569d82d",
+    "modelctl-digest": "1925780aeb7735bace754fd148b6e4d6",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -183,6 +183,18 @@ class Server:
         # A little less than Modal waits, so that the reason stands in the log.
         deadline = time.monotonic() + STARTUP_SECONDS - 5
         self.stopping = False
+        try:
+            self.boot(deadline)
+        except BaseException as problem:
+            print(f"modelctl: could not boot: {problem}", flush=True)
+            raise
+
+    @modal.enter(snap=False)
+    def restore(self) -> None:
+        wait_until_healthy(self.engine, time.monotonic() + STARTUP_SECONDS - 5)
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def boot(self, deadline: float) -> None:
         self.gpu = which_gpu()
         self.engine = start_engine(self.gpu)
         try:
@@ -191,11 +203,6 @@ class Server:
         except BaseException:
             end(self.engine, 1)
             raise
-
-    @modal.enter(snap=False)
-    def restore(self) -> None:
-        wait_until_healthy(self.engine, time.monotonic() + STARTUP_SECONDS - 5)
-        threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
         """End the container with its engine: another takes its place."""

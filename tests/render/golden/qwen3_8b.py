@@ -85,7 +85,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "9981882af2d283317dcd1161a72f4c07"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "90930a9fbc9c53fbee118910753d4cf6"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -190,6 +190,14 @@ class Server:
         # A little less than Modal waits, so that the reason stands in the log.
         deadline = time.monotonic() + STARTUP_SECONDS - 5
         self.stopping = False
+        try:
+            self.boot(deadline)
+        except BaseException as problem:
+            print(f"modelctl: could not boot: {problem}", flush=True)
+            raise
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def boot(self, deadline: float) -> None:
         self.gpu = which_gpu()
         self.engine = start_engine(self.gpu)
         try:
@@ -198,7 +206,6 @@ class Server:
         except BaseException:
             end(self.engine, 1)
             raise
-        threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
         """End the container with its engine: another takes its place."""

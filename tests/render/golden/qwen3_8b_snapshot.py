@@ -71,7 +71,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "290f4be1da29eb23f0876fdca6f13f6f"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "337c571e4e5497869f552d54d03671a5"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -176,6 +176,20 @@ class Server:
         # A little less than Modal waits, so that the reason stands in the log.
         deadline = time.monotonic() + STARTUP_SECONDS - 5
         self.stopping = False
+        try:
+            self.boot(deadline)
+        except BaseException as problem:
+            print(f"modelctl: could not boot: {problem}", flush=True)
+            raise
+
+    @modal.enter(snap=False)
+    def restore(self) -> None:
+        if self.gpu != "cpu" and ask("POST", "/wake_up", timeout=300) != 200:
+            raise RuntimeError("the engine did not wake up after its snapshot")
+        wait_until_healthy(self.engine, time.monotonic() + STARTUP_SECONDS - 5)
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def boot(self, deadline: float) -> None:
         self.gpu = which_gpu()
         self.engine = start_engine(self.gpu)
         try:
@@ -186,13 +200,6 @@ class Server:
         except BaseException:
             end(self.engine, 1)
             raise
-
-    @modal.enter(snap=False)
-    def restore(self) -> None:
-        if self.gpu != "cpu" and ask("POST", "/wake_up", timeout=300) != 200:
-            raise RuntimeError("the engine did not wake up after its snapshot")
-        wait_until_healthy(self.engine, time.monotonic() + STARTUP_SECONDS - 5)
-        threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
         """End the container with its engine: another takes its place."""

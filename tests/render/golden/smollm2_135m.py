@@ -66,7 +66,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "d87ad757b5b47b6d1c84894c2ead277d"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "05d456bbb0811c68df6ccb3dd9819510"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -170,6 +170,14 @@ class Server:
         # A little less than Modal waits, so that the reason stands in the log.
         deadline = time.monotonic() + STARTUP_SECONDS - 5
         self.stopping = False
+        try:
+            self.boot(deadline)
+        except BaseException as problem:
+            print(f"modelctl: could not boot: {problem}", flush=True)
+            raise
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def boot(self, deadline: float) -> None:
         self.gpu = which_gpu()
         self.engine = start_engine(self.gpu)
         try:
@@ -178,7 +186,6 @@ class Server:
         except BaseException:
             end(self.engine, 1)
             raise
-        threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
         """End the container with its engine: another takes its place."""
