@@ -98,6 +98,7 @@ class Launcher:
             "MODAL_CONTAINER_ARGUMENTS_PATH": str(arguments_path),
             "MODAL_SERVER_URL": server_url,
             "MODAL_CONFIG_PATH": str(home / "home" / ".modal.toml"),
+            "MODELCTL_GPU": "cpu",  # whatever was asked for: there is no GPU that Modal gave
             "MODELCTL_HOST": "127.0.0.1",  # nobody reaches an engine past the proxy from outside
             "MODELCTL_PORT": str(port),
             "MODELCTL_MOUNT_ROOT": str(root),

@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from itertools import chain
 from random import randrange
 
 import aiohttp
@@ -238,9 +239,8 @@ def _refusal(status: int, sentence: str) -> web.Response:
 
 def _bind(preferred: int | None) -> socket.socket:
     first = randrange(len(PORTS))  # noqa: S311 - spreads planes out, hides nothing
-    candidates = [preferred] if preferred else []
-    candidates += [PORTS[(first + offset) % len(PORTS)] for offset in range(len(PORTS))]
-    for port in candidates:
+    anywhere = (PORTS[(first + offset) % len(PORTS)] for offset in range(len(PORTS)))
+    for port in chain([preferred] if preferred else [], anywhere):
         listener = socket.socket()
         # Connections of a plane that just ended must not keep its port from its successor.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

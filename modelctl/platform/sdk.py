@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -72,6 +72,8 @@ class ModalPlatform:
         os.environ.update(self._variables)
         import modal
         from modal.config import config
+
+        _read_git_once()
 
         if not (config.get("token_id") and config.get("token_secret")) and not config.get(
             "oauth_refresh_token"
@@ -148,7 +150,8 @@ class ModalPlatform:
             file = Path(folder) / f"{rendered.module}.py"
             file.write_text(rendered.text, encoding="utf-8")
             with speaking_of(f"deploying {rendered.name}"):
-                app: modal.App = _load(rendered.module, file).app
+                module = _load(rendered.module, file)
+                app: modal.App = module.app
                 await app.deploy.aio(
                     name=rendered.name,
                     environment_name=self._environment,
@@ -156,7 +159,7 @@ class ModalPlatform:
                     strategy=strategy,
                 )
                 info = await app.info.aio(refresh=True)
-                url = await self._server(rendered.name).get_url.aio()
+                url = await module.server.get_url.aio()  # the deployment told: no call
         assert app.app_id is not None
         self._handles[app.app_id] = app
         return Deployed(app.app_id, info.lifecycle.version or 0, url)
@@ -241,6 +244,33 @@ class ModalPlatform:
         return modal.Volume.from_name(
             name, environment_name=self._environment, create_if_missing=create
         )
+
+
+def _read_git_once() -> None:
+    """Let the deployments of this process share what the SDK reads of the git checkout.
+
+    It starts four git processes for each deployment, to record commit and author in the app's
+    history; in one process the answer is always the same. Where a later SDK has no such function,
+    nothing is changed.
+    """
+    import modal.runner
+
+    read = getattr(modal.runner, "get_git_commit_info", None)
+    if read is not None and not isinstance(read, _Once):
+        modal.runner.get_git_commit_info = _Once(read)
+
+
+class _Once:
+    """An asynchronous function whose first answer serves every caller."""
+
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._function = function
+        self._answer: asyncio.Task[Any] | None = None
+
+    async def __call__(self) -> Any:
+        if self._answer is None:
+            self._answer = asyncio.create_task(self._function())
+        return await asyncio.shield(self._answer)
 
 
 def _join(prefix: str, path: str) -> str:
