@@ -18,6 +18,13 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+def of_diagnostics(codes: Iterable[str]) -> Exit:
+    """What errors with these codes exit with: policy and budget deny, all else rejects."""
+    return worst(
+        Exit.DENIED if code.startswith(("policy/", "budget/")) else Exit.REJECTED for code in codes
+    )
+
+
 _FIRST = (Exit.PERSON_NEEDED, Exit.FAILED, Exit.TRY_AGAIN, Exit.DENIED, Exit.REJECTED)
 
 

@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from modelctl.cli.exits import Exit
+from modelctl.cli.exits import Exit, of_diagnostics
 from modelctl.diagnostics import Rejected
 
 
@@ -30,7 +30,7 @@ def explain(error: Exception) -> int:
 
             paint, width = for_stream(err=True)
             aside(problems.diagnostics(error.diagnostics, paint=paint, width=width))
-            return Exit.REJECTED
+            return of_diagnostics(d.code for d in error.diagnostics if d.is_error)
         case Unreachable() | CredentialsRefused() | LocalError():
             _say(str(error), getattr(error, "hint", ""))
             return Exit.TRY_AGAIN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from modelctl.cli.options import Selection
 from modelctl.diagnostics import (
     Diagnostic,
     Rejected,
+    Severity,
     has_errors,
     said_once,
 )
@@ -56,21 +58,29 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
     loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=Path.cwd())
     found: list[tuple[str, Diagnostic]] = []
     specs = []
+
+    def judge(wanted: Wanted) -> tuple[Assessed, list[Diagnostic]]:
+        said = wanted.spec.model
+        facts = model_facts(
+            said.source if said else None,
+            wanted.file.parent,
+            project.root,
+            hashed=hashed,
+            chat_template=wanted.spec.chat_template,
+        )
+        assessed = assess(resolve(wanted, facts))
+        return assessed, check(wanted, assessed, facts, today=today)
+
     for stack, result in zip(stacks, loaded, strict=True):
         environment = "+".join(stack)
         found += [(environment, d) for d in result.diagnostics]
         for wanted in result.wanted:
-            said = wanted.spec.model
-            facts = model_facts(
-                said.source if said else None,
-                wanted.file.parent,
-                project.root,
-                hashed=hashed,
-                chat_template=wanted.spec.chat_template,
-            )
-            assessed = assess(resolve(wanted, facts))
-            found += [(environment, d) for d in check(wanted, assessed, facts, today=today)]
+            assessed, problems = judge(wanted)
+            found += [(environment, d) for d in problems]
             specs.append((wanted, assessed))
+        for wanted in result.partial:
+            _, problems = judge(wanted)
+            found += [(environment, d) for d in _certain(problems, wanted, result.diagnostics)]
     environments = tuple("+".join(stack) for stack in stacks)
     return Checked(
         project=project,
@@ -79,6 +89,30 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
         files=len({file for result in loaded for file in result.files}),
         environments=environments,
     )
+
+
+def _certain(
+    problems: Sequence[Diagnostic], wanted: Wanted, earlier: Sequence[Diagnostic]
+) -> list[Diagnostic]:
+    """What is surely wrong with a spec, although some of its values had to be taken out.
+
+    A rule that speaks of a value which somebody wrote is right, unless it depends on the engine or
+    the model and these are what could not be read.
+    """
+    name = wanted.origins.place(()).file
+    broken = {_ROOT.split(d.path)[0] for d in earlier if d.place and d.place.file == name}
+    unsure = ("engine/", "model/") if broken & {"backend", "model"} else ()
+    return [
+        d
+        for d in problems
+        if d.severity is not Severity.NOT_CHECKED
+        and _ROOT.split(d.path)[0] not in broken - {"gpu"}
+        and d.path
+        and not d.code.startswith(unsure)
+    ]
+
+
+_ROOT = re.compile(r"[.\[]")
 
 
 def _stacks(chosen: Selection, project: ProjectFile) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from modelctl.cli.exits import Exit
+from modelctl.cli.exits import of_diagnostics
 from modelctl.cli.options import Selection, output, selection
 
 
@@ -23,7 +23,6 @@ def command(
     """
     began = time.perf_counter()
     from modelctl.cli.pipeline import check_all, project_here
-    from modelctl.diagnostics import has_errors
     from modelctl.views.paint import for_stream
 
     checked = check_all(Selection(what, env, local, labels), project_here(), hashed=False)
@@ -46,4 +45,4 @@ def command(
                 width=width,
             )
         )
-    return Exit.REJECTED if has_errors(checked.diagnostics) else Exit.DONE
+    return of_diagnostics(d.code for d in checked.diagnostics if d.is_error)

@@ -255,9 +255,10 @@ def _read_git_once() -> None:
     """
     import modal.runner
 
-    read = getattr(modal.runner, "get_git_commit_info", None)
+    runner: Any = modal.runner
+    read = getattr(runner, "get_git_commit_info", None)
     if read is not None and not isinstance(read, _Once):
-        modal.runner.get_git_commit_info = _Once(read)
+        runner.get_git_commit_info = _Once(read)
 
 
 class _Once:
