@@ -170,6 +170,7 @@ CATALOGUE: Mapping[str, str] = {
     "mounts/name": "A mount needs the name of what is mounted.",
     "mounts/path": "A mount path is absolute and inside the container.",
     "mounts/taken": "/models holds the weights, /cache what engines keep between starts.",
+    "mounts/volume-twice": "Modal refuses to mount one Volume at two paths of a container.",
     "parallel/does-not-match-count": (
         "tensor × pipeline × data is how many GPUs the engine takes. More than the container has, "
         "and it does not start; fewer, and you pay for GPUs that idle."

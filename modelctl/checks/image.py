@@ -46,9 +46,25 @@ def mounts(case: Case) -> Iterator[Finding]:
             )
 
 
+def one_volume_twice(case: Case) -> Iterator[Finding]:
+    """Modal mounts a Volume at one path of a container; what modelctl mounts itself counts too."""
+    said = case.spec.volumes or {}
+    places = {m.volume: m.path for m in case.resolved.mounts if m.path not in said}
+    for path, mount in said.items():
+        if mount.name and mount.name in places:
+            yield wrong(
+                ("volumes", path),
+                "mounts/volume-twice",
+                f"the Volume {mount.name} is mounted at {places[mount.name]} already",
+                "mount it once; a container sees all of it there",
+            )
+        elif mount.name:
+            places[mount.name] = path
+
+
 def _overlap(path: str, taken: str) -> bool:
     path = path.rstrip("/")
     return path == taken or path.startswith(f"{taken}/")
 
 
-RULES: tuple[Rule, ...] = (from_a_dockerfile, mounts)
+RULES: tuple[Rule, ...] = (from_a_dockerfile, mounts, one_volume_twice)

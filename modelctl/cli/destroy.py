@@ -25,7 +25,7 @@ def command(
 
     WHAT has to be said: there is no default. An app with `protect: true` is refused.
     """
-    from modelctl.cli.pipeline import check_all, one_environment, project_here
+    from modelctl.cli.pipeline import check_all, one_environment, project_here, some_chosen
     from modelctl.cli.world import platform_for
 
     if not what and not labels:
@@ -33,10 +33,7 @@ def command(
     project = project_here()
     chosen = one_environment(Selection(what, env, local, labels), project)
     checked = check_all(chosen, project, hashed=False)
-    if not checked.specs:
-        from modelctl.diagnostics import Rejected
-
-        raise Rejected(checked.diagnostics)
+    some_chosen(checked)
     protected = [w.name for w, a in checked.specs if a.resolved.protect]
     if protected:
         click.echo(f"error: {', '.join(protected)} says protect: true", err=True)

@@ -14,6 +14,7 @@ from modelctl.diagnostics import (
     Diagnostic,
     Rejected,
     Severity,
+    error,
     has_errors,
     said_once,
 )
@@ -133,6 +134,15 @@ def one_environment(chosen: Selection, project: ProjectFile) -> Selection:
             raise click.UsageError(f"say which environment: --env {' or --env '.join(declared)}")
         return Selection(chosen.what, declared[0], chosen.local, chosen.labels)
     return chosen
+
+
+def some_chosen(checked: Checked) -> None:
+    """Raise Rejected, with the reasons that there are, where no spec was chosen."""
+    if checked.specs:
+        return
+    if has_errors(checked.diagnostics):
+        raise Rejected(checked.diagnostics)
+    raise Rejected([error("spec/none-chosen", "no spec has these labels in this environment")])
 
 
 def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desired]:

@@ -20,14 +20,15 @@ def command(
     what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
 ) -> int:
     """Print a spec in full, and where each value comes from."""
-    from modelctl.cli.pipeline import check_all, one_environment, project_here
+    from modelctl.cli.pipeline import check_all, one_environment, project_here, some_chosen
     from modelctl.diagnostics import Rejected, has_errors
     from modelctl.spoken import spoken
 
     project = project_here()
     chosen = one_environment(Selection(what, env, local, labels), project)
     checked = check_all(chosen, project, hashed=False)
-    if not checked.specs or has_errors(checked.diagnostics):
+    some_chosen(checked)
+    if has_errors(checked.diagnostics):
         raise Rejected(checked.diagnostics)
     if output == "json":
         from modelctl.views import machine

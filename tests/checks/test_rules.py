@@ -178,6 +178,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "modelctl | push the image to a registry and name it: image: {base: registry/name:tag}",
     ),
     (
+        {**VLLM, "volumes": {"/a": {"name": "v"}, "/b": {"name": "v"}}},
+        "volumes./b error mounts/volume-twice: the Volume v is mounted at /a already | mount it "
+        "once; a container sees all of it there",
+    ),
+    (
         {**VLLM, "volumes": {"/models/x": {"name": "v"}}},
         "volumes./models/x error mounts/taken: /models/x is where modelctl mounts the weights and "
         "caches | any path outside /models and /cache, such as /data",

@@ -279,3 +279,31 @@ def test_where_several_codes_hold_the_gravest_is_the_exit() -> None:
     assert worst([Exit.REJECTED, Exit.FAILED]) is Exit.FAILED
     assert worst([Exit.FAILED, Exit.PERSON_NEEDED]) is Exit.PERSON_NEEDED
     assert worst([Exit.TRY_AGAIN, Exit.DENIED, Exit.REJECTED]) is Exit.TRY_AGAIN
+
+
+def test_the_schemas_that_the_examples_name_are_the_parser_s() -> None:
+    import json
+
+    from modelctl.spec.schema import schema_json
+
+    root = Path(__file__).parents[2]
+    for kind, name in (
+        ("spec", "modelctl.schema.json"),
+        ("project", "modelctl.project.schema.json"),
+    ):
+        kept = json.loads((root / name).read_text(encoding="utf-8"))
+        assert kept == schema_json(kind), f"modelctl schema {kind} > {name}"  # type: ignore[arg-type]
+
+
+def test_labels_that_no_spec_has_are_said(project: Project) -> None:
+    project.spec("quiet", "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n")
+    ran = project.run("show", "-l", "team=nobody")
+    assert ran.code == 1
+    assert "no spec has these labels in this environment" in ran.err
+
+
+def test_a_policy_denies_with_a_code_of_its_own(project: Project) -> None:
+    project.write("modelctl.yaml", "project: team\npolicy: {gpus: [L4]}\n")
+    project.spec("good", GOOD)
+    assert project.run("validate").code == 3
+    assert project.run("render").code == 3
