@@ -6,7 +6,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -53,23 +52,19 @@ def command(
     templates: str | None,
 ) -> int:
     """Deploy what changed, wait until it answers, and report."""
-    from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
+    from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import warnings
     from modelctl.cli.world import platform_for, proxy_token
 
-    project = project_here()
-    chosen = one_environment(Selection(what, env, local, labels), project)
-    checked = check_all(chosen, project, hashed=True)
-    desired = desired_apps(checked, Path(templates) if templates else None)
-    warnings(checked.diagnostics)
-    platform = platform_for(chosen, project)
+    ready = prepare(Selection(what, env, local, labels), templates)
+    warnings(ready.diagnostics)
     return asyncio.run(
         _apply(
-            platform,
-            desired,
-            project,
-            token=proxy_token(chosen, project),
-            whole_project=chosen.everything,
+            platform_for(ready.chosen, ready.project),
+            ready.desired,
+            ready.project,
+            token=proxy_token(ready.chosen, ready.project),
+            whole_project=ready.chosen.everything,
             output=output,
             yes=yes,
             prune=prune,

@@ -136,6 +136,28 @@ def one_environment(chosen: Selection, project: ProjectFile) -> Selection:
     return chosen
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a command starts from that looks at one environment: everything rendered."""
+
+    project: ProjectFile
+    chosen: Selection
+    diagnostics: tuple[Diagnostic, ...]
+    desired: tuple[Desired, ...]
+
+
+def prepare(chosen: Selection, templates: str | None = None) -> Prepared:
+    """Check and render the chosen specs for the one environment that is meant.
+
+    Raises Rejected with every problem where one of them is an error.
+    """
+    project = project_here()
+    chosen = one_environment(chosen, project)
+    checked = check_all(chosen, project, hashed=True)
+    desired = desired_apps(checked, Path(templates) if templates else None)
+    return Prepared(project, chosen, checked.diagnostics, tuple(desired))
+
+
 def some_chosen(checked: Checked) -> None:
     """Raise Rejected, with the reasons that there are, where no spec was chosen."""
     if checked.specs:

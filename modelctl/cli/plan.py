@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import click
 
@@ -36,24 +35,20 @@ def command(
     templates: str | None,
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
-    from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
+    from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import say, warnings
     from modelctl.cli.seeing import see_and_plan
     from modelctl.cli.world import platform_for
     from modelctl.plan import REFUSED
 
-    project = project_here()
-    chosen = one_environment(Selection(what, env, local, labels), project)
-    checked = check_all(chosen, project, hashed=True)
-    desired = desired_apps(checked, Path(templates) if templates else None)
-    warnings(checked.diagnostics)
-    platform = platform_for(chosen, project)
+    ready = prepare(Selection(what, env, local, labels), templates)
+    warnings(ready.diagnostics)
     result, _ = asyncio.run(
         see_and_plan(
-            platform,
-            desired,
-            project.name,
-            whole_project=chosen.everything,
+            platform_for(ready.chosen, ready.project),
+            ready.desired,
+            ready.project.name,
+            whole_project=ready.chosen.everything,
             allow_unlocked=allow_unlocked,
         )
     )

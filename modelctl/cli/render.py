@@ -27,12 +27,10 @@ def command(
     With -o each app becomes a file of its own, ready for `modal deploy`; without it the text goes
     to standard output.
     """
-    from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
+    from modelctl.cli.pipeline import prepare
 
-    project = project_here()
-    chosen = one_environment(Selection(what, env, local, labels), project)
-    checked = check_all(chosen, project, hashed=True)
-    apps = [d.rendered for d in desired_apps(checked, Path(templates) if templates else None)]
+    ready = prepare(Selection(what, env, local, labels), templates)
+    apps = [d.rendered for d in ready.desired]
     if out is None:
         click.echo("\n\n".join(app.text for app in apps), nl=False)
         return Exit.DONE

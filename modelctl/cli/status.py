@@ -24,20 +24,18 @@ def command(
     what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
 ) -> int:
     """Is it in sync, is it healthy, what runs where? Asks each app."""
-    from modelctl.cli.pipeline import check_all, desired_apps, one_environment, project_here
+    from modelctl.cli.pipeline import prepare
     from modelctl.cli.world import platform_for, proxy_token
 
-    project = project_here()
-    chosen = one_environment(Selection(what, env, local, labels), project)
-    desired = desired_apps(check_all(chosen, project, hashed=True))
-    platform = platform_for(chosen, project)
+    ready = prepare(Selection(what, env, local, labels))
+    platform = platform_for(ready.chosen, ready.project)
     rows = asyncio.run(
         _rows(
             platform,
-            desired,
-            project.name,
-            token=proxy_token(chosen, project),
-            whole_project=chosen.everything,
+            ready.desired,
+            ready.project.name,
+            token=proxy_token(ready.chosen, ready.project),
+            whole_project=ready.chosen.everything,
         )
     )
     if output == "json":
