@@ -110,12 +110,13 @@ def _known_part(tree: Node, location: tuple[str | int, ...]) -> Path_:
 
 
 def _place(tree: Mapping, path: Path_, *, key: bool = False) -> Place:
-    parent, node = None, tree
+    parent: Node | None = None
+    node: Node = tree
     for part in path:
-        parent, found = node, child(node, part)
+        found = child(node, part)
         if found is None:
             break
-        node = found  # type: ignore[assignment]  # any node may stand below a mapping
+        parent, node = node, found
     if key and isinstance(parent, Mapping) and isinstance(path[-1], str):
         return parent.entries[path[-1]].key_place
     return node.place
