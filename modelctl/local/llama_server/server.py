@@ -19,6 +19,13 @@ PR_SET_PDEATHSIG = 1
 
 
 def library() -> Any:
+    """xllamacpp, set up to share the machine.
+
+    Its threads spin while they wait for each other, for seconds where they may: several engines on
+    a few cores then mostly watch each other spin. A short spin costs one engine alone nothing that
+    can be measured. GNU OpenMP reads the variable when it is loaded.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         # By name, so that everything above works where the wheel is not installed.
         return importlib.import_module("xllamacpp")
