@@ -171,7 +171,7 @@ class _Session:
         """Environments that the caller asks for and nobody declares."""
         known = list(self.declared)
         if self.project.file is None and not known:
-            known = sorted({name for spec in specs for name in _environments(spec)})
+            known = sorted({name for spec in specs for name in _environments(spec) if name})
         found = []
         for name in overlays:
             if name == LOCAL or name in known:
@@ -198,6 +198,7 @@ def _read(path: Path, shown_as: str, declared: Sequence[str], project: ProjectFi
     found = [*source.diagnostics, *problems(tree, Spec)]
     if not _misspelled("name", found):
         found += _missing_name(path, tree)
+    found += _nameless(tree)
     if project.file is not None:
         found += _undeclared_in(tree, declared)
     return _SpecFile(path, shown_as, tree, tuple(tidy(found)))
@@ -220,11 +221,19 @@ def _missing_name(path: Path, tree: Mapping) -> list[Diagnostic]:
         error(
             "spec/missing",
             "name is missing" if entry is None else "name has no value",
-            hint=f"write name: {slug(path.stem) or 'my-model'}",
+            hint=f"write name: {_as_yaml(slug(path.stem) or 'my-model')}",
             place=entry.key_place if entry else tree.place,
             path="name",
         )
     ]
+
+
+def _as_yaml(name: str) -> str:
+    """A name as it has to be written: some words are values of their own to YAML."""
+    return f'"{name}"' if name in _YAML_WORDS or name.isdecimal() else name
+
+
+_YAML_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
 def _missing_model(spec: _SpecFile, merged: Mapping) -> list[Diagnostic]:
@@ -290,7 +299,23 @@ def _only(spec: _SpecFile) -> list[str]:
     return [
         item.value
         for item in only.items
-        if isinstance(item, Scalar) and isinstance(item.value, str)
+        if isinstance(item, Scalar) and isinstance(item.value, str) and item.value
+    ]
+
+
+def _nameless(tree: Mapping) -> list[Diagnostic]:
+    """Entries of `only` that name nothing: they would leave the spec out everywhere, unsaid."""
+    only = tree.get("only")
+    return [
+        error(
+            "spec/value",
+            "only names no environment here",
+            hint="leave only out where every environment has the spec",
+            place=item.place,
+            path=f"only[{index}]",
+        )
+        for index, item in enumerate(only.items if isinstance(only, Items) else ())
+        if isinstance(item, Scalar) and item.value == ""
     ]
 
 

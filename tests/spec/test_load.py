@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from modelctl.spec.load import load_all
-from modelctl.spec.models import plain
+from modelctl.spec.load import load, load_all
+from modelctl.spec.models import Project, plain
 from modelctl.spec.project import find_project
+from modelctl.spec.wanted import ProjectFile
 from tests.spec.folder import Folder, lines
 
 PROJECT = "project: acme\nenvironments: {staging: , prod: }\n"
@@ -58,10 +59,16 @@ def test_name_and_model_are_needed(folder: Folder) -> None:
         "My Chat.yaml:1:1 error spec/missing: model is missing "
         "| write model: hf://org/repo, or ./path",
         "My Chat.yaml:1:1 error spec/missing: name is missing | write name: my-chat",
-        "null.yaml:1:1 error spec/missing: name has no value | write name: null",
+        'null.yaml:1:1 error spec/missing: name has no value | write name: "null"',
         "null.yaml:2:1 error spec/missing: model.source is missing "
         "| write source: hf://org/repo, or ./path",
     ]
+
+
+def test_only_that_names_nothing_is_said_instead_of_leaving_the_spec_out(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("name: a\nmodel: hf://a/b\nonly: ''\n")
+    found = load(["x.yaml"], ProjectFile(tmp_path, None, Project()), ("local",), cwd=tmp_path)
+    assert [d.message for d in found.diagnostics] == ["only names no environment here"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def diagnostics(found: Iterable[Diagnostic], *, paint: Paint, width: int) -> str
 def diagnostic(found: Diagnostic, *, paint: Paint, width: int) -> str:
     """The place, the code, the line with a caret, the sentence, and the way out."""
     place = found.place
-    where = f"{place.file}:{place.line}:{place.column} " if place else ""
+    where = f"{printable(place.file)}:{place.line}:{place.column} " if place else ""
     environments = f" ({', '.join(found.environments)})" if found.environments else ""
     colour = _COLOUR[found.severity]
     lines = [
