@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from modelctl.health import (
@@ -22,7 +22,7 @@ from modelctl.plan import DEPLOYS, Action, Change, Desired, Plan
 from modelctl.platform.types import Deployed, LiveApp, Platform, PlatformError
 from modelctl.record import AppRecord, Entry, Index, remember
 from modelctl.rendered import BOOT_FAILED
-from modelctl.resolved import Upload
+from modelctl.resolved import Scaling, Upload
 
 
 class Result(StrEnum):
@@ -35,7 +35,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one app. `lines` are the log lines that matter where it failed."""
+    """What became of one app. `lines` are the log lines that matter where it failed.
+
+    `scaling` is what it was left at where that is not what its spec says.
+    """
 
     name: str
     action: Action
@@ -47,6 +50,7 @@ class Outcome:
     lines: tuple[str, ...] = ()
     seconds: float = 0.0
     needs_person: bool = False
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class _Job:
     tell: Tell
     uploads: Mapping[Upload, asyncio.Task[int]]
     tag: str
+    deployed: dict[str, Outcome] = field(default_factory=dict)
+    """Every version that came to be, also where its gate did not get to an end."""
 
 
 async def apply(
@@ -112,23 +118,27 @@ async def apply(
         async with turns:
             return await _carry_out(change, wanted[change.name], job)
 
-    changes = [c for c in plan.changes if c.action is not Action.DELETE]
+    running = [asyncio.create_task(one(c)) for c in plan.changes if c.action is not Action.DELETE]
     outcomes: list[Outcome] = []
     gone: set[str] = set()
     try:
-        for done in asyncio.as_completed([one(c) for c in changes]):
+        for done in asyncio.as_completed(running):
             outcomes.append(await done)
-        deletions = [c for c in plan.changes if c.action is Action.DELETE]
         clean = not any(o.result is Result.FAILED for o in outcomes)
-        for change in deletions:
+        for change in plan.changes:
+            if change.action is not Action.DELETE:
+                continue
             outcome = await _delete(change, job, asked=prune, clean=clean)
             outcomes.append(outcome)
             if outcome.result is Result.DONE:
                 gone.add(change.name)
     finally:
-        for task in uploads.values():
+        # Interrupted or not: nothing goes on behind our back, and what was done is remembered.
+        left = [*running, *uploads.values()]
+        for task in left:
             task.cancel()
-        changed = _records(outcomes, wanted, live)
+        await asyncio.gather(*left, return_exceptions=True)
+        changed = _records(job.deployed, outcomes, wanted, live)
         if changed or gone:
             await remember(platform, project, index, changed, frozenset(gone))
     return tuple(sorted(outcomes, key=lambda o: o.name))
@@ -170,6 +180,9 @@ async def _carry_out(change: Change, desired: Desired, job: _Job) -> Outcome:
     except PlatformError as error:
         detail = f"{error.message}; {error.hint}" if error.hint else error.message
         outcome = replace(outcome, result=Result.FAILED, detail=detail)
+    except Exception as error:  # noqa: BLE001 - one app's surprise must not lose the others
+        detail = f"modelctl itself failed ({type(error).__name__}: {error})"
+        outcome = replace(outcome, result=Result.FAILED, detail=detail, needs_person=True)
     outcome = replace(outcome, seconds=time.monotonic() - began)
     job.tell(Step(change.name, "ended", outcome=outcome))
     return outcome
@@ -187,12 +200,14 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
     outcome = Outcome(
         change.name, change.action, Result.DONE, deployed.version, deployed.url, deployed.app_id
     )
+    job.deployed[change.name] = outcome
     if resolved.rollout.gate == "none" or deployed.url is None:
         return outcome
     command = resolved.command[0]
     if job.platform.capabilities().lacks(command):
         return replace(outcome, detail=f"not seen running: this machine has no {command}")
-    headers = job.gate.headers if resolved.endpoint.auth == "proxy" else {}
+    auth = resolved.endpoint.auth
+    headers = job.gate.headers if auth == "proxy" else {}
     if headers is None:
         return replace(
             outcome,
@@ -201,6 +216,8 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
         )
     job.tell(Step(change.name, "booting", "waiting for the first answer"))
     verdict, lines = await _see(change, desired, deployed, headers, before, job)
+    if verdict.healthy and resolved.rollout.gate == "checks" and auth == "api-key":
+        return replace(outcome, detail="healthy; checks not asked: the key is in a Secret")
     if verdict.healthy and resolved.rollout.gate == "checks":
         job.tell(Step(change.name, "checking"))
         verdict = await answers_right(
@@ -235,8 +252,10 @@ async def _see(
         within = desired.rendered.resolved.rollout.boot_timeout
         deadline = job.gate.clock() + within
         # While a version rolls, the one before answers: wait for a container that is new.
+        # Where none of the old ones is left either, asking is what starts one.
         while before and job.gate.clock() < deadline:
-            if await job.platform.containers(app) - before:
+            now = await job.platform.containers(app)
+            if now - before or not now & before:
                 break
             await job.gate.sleep(0.25)
         return await until_healthy(
@@ -252,9 +271,9 @@ async def _see(
     try:
         while True:
             done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if task.exception() is None:
-                    return task.result(), tuple(seen[-20:])
+            verdicts = [task.result() for task in done if task.exception() is None]
+            if verdicts:  # a log that says no outweighs an answer that came at the same moment
+                return min(verdicts, key=lambda v: v.healthy), tuple(seen[-20:])
             if not tasks:  # both broke off: what the last one said is the reason
                 raise next(iter(done)).exception() or RuntimeError
     finally:
@@ -274,12 +293,19 @@ async def _failed(
     job: _Job,
 ) -> Outcome:
     """A first version that does not come up is left at zero, not in a crash loop on the bill."""
-    detail = verdict.why
-    if change.action is Action.CREATE and desired.rendered.resolved.scaling.min_containers:
-        at_zero = replace(desired.rendered.resolved.scaling, min_containers=0, buffer_containers=0)
-        await job.platform.scale(_live(change.name, deployed), at_zero)
+    detail, scaling = verdict.why, desired.rendered.resolved.scaling
+    if change.action is Action.CREATE and scaling.min_containers:
+        scaling = replace(scaling, min_containers=0, buffer_containers=0)
+        await job.platform.scale(_live(change.name, deployed), scaling)
         detail += "; left at zero containers"
-    return replace(outcome, result=Result.FAILED, detail=detail, lines=lines, needs_person=True)
+    return replace(
+        outcome,
+        result=Result.FAILED,
+        detail=detail,
+        lines=lines,
+        needs_person=True,
+        scaling=scaling,
+    )
 
 
 async def _containers(change: Change, job: _Job) -> frozenset[str]:
@@ -288,8 +314,10 @@ async def _containers(change: Change, job: _Job) -> frozenset[str]:
 
 
 async def _delete(change: Change, job: _Job, *, asked: bool, clean: bool) -> Outcome:
-    if not asked or not clean:
+    if not asked or not clean or change.protected:
         why = "needs --prune" if not asked else "not deleted, because something failed before"
+        if change.protected:
+            why = "protected: put its spec back, take protect out, and apply"
         return Outcome(change.name, change.action, Result.SKIPPED, change.version, detail=why)
     job.tell(Step(change.name, "deleting"))
     try:
@@ -308,23 +336,34 @@ def _live(name: str, deployed: Deployed) -> LiveApp:
 
 
 def _records(
-    outcomes: Sequence[Outcome], wanted: Mapping[str, Desired], live: Mapping[str, LiveApp]
+    deployed: Mapping[str, Outcome],
+    outcomes: Sequence[Outcome],
+    wanted: Mapping[str, Desired],
+    live: Mapping[str, LiveApp],
 ) -> dict[str, AppRecord]:
-    """What is worth remembering: every app that now runs what its spec says."""
+    """What is worth remembering: every version that came to be, and everything scaled in place.
+
+    A version whose gate was not seen to the end (interrupted) is remembered as deployed; one that
+    failed it is remembered as condemned, so that it is not tried again as it is.
+    """
+    ended = {o.name: o for o in outcomes}
+    scaled = [o for o in outcomes if o.action is Action.IN_PLACE and o.result is Result.DONE]
     records = {}
-    for outcome in outcomes:
-        if outcome.result is not Result.DONE or outcome.action is Action.DELETE:
-            continue
-        desired = wanted[outcome.name]
-        app = live.get(outcome.name)
+    for outcome in [*deployed.values(), *scaled]:
+        last = ended.get(outcome.name, outcome)
+        desired, app = wanted[outcome.name], live.get(outcome.name)
+        resolved = desired.rendered.resolved
         assert outcome.version is not None
         records[outcome.name] = AppRecord(
             Entry(
                 app_id=outcome.app_id or (app.app_id if app else ""),
                 version=outcome.version,
                 digest=desired.rendered.digest,
-                scaling=desired.rendered.resolved.scaling,
+                scaling=last.scaling or resolved.scaling,
                 url=outcome.url,
+                condemned=last.detail if last.result is Result.FAILED else "",
+                protect=resolved.protect,
+                usd_per_hour=desired.usd_per_hour,
             ),
             desired.fields,
             desired.rendered.text,

@@ -13,7 +13,10 @@ from modelctl.resolved import Check
 
 
 class Ask(Protocol):
-    """GET a URL; the status, or None where nobody answered."""
+    """GET a URL; the status, or None where nobody answered.
+
+    Redirects are not followed: the proxy token would go wherever they lead.
+    """
 
     async def __call__(self, url: str, headers: Mapping[str, str]) -> int | None: ...
 
@@ -141,7 +144,7 @@ async def http_post(
     try:
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
-            session.post(url, headers=dict(headers), json=body) as response,
+            session.post(url, headers=dict(headers), json=body, allow_redirects=False) as response,
         ):
             return response.status, await response.text()
     except (aiohttp.ClientError, TimeoutError, OSError):
@@ -156,7 +159,7 @@ async def http_get(url: str, headers: Mapping[str, str]) -> int | None:
     try:
         async with (
             aiohttp.ClientSession(timeout=limit) as session,
-            session.get(url, headers=dict(headers)) as response,
+            session.get(url, headers=dict(headers), allow_redirects=False) as response,
         ):
             return response.status
     except (aiohttp.ClientError, TimeoutError, OSError):

@@ -71,6 +71,7 @@ class Change:
     version: int | None = None
     url: str | None = None
     scaling: Scaling | None = None
+    protected: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,16 @@ def unsettled(
 ) -> list[LiveApp]:
     """The live apps that the list and the index cannot speak for: their tags must be read.
 
-    With an index these are wanted apps that it does not know, or knows at another version. Without
-    one, `all_apps` asks for every app, so that those to delete are found by their mark.
+    These are wanted apps that the index does not know, or knows at another version. With
+    `all_apps`, those to delete are looked for too: at another version than the index has, and,
+    without an index, all there are.
     """
     names = {d.name for d in desired}
     return [
         app
         for app in live.apps.values()
-        if (app.name in names or (all_apps and index is None)) and not _settled(app, index)
+        if (app.name in names or (all_apps and (index is None or app.name in index.apps)))
+        and not _settled(app, index)
     ]
 
 
@@ -137,12 +140,15 @@ def plan(
     whole_project: bool,
     capabilities: Capabilities,
     allow_unlocked: bool = False,
+    retry: bool = False,
 ) -> Plan:
     """Compare. `whole_project` is true where `desired` is everything that the project has: only
     then an app without a spec is one to delete. `allow_unlocked` lets models of the Hub and of
-    buckets be deployed whose content nothing pins."""
+    buckets be deployed whose content nothing pins; `retry` lets versions that failed be deployed
+    again as they are."""
     changes = [
-        _held_back(_change(d, seen, project, capabilities), d, allow_unlocked) for d in desired
+        _held_back(_change(d, seen, project, capabilities, retry), d, allow_unlocked)
+        for d in desired
     ]
     if whole_project and project is not None:
         changes += _deletions({d.name for d in desired}, seen, project)
@@ -163,85 +169,110 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def _change(
-    desired: Desired, seen: Seen, project: str | None, capabilities: Capabilities
+    desired: Desired, seen: Seen, project: str | None, capabilities: Capabilities, retry: bool
 ) -> Change:
     rendered, name = desired.rendered, desired.name
     app = seen.live.apps.get(name)
-    missing = _cannot_run(rendered, capabilities)
     if app is None:
-        if missing and rendered.resolved.scaling.min_containers:
-            return Change(name, Action.BLOCKED, (missing,))
-        return Change(
-            name,
-            Action.CREATE,
-            (_in_short(rendered), *((missing,) if missing else ())),
-            cost=Cost(None, desired.usd_per_hour),
-        )
+        return _created(desired, capabilities)
     if whose := owner(app, seen, project):
         return Change(name, Action.FOREIGN, (whose,), version=app.version)
 
     entry = seen.index.apps.get(name) if seen.index else None
-    record = seen.records.get(name)
-    details = seen.details.get(name)
+    if entry is not None and entry.app_id != app.app_id:
+        entry = None
+    known = _settled(app, seen.index)
+    record, details = seen.records.get(name), seen.details.get(name)
     url = (details.url if details else None) or (entry.url if entry else None)
-    known = entry is not None and _settled(app, seen.index)
-    digest = (
-        entry.digest if entry and known else (details.tags.get(TAG_DIGEST) if details else None)
+    same = Change(
+        name,
+        Action.UNCHANGED,
+        cost=Cost(entry.usd_per_hour if entry else None, desired.usd_per_hour),
+        version=app.version,
+        url=url,
+        scaling=rendered.resolved.scaling,
     )
-    scaling = entry.scaling if entry and known else (details.scaling if details else None)
-    wanted_scaling = rendered.resolved.scaling
-    cost = Cost(None, desired.usd_per_hour)
-
-    if entry is not None and not known and entry.app_id == app.app_id:
-        reasons: tuple[str, ...] = (
-            f"v{app.version} lives, v{entry.version} was applied: "
-            "somebody deployed or rolled back by hand",
+    if entry is not None and not known:
+        why = (
+            f"v{app.version} lives, v{entry.version} was recorded: somebody deployed or rolled "
+            "back by hand, or an apply did not finish"
         )
-        return Change(
-            name, _deploy_action(rendered), reasons, version=app.version, url=url, cost=cost
-        )
+        return _deployed(same, rendered, (why,), capabilities)
+    digest = entry.digest if entry else (details.tags.get(TAG_DIGEST) if details else None)
+    scaling = entry.scaling if entry else (details.scaling if details else None)
+    fields = _differences(record.fields, desired.fields) if record else ()
     if digest != rendered.digest:
-        changes = _differences(record.fields, desired.fields) if record else ()
-        if changes:
-            reasons = ()
-        elif record:
-            reasons = ("the app is rendered differently now",)
-        else:
-            reasons = ("earlier spec unknown",)
-        if missing and wanted_scaling.min_containers:
-            return Change(name, Action.BLOCKED, (missing,), changes, cost, app.version, url)
-        return Change(
-            name,
-            _deploy_action(rendered),
-            reasons + ((missing,) if missing else ()),
-            changes,
-            cost,
-            app.version,
-            url,
+        unsaid = "the app is rendered differently now" if record else "earlier spec unknown"
+        return _deployed(
+            replace(same, fields=fields), rendered, () if fields else (unsaid,), capabilities
         )
-    if scaling != wanted_scaling:
-        changes = _differences(record.fields, desired.fields) if record else ()
-        return Change(
-            name,
-            Action.IN_PLACE,
-            fields=changes or _scaling_differences(scaling, wanted_scaling),
-            cost=cost,
-            version=app.version,
-            url=url,
+    if entry is not None and entry.condemned:
+        if retry:
+            return _deployed(same, rendered, ("failed before, tried again",), capabilities)
+        why = f"v{app.version} failed: {entry.condemned}; change the spec, or --retry"
+        return replace(same, action=Action.BLOCKED, reasons=(why,))
+    if entry is not None and entry.protect != rendered.resolved.protect:
+        fields = fields or (
+            FieldChange("protect", entry.protect, rendered.resolved.protect),
+            *_scaling_differences(scaling, rendered.resolved.scaling),
         )
-    return Change(
-        name, Action.UNCHANGED, version=app.version, url=url, cost=cost, scaling=wanted_scaling
+    elif scaling == rendered.resolved.scaling:
+        return same
+    fields = fields or _scaling_differences(scaling, rendered.resolved.scaling)
+    if _only_a_deploy_unsets(scaling, rendered.resolved.scaling):
+        return _deployed(replace(same, fields=fields), rendered, (), capabilities)
+    missing = _cannot_run(rendered, capabilities)
+    if missing and rendered.resolved.scaling.min_containers:
+        return replace(same, action=Action.BLOCKED, reasons=(missing,), fields=fields)
+    return replace(same, action=Action.IN_PLACE, fields=fields)
+
+
+def _created(desired: Desired, capabilities: Capabilities) -> Change:
+    rendered = desired.rendered
+    missing = _cannot_run(rendered, capabilities)
+    cost = Cost(None, desired.usd_per_hour)
+    if missing and rendered.resolved.scaling.min_containers:
+        return Change(desired.name, Action.BLOCKED, (missing,), cost=cost)
+    reasons = (_in_short(rendered), *((missing,) if missing else ()))
+    return Change(desired.name, Action.CREATE, reasons, cost=cost)
+
+
+def _deployed(
+    change: Change, rendered: Rendered, reasons: tuple[str, ...], capabilities: Capabilities
+) -> Change:
+    """A new version, unless this machine could not run the containers that it keeps warm."""
+    missing = _cannot_run(rendered, capabilities)
+    if missing and rendered.resolved.scaling.min_containers:
+        return replace(change, action=Action.BLOCKED, reasons=(missing,))
+    recreate = rendered.resolved.rollout.strategy == "recreate"
+    return replace(
+        change,
+        action=Action.RECREATE if recreate else Action.REDEPLOY,
+        reasons=reasons + ((missing,) if missing else ()),
+    )
+
+
+def _only_a_deploy_unsets(before: Scaling | None, after: Scaling) -> bool:
+    """The autoscaler can be given a target or a window, but not told to forget it."""
+    return before is not None and any(
+        getattr(before, name) is not None and getattr(after, name) is None
+        for name in ("target_concurrency", "scaleup_window")
     )
 
 
 def owner(app: LiveApp, seen: Seen, project: str | None) -> str:
-    """ "" where the app is this project's, else the sentence that says whose it is."""
-    entry = seen.index.apps.get(app.name) if seen.index else None
-    if entry is not None and entry.app_id == app.app_id:
-        return ""
-    tags = seen.details[app.name].tags if app.name in seen.details else {}
-    mark = tags.get(TAG_PROJECT)
-    if mark == project and TAG_DIGEST in tags:
+    """ "" where the app is this project's, else the sentence that says whose it is.
+
+    The mark on the app decides wherever it was read; the index speaks for the rest.
+    """
+    details = seen.details.get(app.name)
+    if details is None:
+        entry = seen.index.apps.get(app.name) if seen.index else None
+        if entry is not None and entry.app_id == app.app_id:
+            return ""
+        return "nobody knows whose this app is"
+    mark = details.tags.get(TAG_PROJECT)
+    if mark == project and TAG_DIGEST in details.tags:
         return ""
     if mark:
         return f"the project {mark} has an app of this name"
@@ -250,20 +281,29 @@ def owner(app: LiveApp, seen: Seen, project: str | None) -> str:
 
 
 def _deletions(wanted: set[str], seen: Seen, project: str) -> list[Change]:
+    """Apps of this project that no spec has: those whose mark says so, or that the index knows at
+    the very version that lives."""
     known = seen.index.apps if seen.index else {}
     found = []
     for app in seen.live.apps.values():
-        if app.name in wanted:
+        details = seen.details.get(app.name)
+        marked = details is not None and details.tags.get(TAG_PROJECT) == project
+        ours = marked if details is not None else _settled(app, seen.index)
+        if app.name in wanted or not ours:
             continue
         entry = known.get(app.name)
-        details = seen.details.get(app.name)
-        remembered = entry is not None and entry.app_id == app.app_id
-        if remembered or (details and details.tags.get(TAG_PROJECT) == project):
-            found.append(
-                Change(
-                    app.name, Action.DELETE, ("not in specs (needs --prune)",), version=app.version
-                )
+        protected = entry is not None and entry.protect
+        reason = "not in specs, and protected" if protected else "not in specs (needs --prune)"
+        found.append(
+            Change(
+                app.name,
+                Action.DELETE,
+                (reason,),
+                cost=Cost(entry.usd_per_hour if entry else None, None),
+                version=app.version,
+                protected=protected,
             )
+        )
     return found
 
 
@@ -278,11 +318,6 @@ def _in_short(rendered: Rendered) -> str:
     where = " or ".join(resolved.placement.gpus) or "CPU"
     warm = resolved.scaling.min_containers
     return f"{where}, {f'{warm} kept warm' if warm else 'scale to zero'}"
-
-
-def _deploy_action(rendered: Rendered) -> Action:
-    recreate = rendered.resolved.rollout.strategy == "recreate"
-    return Action.RECREATE if recreate else Action.REDEPLOY
 
 
 def _cannot_run(rendered: Rendered, capabilities: Capabilities) -> str:

@@ -33,7 +33,8 @@ class Entry:
     """What the index holds of one app: enough to see that nothing has to be done.
 
     `version` is the one that this digest was deployed as: a digest is believed only while the live
-    version is still that one.
+    version is still that one. `condemned` is why that version failed its gate, "" where it passed:
+    it is not tried again as it is. `protect` holds although the spec is gone.
     """
 
     app_id: str
@@ -41,6 +42,9 @@ class Entry:
     digest: str
     scaling: Scaling
     url: str | None = None
+    condemned: str = ""
+    protect: bool = False
+    usd_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class AppRecord:
 
 
 def volume_of(project: str | None) -> str:
-    return f"modelctl-{project or 'default'}"
+    """One Volume a project; without a name, one that no project's name can be."""
+    return f"modelctl-{project}" if project else "modelctl.default"
 
 
 def path_of(name: str) -> str:
@@ -130,6 +135,9 @@ def _entry(data: Mapping[str, Any]) -> Entry:
         digest=data["digest"],
         scaling=Scaling(**data["scaling"]),
         url=data.get("url"),
+        condemned=str(data.get("condemned", "")),
+        protect=bool(data.get("protect", False)),
+        usd_per_hour=data.get("usd_per_hour"),
     )
 
 

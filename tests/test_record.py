@@ -96,7 +96,7 @@ def test_remembering_keeps_the_others_and_forgets_what_is_gone() -> None:
 
 def test_two_projects_do_not_share_a_memory() -> None:
     assert volume_of("one") != volume_of("two")
-    assert volume_of(None) == "modelctl-default"
+    assert volume_of(None) == "modelctl.default"
 
 
 def test_the_same_record_gives_the_same_bytes() -> None:

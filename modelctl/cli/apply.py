@@ -32,6 +32,7 @@ DEFAULT_WIDTH = 16
 @selection
 @output("human", "json")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--retry", is_flag=True, help="Deploy versions again that failed as they are.")
 @click.option(
     "--prune", is_flag=True, help="Delete this project's apps that have no spec any more."
 )
@@ -46,6 +47,7 @@ def command(
     labels: tuple[str, ...],
     output: str,
     yes: bool,
+    retry: bool,
     prune: bool,
     width: int,
     allow_unlocked: bool,
@@ -70,6 +72,7 @@ def command(
             prune=prune,
             width=width,
             allow_unlocked=allow_unlocked,
+            retry=retry,
         )
     )
 
@@ -86,6 +89,7 @@ async def _apply(
     prune: bool,
     width: int,
     allow_unlocked: bool,
+    retry: bool,
 ) -> int:
     from modelctl.apply import Gate, apply
     from modelctl.cli.said import say
@@ -102,6 +106,7 @@ async def _apply(
         project.name,
         whole_project=whole_project,
         allow_unlocked=allow_unlocked,
+        retry=retry,
     )
     paint, columns = for_stream()
     human_reads = output == "human"

@@ -36,6 +36,7 @@ async def see_and_plan(
     *,
     whole_project: bool,
     allow_unlocked: bool = True,
+    retry: bool = False,
 ) -> tuple[Plan, Seen]:
     await platform.open()
     seen = await see(platform, desired, project, all_apps=whole_project)
@@ -47,5 +48,6 @@ async def see_and_plan(
         whole_project=whole_project,
         capabilities=platform.capabilities(),
         allow_unlocked=allow_unlocked,
+        retry=retry,
     )
     return result, seen

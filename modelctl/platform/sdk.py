@@ -169,16 +169,19 @@ class ModalPlatform:
             await self._handle(app).stop.aio()
 
     async def scale(self, app: LiveApp, scaling: Scaling) -> None:
-        windows: dict[str, int] = {"scaledown_window": scaling.scaledown_window}
-        if scaling.scaleup_window is not None:
-            windows["scaleup_window"] = scaling.scaleup_window
+        # What is unset is left out: to the autoscaler, a target of None means not to scale at all.
+        optional: dict[str, Any] = {
+            name: value
+            for name in ("scaleup_window", "target_concurrency")
+            if (value := getattr(scaling, name)) is not None
+        }
         with speaking_of(f"scaling {app.name}"):
             await self._server(app.name).autoscaler.update.aio(
                 min_containers=scaling.min_containers,
                 max_containers=scaling.max_containers,
                 buffer_containers=scaling.buffer_containers,
-                target_concurrency=scaling.target_concurrency,
-                **windows,
+                scaledown_window=scaling.scaledown_window,
+                **optional,
             )
 
     async def upload(self, upload: Upload, progress: Progress) -> int:

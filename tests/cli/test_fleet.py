@@ -146,7 +146,8 @@ def test_a_version_that_somebody_deployed_by_hand_is_deployed_over(fleet: Projec
     (change,) = fleet.run("plan", "moved", "--local", "--output", "json").json["changes"]
     assert change["action"] == "redeploy"
     assert change["reasons"] == [
-        "v2 lives, v1 was applied: somebody deployed or rolled back by hand"
+        "v2 lives, v1 was recorded: somebody deployed or rolled back by hand, or an apply did not "
+        "finish"
     ]
 
 
