@@ -56,12 +56,7 @@ def _answers(resolved: Resolved) -> dict[str, Any]:
         "rollout": {
             "strategy": rollout.strategy,
             "gate": rollout.gate,
-            "timeouts": {
-                "place": duration_text(rollout.place_timeout),
-                "boot": duration_text(rollout.boot_timeout),
-                "checks": duration_text(rollout.checks_timeout),
-            },
-            "on_failure": rollout.on_failure,
+            "timeouts": {"boot": duration_text(rollout.boot_timeout)},
         },
         "protect": resolved.protect,
     }

@@ -23,6 +23,7 @@ CATALOGUE: Mapping[str, str] = {
         "keep_warm keeps running, on the first GPU of the list, with the cores and memory asked "
         "for, at the prices of the fact tables."
     ),
+    "checks/task": "The gate's checks are chat requests; embeddings and rankings have no words.",
     "concurrency/of-entry": (
         "Modal has one hard limit an endpoint, whichever GPU a container got. How many requests "
         "the engine runs at once may differ: max_sequences of that entry."
@@ -166,6 +167,18 @@ CATALOGUE: Mapping[str, str] = {
     "model/unused": (
         "A field that this kind of source has no use for. It is an error rather than ignored: a "
         "spec must not say what is not so."
+    ),
+    "later/project": (
+        "The field is part of the project file, and this version does nothing with it: it is said "
+        "so that nobody relies on it."
+    ),
+    "later/renamed": (
+        "An app of the new name is created beside the old one, which has no spec any more: plan "
+        "shows it as one to delete."
+    ),
+    "later/rollout": (
+        "The field is part of the spec, and this version does nothing with it: it is said so that "
+        "nobody relies on it."
     ),
     "mounts/name": "A mount needs the name of what is mounted.",
     "mounts/path": "A mount path is absolute and inside the container.",

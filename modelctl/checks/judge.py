@@ -13,6 +13,7 @@ from modelctl.checks import (
     engine,
     gpu,
     image,
+    later,
     model,
     policy,
     scaling,
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     *image.RULES,
     *words.RULES,
     *budget.RULES,
+    *later.RULES,
 )
 """What the project's `rules` and a spec's `allow` have a say in; `policy.RULES` come after."""
 

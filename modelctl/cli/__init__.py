@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Deploy what changed, wait until it answers, and report."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
     "logs": ("logs", "Show what an app wrote: its engine's output and Modal's own lines."),
-    "destroy": ("destroy", "Stop the apps of the chosen specs, and forget them."),
+    "destroy": ("destroy", "Stop the apps of the chosen specs."),
     "show": ("show", "Print a spec in full, and where each value comes from."),
     "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),
     "chat": ("chat", "Ask an endpoint one question, or talk to it line by line."),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -38,14 +39,33 @@ def command(name: str, prompt: tuple[str, ...], env: str | None, local: bool, wa
     chosen = one_environment(Selection((name,), env, local), project)
     platform = platform_for(chosen, project)
     token = proxy_token(chosen, project)
-    return asyncio.run(_talk(platform, name, " ".join(prompt), token, wait))
+    # The loop only runs while something is asked: at the prompt, Ctrl-C is the terminal's.
+    with asyncio.Runner() as runner:
+        url, headers = runner.run(_reach(platform, name, token, wait))
+        messages: Messages = []
+        for line in [" ".join(prompt)] if prompt else _lines():
+            messages.append({"role": "user", "content": line})
+            said = runner.run(_answer(url, headers, messages))
+            messages.append({"role": "assistant", "content": said})
+    return Exit.DONE
 
 
-async def _talk(
-    platform: Platform, name: str, prompt: str, token: tuple[str, str] | None, wait: float
-) -> int:
-    import time
+def _lines() -> Iterator[str]:
+    """What is typed, or what comes through a pipe, line by line."""
+    while True:
+        if sys.stdin.isatty():
+            click.echo("> ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()
 
+
+async def _reach(
+    platform: Platform, name: str, token: tuple[str, str] | None, wait: float
+) -> tuple[str, dict[str, str]]:
+    """The endpoint's URL and the headers that open it, once it answers."""
     from modelctl.health import http_get, proxy_headers, until_healthy
     from modelctl.platform.types import NotThere, Unreachable
 
@@ -60,28 +80,16 @@ async def _talk(
     verdict = await until_healthy(url, headers, ask=http_get, within=wait, clock=time.monotonic)
     if not verdict.healthy:
         raise Unreachable(f"{name} does not answer: {verdict.why}", f"modelctl logs {name}")
-    messages: Messages = []
-    if prompt:
-        messages.append({"role": "user", "content": prompt})
-        await _answer(url, headers, messages)
-        return Exit.DONE
-    while True:
-        if sys.stdin.isatty():
-            click.echo("> ", nl=False, err=True)
-        line = await asyncio.to_thread(sys.stdin.readline)
-        if not line:
-            return Exit.DONE
-        if line.strip():
-            messages.append({"role": "user", "content": line.strip()})
-            said = await _answer(url, headers, messages)
-            messages.append({"role": "assistant", "content": said})
+    return url, headers
 
 
 async def _answer(url: str, headers: dict[str, str], messages: Messages) -> str:
     """Print the answer as it comes, and return it whole."""
+    from modelctl.cli.said import harmless
+
     parts = []
     async for part in _stream(url, headers, messages):
-        click.echo(part, nl=False)
+        click.echo(harmless(part), nl=False)
         parts.append(part)
     click.echo()
     return "".join(parts)
@@ -94,12 +102,20 @@ async def _stream(url: str, headers: dict[str, str], messages: Messages) -> Asyn
 
     # The engine answers to the name it serves; it says which one when it is asked.
     try:
-        async with aiohttp.ClientSession(headers=headers) as session:
-            async with session.get(f"{url}/v1/models") as response:
+        # An answer may take as long as it takes, as long as words keep coming.
+        limit = aiohttp.ClientTimeout(total=None, sock_read=300)
+        async with aiohttp.ClientSession(headers=headers, timeout=limit) as session:
+            async with session.get(f"{url}/v1/models", allow_redirects=False) as response:
+                if response.status == 401:
+                    raise Refused(
+                        "the endpoint wants a key of its own", "chat only has the proxy token"
+                    )
                 response.raise_for_status()
                 model = (await response.json())["data"][0]["id"]
             body = {"model": model, "messages": messages, "stream": True}
-            async with session.post(f"{url}/v1/chat/completions", json=body) as response:
+            async with session.post(
+                f"{url}/v1/chat/completions", json=body, allow_redirects=False
+            ) as response:
                 if response.status != 200:
                     words = (await response.text())[:300]
                     raise Refused(f"the endpoint answered HTTP {response.status}: {words}")
@@ -110,4 +126,5 @@ async def _stream(url: str, headers: dict[str, str], messages: Messages) -> Asyn
                     if said := (choices[0].get("delta") or {}).get("content"):
                         yield said
     except (aiohttp.ClientError, TimeoutError, ValueError, LookupError) as error:
-        raise Unreachable(f"the answer broke off: {error}", "ask again") from error
+        why = str(error) or "nothing came any more"
+        raise Unreachable(f"the answer broke off: {why}", "ask again") from error

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(
     what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], yes: bool
 ) -> int:
-    """Stop the apps of the chosen specs, and forget them. Volumes and weights stay.
+    """Stop the apps of the chosen specs. Volumes, weights and their records stay.
 
     WHAT has to be said: there is no default. An app with `protect: true` is refused.
     """

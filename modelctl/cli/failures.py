@@ -8,6 +8,7 @@ import traceback
 import click
 
 from modelctl.cli.exits import Exit, of_diagnostics
+from modelctl.cli.said import aside
 from modelctl.diagnostics import Rejected
 
 
@@ -24,7 +25,6 @@ def explain(error: Exception) -> int:
 
     match error:
         case Rejected():
-            from modelctl.cli.said import aside
             from modelctl.views.human import problems
             from modelctl.views.paint import for_stream
 
@@ -34,6 +34,9 @@ def explain(error: Exception) -> int:
         case Unreachable() | CredentialsRefused() | LocalError():
             _say(str(error), getattr(error, "hint", ""))
             return Exit.TRY_AGAIN
+        case OSError() if error.filename is not None:
+            _say(f"{error.filename}: {error.strerror}", "")
+            return Exit.REJECTED
         case CannotRender():
             _say(str(error), "modelctl validate says more")
             return Exit.REJECTED
@@ -55,6 +58,6 @@ def explain(error: Exception) -> int:
 
 
 def _say(message: str, hint: str) -> None:
-    click.echo(f"error: {message}", err=True)
+    aside(f"error: {message}")
     if hint:
-        click.echo(f"help: {hint}", err=True)
+        aside(f"help: {hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import click
 
@@ -20,6 +21,7 @@ from modelctl.cli.options import Selection
 def command(name: str, env: str | None, local: bool, tail: int, follow: bool) -> int:
     """Show what an app wrote: its engine's output and Modal's own lines."""
     from modelctl.cli.pipeline import one_environment, project_here
+    from modelctl.cli.said import harmless
     from modelctl.cli.world import platform_for
 
     project = project_here()
@@ -39,7 +41,8 @@ def command(name: str, env: str | None, local: bool, tail: int, follow: bool) ->
             hint = f"did you mean {close[0]}?" if close else "see modelctl status"
             raise NotThere(f"no app {name} lives in the {platform.where}", hint)
         async for line in platform.logs(app, tail=tail, follow=follow):
-            click.echo(line.text, nl=not line.text.endswith("\n"), err=line.source == "stderr")
+            text = harmless(line.text, colours=sys.stdout.isatty())
+            click.echo(text, nl=not text.endswith("\n"), err=line.source == "stderr")
 
     asyncio.run(show())
     return Exit.DONE

@@ -159,11 +159,17 @@ def prepare(chosen: Selection, templates: str | None = None) -> Prepared:
 
 
 def some_chosen(checked: Checked) -> None:
-    """Raise Rejected, with the reasons that there are, where no spec was chosen."""
+    """Raise Rejected where something that was chosen could not be read, or nothing was chosen.
+
+    What else is wrong with a spec does not matter to who takes its app away.
+    """
+    unread = [
+        d for d in checked.diagnostics if d.is_error and d.code.startswith(("spec/", "yaml/"))
+    ]
+    if unread:
+        raise Rejected(unread)
     if checked.specs:
         return
-    if has_errors(checked.diagnostics):
-        raise Rejected(checked.diagnostics)
     raise Rejected([error("spec/none-chosen", "no spec has these labels in this environment")])
 
 

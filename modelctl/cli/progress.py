@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
-from modelctl.cli.said import aside
+from modelctl.cli.said import aside, harmless
 from modelctl.plan import Plan
 from modelctl.views.human import changes
 from modelctl.views.paint import for_stream
@@ -35,7 +33,7 @@ def _plain(step: Step) -> None:
         aside(changes.outcome_line(step.outcome, paint=paint))
     else:
         detail = f": {step.detail}" if step.detail else ""
-        click.echo(f"    {step.name}  {step.phase}{detail}", err=True)
+        aside(f"    {step.name}  {step.phase}{detail}")
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def _live(plan: Plan) -> Iterator[Tell]:
                     bar.remove_task(tasks.pop(step.name))
                 from rich.text import Text
 
-                line = changes.outcome_line(step.outcome, paint=paint)
+                line = harmless(changes.outcome_line(step.outcome, paint=paint), colours=True)
                 bar.console.print(Text.from_ansi(line))
                 return
             words = f"{step.name:<{columns}}  {step.phase:<10} {step.detail}"

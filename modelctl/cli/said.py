@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import click
 
 from modelctl.diagnostics import Diagnostic, Severity
 
+_OURS = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str, *, colours: bool = False) -> str:
+    """Text that others wrote, without what would steer a terminal: only lines and tabs stay.
+
+    `colours` keeps colour sequences, as an engine's own log may have them.
+    """
+    if not colours:
+        return _CONTROL.sub("", text)
+    parts = _OURS.split(text)
+    kept = _OURS.findall(text)
+    return "".join(_CONTROL.sub("", p) + c for p, c in zip(parts, [*kept, ""], strict=True))
+
 
 def say(text: str) -> None:
     """What was asked for, on standard output; whether it is coloured was decided by its paint."""
-    click.echo(text, color=True)
+    click.echo(harmless(text, colours=True), color=True)
 
 
 def aside(text: str) -> None:
     """Everything else, on standard error."""
-    click.echo(text, err=True, color=True)
+    click.echo(harmless(text, colours=True), err=True, color=True)
 
 
 def warnings(found: Sequence[Diagnostic]) -> None:

@@ -23,9 +23,18 @@ def command(
     """
     began = time.perf_counter()
     from modelctl.cli.pipeline import check_all, project_here
+    from modelctl.diagnostics import Rejected
     from modelctl.views.paint import for_stream
 
-    checked = check_all(Selection(what, env, local, labels), project_here(), hashed=False)
+    try:
+        checked = check_all(Selection(what, env, local, labels), project_here(), hashed=False)
+    except Rejected as wrong:  # the project file itself
+        if output != "json":
+            raise
+        from modelctl.views import machine
+
+        click.echo(machine.validation(wrong.diagnostics))
+        return of_diagnostics(d.code for d in wrong.diagnostics if d.is_error)
     if output == "json":
         from modelctl.views import machine
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from modelctl.local import calls
 from modelctl.local.calls import CallLog
-from modelctl.local.content import Content, Signer
+from modelctl.local.content import Content, Signer, arriving
 from modelctl.local.ids import new_id
 from modelctl.local.volumes import Volumes
 
@@ -119,9 +119,8 @@ class Admin:
 
 async def _receive(request: web.Request, target: Path) -> tuple[str, str]:
     """Writes the body to a file as it comes in; its md5 and its sha256."""
-    partial = target.with_suffix(".part")
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with partial.open("wb") as out:
+    with arriving(target) as partial, partial.open("wb") as out:
 
         def absorb(chunk: bytes) -> None:
             out.write(chunk)
@@ -130,5 +129,4 @@ async def _receive(request: web.Request, target: Path) -> tuple[str, str]:
 
         async for chunk in request.content.iter_chunked(_STEP):
             await asyncio.to_thread(absorb, chunk)
-    partial.replace(target)
     return md5.hexdigest(), sha256.hexdigest()

@@ -112,12 +112,15 @@ class Container:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        if self._boot_over is not None and not self._boot_over.cancelled():
-            # Ready or ended before its time to boot was over: the next one may start.
-            if self._boot_over.when() > asyncio.get_running_loop().time():
-                self._means.boots.release()
-            self._boot_over.cancel()
+        self._give_back_boot()  # ready or ended: the next one may start
         self._changed(self)
+
+    def _give_back_boot(self) -> None:
+        """The place among the booting ones, once: when it is ready, ends, or took its time."""
+        if self._boot_over is not None:
+            self._boot_over.cancel()
+            self._boot_over = None
+            self._means.boots.release()
 
     async def _live(self) -> None:
         socket_path = self._means.sockets / f"{self.id[-12:]}.sock"
@@ -140,9 +143,7 @@ class Container:
             self._means.declared[self.declared_port] += 1
             counted = True
             await self._means.boots.acquire()
-            self._boot_over = asyncio.get_running_loop().call_later(
-                _BOOT, self._means.boots.release
-            )
+            self._boot_over = asyncio.get_running_loop().call_later(_BOOT, self._give_back_boot)
             self._process = await asyncio.create_subprocess_exec(
                 *launch.argv,
                 env=launch.environment,

@@ -3,10 +3,15 @@
 import hashlib
 import hmac
 import os
+import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _COPY_STEP = 64 << 20
+PARTIAL = ".modelctl-part-"
+"""How files are called that are still being written; listings leave them out."""
 
 
 class Content:
@@ -33,9 +38,8 @@ class Content:
             return False
         target = self.path(sha256_hex)
         target.parent.mkdir(exist_ok=True)
-        partial = target.with_suffix(".part")
-        partial.write_bytes(data)
-        partial.replace(target)
+        with arriving(target) as partial:
+            partial.write_bytes(data)
         return True
 
     def blob(self, blob_id: str) -> Path:
@@ -60,21 +64,37 @@ class Content:
 def copy(source: Path, target: Path, mode: int) -> None:
     """Puts a copy at `target` in one step; file systems that can share the blocks do."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.part")
-    partial.unlink(missing_ok=True)
-    if hasattr(os, "copy_file_range"):
-        with source.open("rb") as read, partial.open("wb") as write:
-            try:
-                while os.copy_file_range(read.fileno(), write.fileno(), _COPY_STEP):
-                    continue
-            except OSError:  # not between these two file systems
-                read.seek(0)
-                write.seek(0)
-                shutil.copyfileobj(read, write, 1 << 20)
-    else:
+    with arriving(target) as partial:
+        _copy_bytes(source, partial)
+        partial.chmod(mode or 0o644)
+
+
+def _copy_bytes(source: Path, partial: Path) -> None:
+    if not hasattr(os, "copy_file_range"):
         shutil.copyfile(source, partial)
-    partial.chmod(mode or 0o644)
-    partial.replace(target)
+        return
+    with source.open("rb") as read, partial.open("wb") as write:
+        try:
+            while os.copy_file_range(read.fileno(), write.fileno(), _COPY_STEP):
+                continue
+        except OSError:  # not between these two file systems
+            read.seek(0)
+            write.seek(0)
+            shutil.copyfileobj(read, write, 1 << 20)
+
+
+@contextmanager
+def arriving(target: Path) -> Iterator[Path]:
+    """Where to write what becomes `target` at once, and only if it came whole.
+
+    A name of its own for each writer, so that two of one file do not meet; the last one wins.
+    """
+    partial = target.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class Signer:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from modal_proto import api_pb2
 
-from modelctl.local.content import Content, Signer, copy
+from modelctl.local.content import PARTIAL, Content, Signer, arriving, copy
 from modelctl.local.ids import new_id
 from modelctl.local.objects import FAIL_IF_EXISTS, ONLY_EXISTING
 from modelctl.local.protobuf import Empty
@@ -161,14 +161,13 @@ class Volumes:
 
     def _assemble(self, file: api_pb2.VolumePutFiles2Request.File, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f".{place.name}.part")
-        with partial.open("wb") as out:
-            for block in file.blocks:
-                with self._content.path(block.contents_sha256.hex()).open("rb") as source:
-                    shutil.copyfileobj(source, out, 1 << 20)
-            out.truncate(file.size)
-        partial.chmod(file.mode or 0o644)
-        partial.replace(place)
+        with arriving(place) as partial:
+            with partial.open("wb") as out:
+                for block in file.blocks:
+                    with self._content.path(block.contents_sha256.hex()).open("rb") as source:
+                        shutil.copyfileobj(source, out, 1 << 20)
+                out.truncate(file.size)
+            partial.chmod(file.mode or 0o644)
 
     def _check_free(self, places: list[Path], disallow_overwrite: bool) -> None:
         for place in places:
@@ -226,6 +225,8 @@ class Volumes:
             return [_entry(place, root)]
         found: list[api_pb2.FileEntry] = []
         for child in _walk(place) if recursive else sorted(place.iterdir()):
+            if child.name.startswith(PARTIAL):
+                continue
             found.append(_entry(child, root))
             if limit and len(found) == limit:
                 break

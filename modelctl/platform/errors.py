@@ -44,6 +44,8 @@ def translated(error: Exception, doing: str) -> PlatformError:
             return NotThere(f"{doing}: {words}")
         case theirs.ImageBuildError() | theirs.RemoteError():
             return BuildFailed(f"{doing}: {words}", "the build's log is in `modal app logs`")
+        case FileNotFoundError() | PermissionError() if error.filename is not None:
+            return Refused(f"{doing}: {error.filename}: {error.strerror}")
         case theirs.ConnectionError() | theirs.ServiceError() | OSError():
             return Unreachable(f"Modal did not answer while {doing}: {words}", "try again")
         case theirs.TimeoutError() | TimeoutError():

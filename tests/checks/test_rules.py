@@ -178,6 +178,32 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "modelctl | push the image to a registry and name it: image: {base: registry/name:tag}",
     ),
     (
+        {**VLLM, "rollout": {"on_failure": "rollback"}},
+        "rollout.on_failure warning later/rollout: rollout.on_failure is not acted on by this "
+        "version of modelctl | a version that fails its gate is reported and not tried again as "
+        "it is",
+    ),
+    (
+        {**VLLM, "rollout": {"wave": "canary"}},
+        "rollout.wave warning later/rollout: rollout.wave is not acted on by this version of "
+        "modelctl | a version that fails its gate is reported and not tried again as it is",
+    ),
+    (
+        {**VLLM, "renamed_from": "old"},
+        "renamed_from warning later/renamed: this version of modelctl does not rename: it creates "
+        "the new app and leaves the old | modelctl destroy old, or apply --prune, once the new "
+        "one serves",
+    ),
+    (
+        {
+            **VLLM,
+            "model": {**VLLM["model"], "task": "embed"},
+            "checks": {"hello": {"prompt": "Hello?"}},
+        },
+        "checks error checks/task: checks ask a question in words; a model that does embed has no "
+        "answer | leave checks out; the first request that warms it up must succeed all the same",
+    ),
+    (
         {**VLLM, "volumes": {"/a": {"name": "v"}, "/b": {"name": "v"}}},
         "volumes./b error mounts/volume-twice: the Volume v is mounted at /a already | mount it "
         "once; a container sees all of it there",

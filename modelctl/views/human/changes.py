@@ -72,7 +72,7 @@ def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[st
 
 def _reason(change: Change) -> str:
     parts = [_arrow(field) for field in change.fields]
-    return ", ".join([*change.reasons, *parts])
+    return printable(", ".join([*change.reasons, *parts]))
 
 
 def _many(change: Change, column: int, width: int) -> bool:
@@ -104,7 +104,7 @@ def _value(value: object) -> str:
         return "unset"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
+    text = printable(str(value))
     return text if len(text) <= 60 else text[:59] + "…"
 
 
@@ -133,7 +133,7 @@ def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
     marks = {Result.DONE: ("✔", "green"), Result.FAILED: ("✘", "red")}
     mark, colour = marks.get(outcome.result, ("·", "dim"))
     version = f" v{outcome.version}" if outcome.version and outcome.result is Result.DONE else ""
-    detail = f"  {outcome.detail}" if outcome.detail else ""
+    detail = f"  {printable(outcome.detail)}" if outcome.detail else ""
     return (
         f"  {paint(mark, colour)} {outcome.name}  {action_words(outcome.action)}{version}{detail}"
         f"  {outcome.seconds:.1f} s"
@@ -142,7 +142,7 @@ def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
 
 def _failure(outcome: Outcome, paint: Paint, width: int) -> str:
     lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}"]
-    lines += wrapped(outcome.detail, width)
+    lines += wrapped(printable(outcome.detail), width)
     if outcome.lines:
         lines.append("  last lines:")
         lines += [f"    {printable(line)[: width - 4]}" for line in outcome.lines]
