@@ -151,6 +151,51 @@ def test_a_version_that_somebody_deployed_by_hand_is_deployed_over(fleet: Projec
     ]
 
 
+def test_scaling_in_place_leaves_alone_what_the_spec_does_not_say(fleet: Project) -> None:
+    """To the autoscaler a target of None means: never scale again."""
+    fleet.spec("scaled", QUIET)
+    assert fleet.run("apply", "scaled", "--local", "--yes").code == 0
+    fleet.spec("scaled", QUIET + "scaling: {max: 3, idle_timeout: 1m}\n")
+    since = fleet.last_call()
+    ran = fleet.run("apply", "scaled", "--local", "--yes")
+    assert (
+        "  ~ scaled  in place   scaling.idle_timeout unset → 1m, scaling.max unset → 3\n" in ran.out
+    )
+    (call,) = fleet.calls("FunctionUpdateSchedulingParams", since)
+    assert call["request"]["settings"] == {
+        "min_containers": 0,
+        "max_containers": 3,
+        "buffer_containers": 0,
+        "scaledown_window": 60,
+    }
+    assert (
+        "  scaled  in sync  asleep  0 of 0..3  v1\n" in fleet.run("status", "scaled", "--local").out
+    )
+
+
+def test_destroy_takes_nothing_away_when_a_name_is_wrong(fleet: Project) -> None:
+    fleet.spec("right", QUIET)
+    assert fleet.run("apply", "right", "--local", "--yes").code == 0
+    ran = fleet.run("destroy", "right", "wrong", "--local", "--yes")
+    assert ran.code == 1
+    assert "no spec in specs has the name wrong" in ran.err
+    assert "right" in fleet.run("status", "right", "--local").out
+    assert fleet.run("plan", "right", "--local", "--output", "json").json["changes"][0][
+        "action"
+    ] == ("unchanged")
+
+
+def test_protect_holds_although_the_spec_is_gone(fleet: Project) -> None:
+    fleet.spec("precious", QUIET + "protect: true\n")
+    assert fleet.run("apply", "precious", "--local", "--yes").code == 0
+    (fleet.root / "specs" / "precious.yaml").unlink()
+    fleet.spec("other", QUIET)
+    ran = fleet.run("apply", "--local", "--yes", "--prune", "--output", "json")
+    (outcome,) = [o for o in ran.json["outcomes"] if o["name"] == "precious"]
+    assert outcome["result"] == "skipped"
+    assert outcome["detail"] == "protected: put its spec back, take protect out, and apply"
+
+
 def test_protect_refuses_to_destroy(fleet: Project) -> None:
     fleet.spec("kept", QUIET + "protect: true\n")
     assert fleet.run("apply", "kept", "--local", "--yes").code == 0

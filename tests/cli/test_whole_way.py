@@ -239,6 +239,9 @@ def test_a_model_that_cannot_boot_is_noticed_at_once_and_left_at_zero(deployed: 
     assert ran.code == 5
     assert "its engine could not boot; left at zero containers" in ran.out
     assert "no-such-flag" in ran.out
+    again = deployed.run("apply", "dead", "--local", "--yes")
+    assert again.code == 1
+    assert "v1 failed: its engine could not boot" in " ".join(again.out.split())
     assert deployed.run("destroy", "dead", "--local", "--yes").code == 0
     (deployed.root / "specs" / "dead.yaml").unlink()
 
