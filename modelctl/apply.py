@@ -223,6 +223,7 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
         verdict = await answers_right(
             deployed.url, headers, resolved.checks, model=resolved.served_as, post=job.gate.post
         )
+        lines = ()  # the answer is what was wrong, not what the engine said
     if verdict.healthy:
         return outcome
     return await _failed(outcome, change, desired, deployed, verdict, lines, job)

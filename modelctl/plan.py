@@ -101,19 +101,27 @@ class Seen:
 
 
 def unsettled(
-    live: Live, index: Index | None, desired: Sequence[Desired], *, all_apps: bool
+    live: Live,
+    index: Index | None,
+    desired: Sequence[Desired],
+    *,
+    all_apps: bool,
+    thorough: bool = False,
 ) -> list[LiveApp]:
     """The live apps that the list and the index cannot speak for: their tags must be read.
 
     These are wanted apps that the index does not know, or knows at another version. With
     `all_apps`, those to delete are looked for too: at another version than the index has, and,
-    without an index, all there are.
+    without an index or where `thorough` asks for it, all there are.
     """
     names = {d.name for d in desired}
     return [
         app
         for app in live.apps.values()
-        if (app.name in names or (all_apps and (index is None or app.name in index.apps)))
+        if (
+            app.name in names
+            or (all_apps and (thorough or index is None or app.name in index.apps))
+        )
         and not _settled(app, index)
     ]
 
@@ -141,6 +149,7 @@ def plan(
     capabilities: Capabilities,
     allow_unlocked: bool = False,
     retry: bool = False,
+    prune: bool = False,
 ) -> Plan:
     """Compare. `whole_project` is true where `desired` is everything that the project has: only
     then an app without a spec is one to delete. `allow_unlocked` lets models of the Hub and of
@@ -151,8 +160,13 @@ def plan(
         for d in desired
     ]
     if whole_project and project is not None:
-        changes += _deletions({d.name for d in desired}, seen, project)
-    return Plan(seen.live.environment, where, tuple(sorted(changes, key=lambda c: c.name)))
+        changes += _deletions({d.name for d in desired}, seen, project, prune)
+    return Plan(seen.live.environment, where, tuple(sorted(changes, key=_order)))
+
+
+def _order(change: Change) -> tuple[bool, str]:
+    """By name; deletions come last, as they do in apply."""
+    return change.action is Action.DELETE, change.name
 
 
 def _held_back(change: Change, desired: Desired, allow_unlocked: bool) -> Change:
@@ -276,11 +290,13 @@ def owner(app: LiveApp, seen: Seen, project: str | None) -> str:
         return ""
     if mark:
         return f"the project {mark} has an app of this name"
+    if TAG_DIGEST in details.tags:
+        return "an app of this name was deployed by modelctl without a project"
     by = f" by {app.deployed_by}" if app.deployed_by else ""
     return f"an app of this name was deployed{by} without modelctl"
 
 
-def _deletions(wanted: set[str], seen: Seen, project: str) -> list[Change]:
+def _deletions(wanted: set[str], seen: Seen, project: str, prune: bool) -> list[Change]:
     """Apps of this project that no spec has: those whose mark says so, or that the index knows at
     the very version that lives."""
     known = seen.index.apps if seen.index else {}
@@ -293,7 +309,8 @@ def _deletions(wanted: set[str], seen: Seen, project: str) -> list[Change]:
             continue
         entry = known.get(app.name)
         protected = entry is not None and entry.protect
-        reason = "not in specs, and protected" if protected else "not in specs (needs --prune)"
+        reason = "not in specs" if prune else "not in specs (needs --prune)"
+        reason = "not in specs, and protected" if protected else reason
         found.append(
             Change(
                 app.name,

@@ -78,8 +78,19 @@ def _packaged() -> Path:
 
 def _fill(folder: Path, resolved: Resolved, tags: Mapping[str, str]) -> str:
     writer = Writer()
-    template = _environment(folder).get_template(f"{engine(resolved.engine).template}/app.py.j2")
-    return writer.write(template.render(_view(resolved, tags), writer=writer))
+    from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
+
+    name = f"{engine(resolved.engine).template}/app.py.j2"
+    try:
+        template = _environment(folder).get_template(name)
+        return writer.write(template.render(_view(resolved, tags), writer=writer))
+    except TemplateNotFound as problem:
+        raise CannotRender(f"{folder} has no template {problem.name}") from problem
+    except TemplateSyntaxError as problem:
+        where = f"{problem.filename or name}:{problem.lineno}"
+        raise CannotRender(f"{where}: {problem.message}") from problem
+    except TemplateError as problem:
+        raise CannotRender(f"{folder / name}: {problem.message}") from problem
 
 
 @cache

@@ -94,6 +94,7 @@ CATALOGUE: Mapping[str, str] = {
         "Variables have letters, digits and underscores. Those that begin with MODELCTL_ are how "
         "a container is told its port and folders."
     ),
+    "env/value": "The operating system ends a variable at a zero byte: no container would start.",
     "gpu/ambiguous": (
         "A100 without a size is the 40 GB one to Modal, and many mean the other. modelctl always "
         "writes the size into the app; write it into the spec too."

@@ -57,6 +57,13 @@ def variables(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("env", name), "env/name", f"{name} is modelctl's own", "another name", key=True
             )
+        elif "\0" in value:
+            yield wrong(
+                ("env", name),
+                "env/value",
+                f"the value of {name} holds a zero byte, which no variable can",
+                "leave it out",
+            )
         elif _looks_secret(name, value):
             yield wrong(
                 ("env", name),

@@ -75,6 +75,9 @@ def run(arguments: list[str] | None = None) -> int:
         return int(code) if isinstance(code, int) else Exit.DONE
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return Exit.USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "modelctl"
         click.echo(f"error: {error.format_message()}", err=True)

@@ -107,6 +107,7 @@ async def _apply(
         whole_project=whole_project,
         allow_unlocked=allow_unlocked,
         retry=retry,
+        prune=prune,
     )
     paint, columns = for_stream()
     human_reads = output == "human"

@@ -42,7 +42,7 @@ def command(name: str, env: str | None, local: bool, tail: int, follow: bool) ->
             raise NotThere(f"no app {name} lives in the {platform.where}", hint)
         async for line in platform.logs(app, tail=tail, follow=follow):
             text = harmless(line.text, colours=sys.stdout.isatty())
-            click.echo(text, nl=not text.endswith("\n"), err=line.source == "stderr")
+            click.echo(text, nl=not text.endswith("\n"))
 
     asyncio.run(show())
     return Exit.DONE

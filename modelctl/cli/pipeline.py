@@ -56,7 +56,11 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
 
     stacks = _stacks(chosen, project)
     today = datetime.datetime.now(datetime.UTC).date()
-    loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=Path.cwd())
+    here = Path.cwd()
+    loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
+    if not chosen.overlays and any(_may_have_local(here / file) for file in loaded[0].files):
+        stacks = [*stacks, ("local",)]
+        loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
     found: list[tuple[str, Diagnostic]] = []
     specs = []
 
@@ -92,6 +96,14 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
     )
 
 
+def _may_have_local(file: Path) -> bool:
+    """Whether a spec says something for `--local`: that is checked too, environment or not."""
+    try:
+        return "local:" in file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
 def _certain(
     problems: Sequence[Diagnostic], wanted: Wanted, earlier: Sequence[Diagnostic]
 ) -> list[Diagnostic]:
@@ -110,6 +122,7 @@ def _certain(
         and _ROOT.split(d.path)[0] not in broken - {"gpu"}
         and d.path
         and not d.code.startswith(unsure)
+        and not (d.code == "gpu/missing" and "gpu" in broken)
     ]
 
 

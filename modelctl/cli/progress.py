@@ -64,6 +64,7 @@ def _live(plan: Plan) -> Iterator[Tell]:
                 bar.console.print(Text.from_ansi(line))
                 return
             words = f"{step.name:<{columns}}  {step.phase:<10} {step.detail}"
+            words = words[: max(20, console.width - len("    0:00:00  "))]  # the time is never cut
             if step.name in tasks:
                 bar.update(tasks[step.name], description=words)
             else:

@@ -11,11 +11,16 @@ from modelctl.record import read_app, read_index
 
 
 async def see(
-    platform: Platform, desired: Sequence[Desired], project: str | None, *, all_apps: bool
+    platform: Platform,
+    desired: Sequence[Desired],
+    project: str | None,
+    *,
+    all_apps: bool,
+    thorough: bool = False,
 ) -> Seen:
     """The list and the index in one round; details and records only where these leave a doubt."""
     live, index = await asyncio.gather(platform.observe(), read_index(platform, project))
-    doubtful = unsettled(live, index, desired, all_apps=all_apps)
+    doubtful = unsettled(live, index, desired, all_apps=all_apps, thorough=thorough)
     changed = changed_digests(live, index, desired)
     details, records = await asyncio.gather(
         asyncio.gather(*(platform.details(app) for app in doubtful)),
@@ -37,9 +42,11 @@ async def see_and_plan(
     whole_project: bool,
     allow_unlocked: bool = True,
     retry: bool = False,
+    prune: bool = False,
+    thorough: bool = False,
 ) -> tuple[Plan, Seen]:
     await platform.open()
-    seen = await see(platform, desired, project, all_apps=whole_project)
+    seen = await see(platform, desired, project, all_apps=whole_project, thorough=thorough or prune)
     result = plan(
         desired,
         seen,
@@ -49,5 +56,6 @@ async def see_and_plan(
         capabilities=platform.capabilities(),
         allow_unlocked=allow_unlocked,
         retry=retry,
+        prune=prune,
     )
     return result, seen

@@ -23,7 +23,7 @@ def command(
     """
     began = time.perf_counter()
     from modelctl.cli.pipeline import check_all, project_here
-    from modelctl.diagnostics import Rejected
+    from modelctl.diagnostics import Rejected, error, has_errors
     from modelctl.views.paint import for_stream
 
     try:
@@ -35,6 +35,8 @@ def command(
 
         click.echo(machine.validation(wrong.diagnostics))
         return of_diagnostics(d.code for d in wrong.diagnostics if d.is_error)
+    if not checked.files and not has_errors(checked.diagnostics):
+        raise Rejected([error("spec/none-chosen", "there is no spec to validate here")])
     if output == "json":
         from modelctl.views import machine
 

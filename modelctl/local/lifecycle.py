@@ -70,6 +70,7 @@ def up(state_dir: Path, *, timeout: float = 15.0) -> Plane:
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         state_dir.chmod(0o700)
+        (state_dir / ".gitignore").write_text("*\n")  # tokens and weights are nobody's commit
     except OSError as error:
         raise LocalError(
             f"The local control plane cannot use {state_dir}: {error.strerror}. "

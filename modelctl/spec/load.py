@@ -87,7 +87,14 @@ def load_all(
     wanted_labels, bad_selectors = _selectors(selectors)
     specs = [session.file(path) for path in found.files]
     common = [*found.diagnostics, *bad_selectors, *project.diagnostics]
-    return tuple(session.load(specs, overlays, wanted_labels, common) for overlays in environments)
+    # Whoever names one file still must not take the name of another spec of the project.
+    folder = project.root / "specs"
+    others = find([], project.root, session.cwd, lambda path: session.file(path).name).files
+    beside = [session.file(path) for path in others if path not in found.files] if what else []
+    beside = beside if folder.is_dir() else []
+    return tuple(
+        session.load(specs, overlays, wanted_labels, common, beside) for overlays in environments
+    )
 
 
 @dataclass
@@ -113,11 +120,12 @@ class _Session:
         overlays: Sequence[str],
         labels: dict[str, str],
         common: Sequence[Diagnostic],
+        beside: Sequence[_SpecFile] = (),
     ) -> Loaded:
         diagnostics = [*common, *self._undeclared(specs, overlays)]
         wanted: list[Wanted] = []
         partial: list[Wanted] = []
-        first: dict[str, _SpecFile] = {}
+        first = {s.name: s for s in beside if s.name and s.tree and _is_in(s, overlays)}
         read: list[Path] = []
         for spec in specs:
             if not _is_in(spec, overlays):

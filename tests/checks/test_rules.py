@@ -178,6 +178,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "modelctl | push the image to a registry and name it: image: {base: registry/name:tag}",
     ),
     (
+        {**VLLM, "env": {"NOTE": "a\0b"}},
+        "env.NOTE error env/value: the value of NOTE holds a zero byte, which no variable can | "
+        "leave it out",
+    ),
+    (
         {**VLLM, "rollout": {"on_failure": "rollback"}},
         "rollout.on_failure warning later/rollout: rollout.on_failure is not acted on by this "
         "version of modelctl | a version that fails its gate is reported and not tried again as "

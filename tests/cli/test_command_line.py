@@ -302,6 +302,46 @@ def test_labels_that_no_spec_has_are_said(project: Project) -> None:
     assert "no spec has these labels in this environment" in ran.err
 
 
+def test_the_local_overlay_is_validated_too(project: Project) -> None:
+    project.spec("good", GOOD + "environments: {local: {gpu: [H101]}}\n")
+    ran = project.run("validate")
+    assert ran.code == 1
+    assert "Modal has no GPU H101" in ran.out
+    assert "error gpu/unknown (local)" in ran.out
+
+
+def test_a_file_that_takes_another_spec_s_name_is_found_when_it_is_named_alone(
+    project: Project,
+) -> None:
+    project.write("specs/a.yaml", "name: chat\n" + GOOD)
+    project.write("specs/b.yaml", "name: chat\n" + GOOD)
+    ran = project.run("validate", "specs/b.yaml")
+    assert ran.code == 1
+    assert "chat is the name of specs/a.yaml:1 too" in ran.out
+
+
+def test_an_empty_folder_of_specs_is_no_success(project: Project) -> None:
+    (project.root / "specs").mkdir()
+    ran = project.run("validate")
+    assert ran.code == 1
+    assert "there is no spec to validate here" in ran.out + ran.err
+
+
+def test_templates_that_are_no_templates_are_a_sentence(project: Project) -> None:
+    project.spec("quiet", "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n")
+    (project.root / "mine").mkdir()
+    ran = project.run("render", "--templates", "mine")
+    assert ran.code == 1
+    assert "mine has no template llama_cpp/app.py.j2" in ran.err
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(project: Project) -> None:
+    project.spec("quiet", "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n")
+    ran = project.run("render", "-o", "/proc/nowhere")
+    assert ran.code == 1
+    assert ran.err.startswith("error: /proc/nowhere: ")
+
+
 def test_a_policy_denies_with_a_code_of_its_own(project: Project) -> None:
     project.write("modelctl.yaml", "project: team\npolicy: {gpus: [L4]}\n")
     project.spec("good", GOOD)

@@ -185,6 +185,33 @@ def test_destroy_takes_nothing_away_when_a_name_is_wrong(fleet: Project) -> None
     ] == ("unchanged")
 
 
+def test_an_app_can_be_taken_away_although_its_spec_is_wrong_or_gone(fleet: Project) -> None:
+    fleet.spec("broken", QUIET)
+    fleet.spec("gone", QUIET)
+    assert fleet.run("apply", "--local", "--yes").code in {0, 4}
+    fleet.spec("broken", QUIET + "contxt: 1\ngpu: [H1000]\n")
+    (fleet.root / "specs" / "gone.yaml").unlink()
+    ran = fleet.run("destroy", "broken", "gone", "--local", "--yes")
+    assert ran.code == 0, ran.err
+    assert "✔ broken  destroyed" in ran.out
+    assert "✔ gone  destroyed" in ran.out
+
+
+def test_what_modelctl_lost_sight_of_is_found_by_status_and_prune(fleet: Project) -> None:
+    """Killed between deploying and remembering, and then the spec was deleted."""
+    fleet.spec("lost", QUIET)
+    assert fleet.run("render", "lost", "--local", "-o", "out").code == 0
+    by_hand(
+        fleet, "import sys; sys.path.insert(0, 'out'); import serve_lost; serve_lost.app.deploy()"
+    )
+    (fleet.root / "specs" / "lost.yaml").unlink()
+    fleet.spec("stays", QUIET)
+    status = fleet.run("status", "--local", "--output", "json").json
+    assert "no spec" in {a["sync"] for a in status["apps"] if a["name"] == "lost"}
+    ran = fleet.run("apply", "--local", "--yes", "--prune", "--output", "json")
+    assert results(ran.json)["lost"] == "done"
+
+
 def test_protect_holds_although_the_spec_is_gone(fleet: Project) -> None:
     fleet.spec("precious", QUIET + "protect: true\n")
     assert fleet.run("apply", "precious", "--local", "--yes").code == 0

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from modelctl.apply import Outcome, Result
-from modelctl.plan import Action, Change, FieldChange, Plan
+from modelctl.plan import Action, Change, Cost, FieldChange, Plan
 from modelctl.views.human.words import counted, duration, printable, wrapped
 from modelctl.views.paint import Paint
 
@@ -40,12 +40,25 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     for change in shown:
         if len(change.fields) > 1 or _many(change, column, width):
             lines += ["", paint(change.name, "bold"), *_fields(change.fields, width)]
-    costs = [c.cost.after for c in result.changes if c.cost.after]
-    if costs:
-        month = sum(costs) * HOURS_A_MONTH
-        lines += ["", f"Warm cost   ${month:,.0f} a month, on the first GPU of each list"]
+    if warm := _warm_cost(result):
+        lines += ["", warm]
     lines += ["", plan_summary(result)]
     return "\n".join(lines)
+
+
+_FREE = Cost(None, None)
+
+
+def _warm_cost(result: Plan) -> str:
+    """What keep-warm costs a month, before and after; "" where it is nothing."""
+    after = sum(c.cost.after or 0 for c in result.changes) * HOURS_A_MONTH
+    lived = [c for c in result.changes if c.action is not Action.CREATE and c.cost != _FREE]
+    known = all(c.cost.before is not None for c in lived)
+    before = sum(c.cost.before or 0 for c in lived) * HOURS_A_MONTH
+    if not after and not before:
+        return ""
+    money = f"${after:,.0f}" if not known or before == after else f"${before:,.0f} → ${after:,.0f}"
+    return f"Warm cost   {money} a month, on the first GPU of each list"
 
 
 def plan_summary(result: Plan) -> str:
@@ -145,5 +158,8 @@ def _failure(outcome: Outcome, paint: Paint, width: int) -> str:
     lines += wrapped(printable(outcome.detail), width)
     if outcome.lines:
         lines.append("  last lines:")
-        lines += [f"    {printable(line)[: width - 4]}" for line in outcome.lines]
+        for line in outcome.lines:
+            lines += textwrap.wrap(
+                printable(line), width, initial_indent="    ", subsequent_indent="      "
+            )
     return "\n".join(lines)
