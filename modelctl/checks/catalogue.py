@@ -70,6 +70,10 @@ CATALOGUE: Mapping[str, str] = {
         "This version is not in the tables of this modelctl. It is deployed as it is named, from "
         "the image tag that follows from it, but its flags are not checked."
     ),
+    "engine/unlisted-flag": (
+        "The engine itself decides about this flag when it starts: nothing here knows it, neither "
+        "as right nor as wrong."
+    ),
     "engine/unsupported-field": (
         "The engine has nothing that this field could be turned into. It is an error rather than "
         "ignored: a spec must not say what is not so."

@@ -91,6 +91,23 @@ def short_flags(case: Case) -> Iterator[Finding]:
                 )
 
 
+def unlisted_flags(case: Case) -> Iterator[Finding]:
+    """The tables know which flags are gone, not yet all that there are."""
+    facts, version = engine_facts(case.engine.name), case.setting.version
+    for path, args in _all_args(case):
+        for name in args:
+            flag = name.lstrip("-")
+            judged = flag in _OURS or flag in facts.removed or not _LONG_FLAG.fullmatch(flag)
+            if not judged and version in facts.versions:
+                yield unchecked(
+                    (*path, name),
+                    "engine/unlisted-flag",
+                    f"--{flag} was not checked: the flags of {case.engine.name} {version} are "
+                    "not listed in full",
+                    key=True,
+                )
+
+
 def _all_args(case: Case) -> Iterator[tuple[Path_, Mapping[str, Any]]]:
     yield ("backend", "args"), (case.spec.backend and case.spec.backend.args) or {}
     for index, entry, _, _ in case.entries:
@@ -103,4 +120,5 @@ RULES: tuple[Rule, ...] = (
     removed_flags,
     flags_of_ours,
     short_flags,
+    unlisted_flags,
 )

@@ -183,6 +183,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "leave it out",
     ),
     (
+        {**LLAMA, "backend": {"name": "llama.cpp", "args": {"threads": 4}}},
+        "backend.args.threads not checked engine/unlisted-flag: --threads was not checked: the "
+        "flags of llama.cpp b9842 are not listed in full",
+    ),
+    (
         {**VLLM, "rollout": {"on_failure": "rollback"}},
         "rollout.on_failure warning later/rollout: rollout.on_failure is not acted on by this "
         "version of modelctl | a version that fails its gate is reported and not tried again as "
