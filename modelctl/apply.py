@@ -86,7 +86,6 @@ class _Job:
     gate: Gate
     tell: Tell
     uploads: Mapping[Upload, asyncio.Task[int]]
-    tag: str
     deployed: dict[str, Outcome] = field(default_factory=dict)
     """Every version that came to be, also where its gate did not get to an end."""
 
@@ -103,7 +102,6 @@ async def apply(
     prune: bool,
     width: int,
     tell: Tell,
-    tag: str = "",
 ) -> tuple[Outcome, ...]:
     """Carry out a plan, several apps at once, and give an outcome for every one of them.
 
@@ -112,7 +110,7 @@ async def apply(
     wanted = {d.name: d for d in desired}
     turns = asyncio.Semaphore(width)
     uploads = _begin_uploads(plan, wanted, platform, tell)
-    job = _Job(platform, live, gate, tell, uploads, tag)
+    job = _Job(platform, live, gate, tell, uploads)
 
     async def one(change: Change) -> Outcome:
         async with turns:
@@ -195,7 +193,7 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
     before = await _containers(change, job)
     job.tell(Step(change.name, "deploying"))
     deployed = await job.platform.deploy(
-        desired.rendered, tag=job.tag, strategy=resolved.rollout.strategy
+        desired.rendered, tag=desired.rendered.digest, strategy=resolved.rollout.strategy
     )
     outcome = Outcome(
         change.name, change.action, Result.DONE, deployed.version, deployed.url, deployed.app_id
