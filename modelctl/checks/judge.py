@@ -67,7 +67,7 @@ def _located(finding: Finding, wanted: Wanted) -> Diagnostic:
         message=finding.message,
         hint=finding.hint,
         place=place,
-        path=show_path(finding.path),
+        path=show_path(wanted.origins.written(finding.path)),
         detail=finding.detail,
     )
 

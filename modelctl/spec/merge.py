@@ -55,7 +55,7 @@ def _clean(node: Node) -> Node:
     if isinstance(node, Sequence) and any(
         isinstance(item, Mapping | Sequence) for item in node.items
     ):
-        return Sequence(tuple(_clean(item) for item in node.items), node.place)
+        return Sequence(tuple(_clean(item) for item in node.items), node.place, node.written)
     return node
 
 
@@ -84,6 +84,21 @@ class TreeOrigins:
             else:
                 break
         return found
+
+    def written(self, path: Path_) -> Path_:
+        """The same path with the indices that its list items have in the file."""
+        node: Node | None = self.merged
+        found: list[str | int] = []
+        for part in path:
+            inside = None
+            if isinstance(node, Mapping) and isinstance(part, str) and part in node.entries:
+                inside = node.entries[part].node
+            elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
+                inside = node.items[part]
+                part = node.written[part] if node.written else part  # noqa: PLW2901
+            found.append(part)
+            node = inside
+        return tuple(found)
 
     def said(self, path: Path_) -> bool:
         return at(self.merged, path) is not None

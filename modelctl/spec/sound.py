@@ -18,7 +18,7 @@ Spot = tuple[str, int, int]
 def sound_part(merged: Mapping, found: Iterable[Diagnostic]) -> tuple[Mapping, Spec] | None:
     """The tree and model of what `found` says nothing about; None where too little is left.
 
-    A list goes as a whole when one of its entries is wrong, so that indices keep their meaning.
+    A list keeps its sound items, each with the index that it has in the file.
     """
     fields = {_spot(d) for d in found if d.is_error and d.code == "spec/unknown-field"}
     values = {_spot(d) for d in found if d.is_error and d.code != "spec/unknown-field"}
@@ -58,8 +58,11 @@ def _sound(node: Node, fields: set[Spot | None], values: set[Spot | None]) -> No
         return None
     if isinstance(node, Scalar):
         return node
-    whole = all(_whole(item, fields, values) for item in node.items)
-    return node if whole else None
+    kept_items = [i for i, item in enumerate(node.items) if _whole(item, fields, values)]
+    if len(kept_items) == len(node.items):
+        return node
+    items = tuple(node.items[i] for i in kept_items)
+    return Sequence(items, node.place, tuple(kept_items)) if items else None
 
 
 def _whole(node: Node, fields: set[Spot | None], values: set[Spot | None]) -> bool:

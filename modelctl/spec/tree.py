@@ -44,8 +44,11 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
+    """`written` has each item's index in the file where wrong items were taken out; else empty."""
+
     items: tuple[Node, ...]
     place: Place
+    written: tuple[int, ...] = ()
 
 
 Node = Mapping | Sequence | Scalar

@@ -20,6 +20,10 @@ class Origins(Protocol):
         """The value's place, or its key's where `key` is true."""
         ...
 
+    def written(self, path: Path_) -> Path_:
+        """The path as the file has it, where wrong items of a list were taken out before."""
+        ...
+
     def said(self, path: Path_) -> bool:
         """Whether anybody wrote a value at exactly this path."""
         ...

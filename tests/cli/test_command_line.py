@@ -44,6 +44,21 @@ def test_five_mistakes_are_five_diagnostics_at_their_line_and_column(project: Pr
     ]
 
 
+def test_one_wrong_entry_of_a_list_hides_no_other_and_indices_are_the_file_s(
+    project: Project,
+) -> None:
+    project.write(
+        "specs/x.yaml", "name: x\nmodel: hf://a/b\nbackend: vllm\ngpu: [L4:0, H101, A10:9]\n"
+    )
+    ran = project.run("validate", "--output", "json")
+    errors = [d for d in ran.json["diagnostics"] if d["severity"] == "error"]
+    assert [(d["column"], d["path"], d["code"]) for d in errors] == [
+        (7, "gpu[0].count", "spec/value"),
+        (13, "gpu[1].type", "gpu/unknown"),
+        (19, "gpu[2]", "gpu/count"),
+    ]
+
+
 BAD = {
     "empty": (b"", "this file is empty"),
     "list": (b"- a\n- b\n", "this file is a list; a spec is a mapping of fields"),

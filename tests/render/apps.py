@@ -22,16 +22,19 @@ GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 class NoOrigins:
     """Every value stands in line 1."""
 
-    written: frozenset[Path_] = field(default_factory=frozenset)
+    those: frozenset[Path_] = field(default_factory=frozenset)
 
     def place(self, path: Path_, *, key: bool = False) -> Place:
         return Place("specs/test.yaml")
 
+    def written(self, path: Path_) -> Path_:
+        return path
+
     def said(self, path: Path_) -> bool:
-        return path in self.written
+        return path in self.those
 
     def layer(self, path: Path_) -> str:
-        return "spec" if path in self.written else ""
+        return "spec" if path in self.those else ""
 
 
 def wanted(

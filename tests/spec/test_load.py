@@ -286,7 +286,7 @@ def test_what_is_right_in_a_wrong_spec_can_still_be_checked(folder: Folder) -> N
         "model": {"source": "hf://o/r"},
         "backend": {},
         "gpu": [{"type": "H1000"}, {"type": "A10", "count": 9}],
-        "image": {},
+        "image": {"apt": ["curl"]},
         "scaling": {"buffer": 2},
     }
     assert partial.origins.place(("gpu", 1)).column == 14
