@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 
@@ -49,7 +48,7 @@ def down() -> int:
 
 
 @command.command("status")
-@click.option("--output", "-o", type=click.Choice(["human", "json"]), default="human")
+@click.option("--output", type=click.Choice(["human", "json"]), default="human")
 def status(output: str) -> int:
     """Does it run? Exits with 6 where it does not."""
     from modelctl.cli.pipeline import project_here
@@ -59,7 +58,7 @@ def status(output: str) -> int:
     state = local_state(project_here())
     plane = lifecycle.status(state)
     if output == "json":
-        data = (
+        data: dict[str, object] = (
             {"running": False}
             if plane is None
             else {
@@ -70,7 +69,9 @@ def status(output: str) -> int:
                 "engines": dict(plane.engines),
             }
         )
-        click.echo(json.dumps({"format": 1, **data, "state": str(state)}, indent=2))
+        from modelctl.views import machine
+
+        click.echo(machine.dump({**data, "state": str(state)}))
     elif plane is None:
         click.echo("no local control plane runs here; start one: modelctl local up")
     else:

@@ -51,8 +51,6 @@ def selection(function: _F) -> _F:
 def output(*formats: str) -> Callable[[_F], _F]:
     return click.option(
         "--output",
-        "-o",
-        "output",
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,

@@ -197,15 +197,10 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
         Desired(
             rendered=render(assessed.resolved, templates=templates),
             fields=said_fields(wanted, assessed),
-            usd_per_hour=warm_cost(assessed),
+            usd_per_hour=assessed.warm_usd_per_hour,
         )
         for wanted, assessed in checked.specs
     ]
-
-
-def warm_cost(assessed: Assessed) -> float | None:
-    """What keep-warm costs an hour on the first entry of the list, USD."""
-    return assessed.warm_usd_per_hour
 
 
 def said_fields(wanted: Wanted, assessed: Assessed) -> dict[str, object]:

@@ -13,7 +13,7 @@ from modelctl.cli.options import Selection, output, selection
 
 if TYPE_CHECKING:
     from modelctl.plan import Change, Desired
-    from modelctl.platform.types import Details, Platform
+    from modelctl.platform.types import Details, LiveApp, Platform
     from modelctl.views.rows import StatusRow
 
 
@@ -73,7 +73,7 @@ async def _rows(
     details = dict(
         zip(
             (c.name for c in ours),
-            await asyncio.gather(*(platform.details(seen.live.apps[c.name]) for c in ours)),
+            await asyncio.gather(*(_details(platform, seen.live.apps[c.name]) for c in ours)),
             strict=True,
         )
     )
@@ -85,12 +85,22 @@ async def _rows(
     ]
 
 
+async def _details(platform: Platform, app: LiveApp) -> Details | None:
+    """None where the app went away, or cannot be read, while all are asked: the others count."""
+    from modelctl.platform.types import NotThere, Refused
+
+    try:
+        return await platform.details(app)
+    except (NotThere, Refused):
+        return None
+
+
 async def _health(details: Details | None, headers: Mapping[str, str]) -> str:
     """Asked only where a container is live: asking a sleeping one would wake it."""
     from modelctl.health import http_get
 
     if details is None or details.scaling is None:
-        return "-"
+        return "-"  # not deployed, or gone meanwhile
     if not details.containers:
         return "starting" if details.scaling.min_containers else "asleep"
     status = await http_get(f"{details.url}/health", headers)

@@ -111,12 +111,12 @@ class Launcher:
     def _materialise(self, spec: api_pb2.Function, root: Path) -> None:
         for mount_id in spec.mount_ids:
             for path, sha256, mode in self._state.mounts[mount_id].files:
-                target = root / str(path).lstrip("/")
+                target = root / os.path.normpath(f"/{path}").lstrip("/")  # never above root
                 copy(self._content.path(str(sha256)), target, int(mode))
         for mount in spec.volume_mounts:
             source = self._volumes.place(mount.volume_id, mount.sub_path)
             source.mkdir(parents=True, exist_ok=True)
-            target = root / mount.mount_path.strip("/")
+            target = root / os.path.normpath(f"/{mount.mount_path}").lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             if not os.path.lexists(target):
                 target.symlink_to(source, target_is_directory=True)

@@ -70,7 +70,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "1925780aeb7735bace754fd148b6e4d6",
+    "modelctl-digest": "1ad763cede363f8a9091fa9fe5b88aa4",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -118,17 +118,11 @@ def engine_command(gpu: str) -> list[str]:
     return command
 
 
-def environment() -> dict[str, str]:
-    return {
-        **os.environ,
-    }
-
-
 def start_engine(gpu: str) -> subprocess.Popen[bytes]:
     command = engine_command(gpu)
     print(f"{NAME} on {gpu}:", *command, flush=True)
     # A session of its own: the engine's helpers can be ended together with it.
-    return subprocess.Popen(command, env=environment(), start_new_session=True)
+    return subprocess.Popen(command, start_new_session=True)
 
 
 def ask(method: str, path: str, body: object = None, timeout: float = 5.0) -> int:

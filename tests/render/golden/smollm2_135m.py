@@ -66,7 +66,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "05d456bbb0811c68df6ccb3dd9819510"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "06eaf152cc30cbbf75cda5cee99c241b"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -105,17 +105,11 @@ def engine_command(gpu: str) -> list[str]:
     return command
 
 
-def environment() -> dict[str, str]:
-    return {
-        **os.environ,
-    }
-
-
 def start_engine(gpu: str) -> subprocess.Popen[bytes]:
     command = engine_command(gpu)
     print(f"{NAME} on {gpu}:", *command, flush=True)
     # A session of its own: the engine's helpers can be ended together with it.
-    return subprocess.Popen(command, env=environment(), start_new_session=True)
+    return subprocess.Popen(command, start_new_session=True)
 
 
 def ask(method: str, path: str, body: object = None, timeout: float = 5.0) -> int:
