@@ -103,7 +103,7 @@ def serve(engine: Engine) -> NoReturn:
         server = engine.library.Server(engine.params)
     except (RuntimeError, ValueError) as error:
         raise RefusedError(
-            f"llama.cpp could not serve {engine.params.model.path}; its lines above say why."
+            f"llama.cpp could not serve {engine.params.model.path}; its own lines say why."
         ) from error
     # The signal may reach any of llama.cpp's threads, which would leave a waiting main thread
     # asleep; Python's C-level handler writes to this socket whichever thread it runs in.
