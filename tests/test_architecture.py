@@ -61,6 +61,14 @@ MAY_TOUCH: dict[str, set[str]] = {
 }
 """Module → the only rooms that may import it."""
 
+INSIDE_LOCAL: dict[str, set[str]] = {
+    "keeping": set(),
+    "running": {"keeping"},
+    "services": {"keeping", "running"},
+    "llama_server": set(),
+}
+"""The rooms of the local control plane, whose floor they share → those that they may import."""
+
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -98,6 +106,20 @@ def test_a_room_uses_only_the_rooms_that_it_may(file: Path) -> None:
         if name.startswith("modelctl.") and name.split(".")[1] in ROOMS
     }
     assert used - {room} <= MAY_USE[room]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in MODULES if file.parent.name in INSIDE_LOCAL],
+    ids=identify,
+)
+def test_a_room_of_the_local_plane_uses_only_the_rooms_that_it_may(file: Path) -> None:
+    used = {
+        name.split(".")[2]
+        for name in imports_of(file)
+        if name.startswith("modelctl.local.") and name.split(".")[2] in INSIDE_LOCAL
+    }
+    assert used - {file.parent.name} <= INSIDE_LOCAL[file.parent.name]
 
 
 @pytest.mark.parametrize("file", MODULES, ids=identify)

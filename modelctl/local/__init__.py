@@ -3,11 +3,11 @@
 It runs in a process of its own and imports nothing of modelctl outside this package. Other code
 reaches it through :mod:`modelctl.local.lifecycle` only, which is light enough for a CLI.
 
-The way in: `plane` puts the parts together; `rpc` turns methods into RPCs; `apps`, `functions`,
-`tasks`, `objects`, `volumes`, `logs` and `workspace` serve them, on the records of `state`, which
-`store` keeps in SQLite. What is published runs in the `fleet`: a `pool` of `containers` per server,
-laid out by `launch` and held by `supervise`, behind the `proxy`. `admin` is the plain HTTP beside
-it. What nobody could verify about Modal stands in `assumptions`.
+The way in: `plane` puts the parts together; `rpc` turns methods into RPCs; `services/` has a class
+for each kind of object that answers them; `keeping/` holds what they know, in memory and in SQLite;
+`running/` is what was published, live: a `fleet` of pools of containers, laid out by `launch` and
+held by `supervise`, behind the `proxy`. `admin` is the plain HTTP beside it. What nobody could
+verify about Modal stands in `assumptions`.
 
 To serve another RPC, add a method with its name in snake case to the service that it belongs to.
 """

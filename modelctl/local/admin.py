@@ -11,9 +11,9 @@ from aiohttp import web
 
 from modelctl.local import calls
 from modelctl.local.calls import CallLog
-from modelctl.local.content import Content, Signer, arriving
-from modelctl.local.ids import new_id
-from modelctl.local.volumes import Volumes
+from modelctl.local.keeping.content import Content, Signer, arriving
+from modelctl.local.keeping.ids import new_id
+from modelctl.local.keeping.places import Places
 
 _STEP = 1 << 20
 
@@ -24,7 +24,7 @@ class Admin:
     def __init__(
         self,
         content: Content,
-        volumes: Volumes,
+        places: Places,
         signer: Signer,
         call_log: CallLog,
         token_secret: str,
@@ -32,7 +32,7 @@ class Admin:
         capabilities: Mapping[str, Any],
     ) -> None:
         self._content = content
-        self._volumes = volumes
+        self._places = places
         self._signer = signer
         self._calls = call_log
         self._token_secret = token_secret
@@ -104,7 +104,7 @@ class Admin:
         volume, path = request.match_info["volume"], request.match_info["path"]
         first, last = int(request.match_info["first"]), int(request.match_info["last"])
         try:
-            file = self._volumes.place(volume, path).open("rb")
+            file = self._places.place(volume, path).open("rb")
         except OSError:
             return web.Response(status=404)
         with file:

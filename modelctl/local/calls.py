@@ -6,9 +6,9 @@ from typing import Any
 
 from modal_proto import api_pb2
 
+from modelctl.local.keeping.store import Store
 from modelctl.local.protobuf import Message, MessageToDict
 from modelctl.local.rpc import Caller
-from modelctl.local.store import Store
 
 KEEP = 20_000
 REDACTED = "***"

@@ -21,22 +21,27 @@ from grpclib.server import Server
 
 from modelctl.local import engines
 from modelctl.local.admin import Admin
-from modelctl.local.apps import Apps
 from modelctl.local.calls import CallLog
-from modelctl.local.containers import Means
-from modelctl.local.content import Content, Signer
-from modelctl.local.fleet import Fleet
-from modelctl.local.functions import Functions
-from modelctl.local.launch import Launcher
-from modelctl.local.logs import Logs
-from modelctl.local.objects import Dicts, Files, Images, Secrets
-from modelctl.local.proxy import Proxy
+from modelctl.local.keeping.content import Content, Signer
+from modelctl.local.keeping.journal import Journal
+from modelctl.local.keeping.places import Places
+from modelctl.local.keeping.state import DEFAULT_ENVIRONMENT, State
+from modelctl.local.keeping.store import Store
 from modelctl.local.rpc import Method, Router, methods_of
-from modelctl.local.state import DEFAULT_ENVIRONMENT, State
-from modelctl.local.store import Store
-from modelctl.local.tasks import Tasks
-from modelctl.local.volumes import Volumes
-from modelctl.local.workspace import WORKSPACE, Workspace
+from modelctl.local.running.containers import Means
+from modelctl.local.running.fleet import Fleet
+from modelctl.local.running.launch import Launcher
+from modelctl.local.running.proxy import Proxy
+from modelctl.local.services.apps import Apps
+from modelctl.local.services.dicts import Dicts
+from modelctl.local.services.functions import Functions
+from modelctl.local.services.images import Images
+from modelctl.local.services.logs import Logs
+from modelctl.local.services.mounts import Mounts
+from modelctl.local.services.secrets import Secrets
+from modelctl.local.services.tasks import Tasks
+from modelctl.local.services.volumes import Volumes
+from modelctl.local.services.workspace import WORKSPACE, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +65,12 @@ async def serve(state_dir: Path) -> None:
 
     content = Content(state_dir)
     signer = Signer(admin_url, token[1])
-    logs = Logs(state)
-    volumes = Volumes(state, content, signer, state_dir)
+    journal = Journal(store)
+    places = Places(state, state_dir)
     methods: dict[str, Method] = {}
     means = Means(
-        launcher=Launcher(state, content, volumes, state_dir),
-        logs=logs,
+        launcher=Launcher(state, content, places, state_dir),
+        journal=journal,
         router=lambda task_id: Router(methods, settle=store.commit, task_id=task_id),
         sockets=sockets,
         declared=Counter(),
@@ -74,15 +79,15 @@ async def serve(state_dir: Path) -> None:
     proxy = Proxy(proxy_token)
     fleet = Fleet(state, means, proxy)
     methods |= methods_of(
-        Apps(state, fleet, logs),
+        Apps(state, fleet, journal),
         Functions(state, fleet),
         Tasks(state, fleet),
-        Files(state, content, signer),
+        Mounts(state, content, signer),
         Images(state),
         Secrets(state),
         Dicts(state),
-        volumes,
-        logs,
+        Volumes(state, content, signer, places),
+        Logs(state, journal),
         Workspace(state, token[0]),
     )
     call_log = CallLog(store)
@@ -110,7 +115,7 @@ async def serve(state_dir: Path) -> None:
     }
     health = {"pid": os.getpid(), "instance": announcement["instance"]}
     capabilities = {"engines": dict(found), "sdk": version("modal")}
-    admin = Admin(content, volumes, signer, call_log, token[1], health, capabilities)
+    admin = Admin(content, places, signer, call_log, token[1], health, capabilities)
     runner = web.AppRunner(admin.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.SockSite(runner, admin_listener).start()

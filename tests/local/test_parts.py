@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 import modelctl.local
 from modelctl.local.assumptions import ASSUMPTIONS
-from modelctl.local.content import Content, Signer
-from modelctl.local.dockerfile import env_lines
-from modelctl.local.records import App
-from modelctl.local.store import Store
+from modelctl.local.keeping.content import Content, Signer
+from modelctl.local.keeping.recipes import env_lines
+from modelctl.local.keeping.records import App
+from modelctl.local.keeping.store import Store
 from tests.local.conftest import until
 
-SUPERVISE = Path(modelctl.local.__file__).with_name("supervise.py")
+SUPERVISE = Path(modelctl.local.__file__).parent / "running" / "supervise.py"
 
 
 @pytest.mark.parametrize(

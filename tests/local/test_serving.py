@@ -207,7 +207,7 @@ def test_statistics(client: Client, url: str) -> None:
 
 
 def test_an_app_that_ignores_the_port_given_to_it(client: Client) -> None:
-    from modelctl.local.launch import free_port
+    from modelctl.local.running.launch import free_port
 
     port = free_port()
     url = client.deploy(

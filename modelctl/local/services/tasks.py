@@ -2,11 +2,11 @@
 
 from modal_proto import api_pb2
 
-from modelctl.local.containers import Container
-from modelctl.local.fleet import Fleet
+from modelctl.local.keeping.state import State
 from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Caller, Refused, Status
-from modelctl.local.state import State
+from modelctl.local.running.containers import Container
+from modelctl.local.running.fleet import Fleet
 
 
 class Tasks:

@@ -4,11 +4,11 @@ import time
 
 from modal_proto import api_pb2
 
-from modelctl.local.ids import new_id
+from modelctl.local.keeping.ids import new_id
+from modelctl.local.keeping.records import Environment
+from modelctl.local.keeping.state import DEFAULT_ENVIRONMENT, IMAGE_BUILDER_VERSION, State
 from modelctl.local.protobuf import Empty
-from modelctl.local.records import Environment
 from modelctl.local.rpc import Refused, Status
-from modelctl.local.state import DEFAULT_ENVIRONMENT, IMAGE_BUILDER_VERSION, State
 
 WORKSPACE = "local"
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from modal_proto import api_pb2
 
-from modelctl.local.containers import Container, Means, Phase
-from modelctl.local.definitions import effective_settings, parsed
-from modelctl.local.records import Function
-from modelctl.local.state import State
+from modelctl.local.keeping.definitions import effective_settings, parsed
+from modelctl.local.keeping.records import Function
+from modelctl.local.keeping.state import State
+from modelctl.local.running.containers import Container, Means, Phase
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from grpclib.server import Server
 from modal_proto import api_pb2
 
-from modelctl.local.ids import new_id
-from modelctl.local.launch import Launcher, listens
-from modelctl.local.logs import STDERR, STDOUT, SYSTEM, Logs
-from modelctl.local.records import Definition, Function
+from modelctl.local.keeping.ids import new_id
+from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
+from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.rpc import Router
+from modelctl.local.running.launch import Launcher, listens
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Means:
     """What every container needs of the plane."""
 
     launcher: Launcher
-    logs: Logs
+    journal: Journal
     router: Callable[[str], Router]  # the RPCs for the container of this id
     sockets: Path  # a short path: a Unix socket's is limited to about a hundred bytes
     declared: Counter[int]  # running containers by the port that their app declares
@@ -106,7 +106,7 @@ class Container:
 
     def say(self, sentence: str) -> None:
         """A line of the plane's own in the app's logs."""
-        self._means.logs.write(
+        self._means.journal.write(
             self.function.app_id, self.function.id, self.id, SYSTEM, f"{sentence}\n"
         )
 
@@ -196,7 +196,7 @@ class Container:
 
     def _write(self, fd: int, line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip("\r") + "\n"
-        self._means.logs.write(self.function.app_id, self.function.id, self.id, fd, text)
+        self._means.journal.write(self.function.app_id, self.function.id, self.id, fd, text)
 
     async def _become_ready(self, declared_port_was_taken: bool) -> None:
         """Ready once the enter hooks have returned and the port takes connections.

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from modal_proto import api_pb2
 
-from modelctl.local.objects import digest_of
-from modelctl.local.records import Definition, Function
+from modelctl.local.keeping.records import Definition, Function
+from modelctl.local.protobuf import digest_of
 
 FUNCTION_TYPE = api_pb2.Function.FUNCTION_TYPE_FUNCTION
 

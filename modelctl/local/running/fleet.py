@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections import deque
 
-from modelctl.local.containers import Container, Means
-from modelctl.local.definitions import parsed
-from modelctl.local.pool import Pool
-from modelctl.local.proxy import Entrance, Proxy
-from modelctl.local.records import App, Endpoint, Function
-from modelctl.local.state import State
+from modelctl.local.keeping.definitions import parsed
+from modelctl.local.keeping.records import App, Endpoint, Function
+from modelctl.local.keeping.state import State
+from modelctl.local.running.containers import Container, Means
+from modelctl.local.running.pool import Pool
+from modelctl.local.running.proxy import Entrance, Proxy
 
 
 class Fleet:
@@ -90,7 +90,7 @@ class Fleet:
 
     def _died(self, container: Container) -> None:
         self._ended.append((container, time.time()))
-        self._means.logs.wake(container.function.app_id)
+        self._means.journal.wake(container.function.app_id)
 
     def pools(self, app_id: str) -> list[Pool]:
         return [pool for pool in self._pools.values() if pool.function.app_id == app_id]

@@ -1,8 +1,7 @@
-"""What is in a Volume? A folder per Volume under the state directory, and Modal's RPCs on it."""
+"""What do Volumes answer? Files put, read, listed, copied and removed."""
 
 import asyncio
 import os
-import posixpath
 import shutil
 import stat
 import time
@@ -12,13 +11,14 @@ from urllib.parse import quote
 
 from modal_proto import api_pb2
 
-from modelctl.local.content import PARTIAL, Content, Signer, arriving, copy
-from modelctl.local.ids import new_id
-from modelctl.local.objects import FAIL_IF_EXISTS, ONLY_EXISTING
+from modelctl.local.keeping.content import PARTIAL, Content, Signer, arriving, copy
+from modelctl.local.keeping.ids import new_id
+from modelctl.local.keeping.places import Places, volume_metadata
+from modelctl.local.keeping.records import Volume
+from modelctl.local.keeping.state import DEFAULT_ENVIRONMENT, State, find_named
 from modelctl.local.protobuf import Empty
-from modelctl.local.records import Volume
 from modelctl.local.rpc import Refused, Status
-from modelctl.local.state import DEFAULT_ENVIRONMENT, State, find_named
+from modelctl.local.services.creation import FAIL_IF_EXISTS, ONLY_EXISTING
 
 BLOCK = 8 << 20
 _LIST_BATCH = 500
@@ -29,22 +29,11 @@ _V2 = int(api_pb2.VOLUME_FS_VERSION_V2)
 class Volumes:
     """Volumes of both versions. A write is visible at once: commit and reload change nothing."""
 
-    def __init__(self, state: State, content: Content, signer: Signer, state_dir: Path) -> None:
+    def __init__(self, state: State, content: Content, signer: Signer, places: Places) -> None:
         self._state = state
         self._content = content
         self._signer = signer
-        self._root = state_dir / "volumes"
-        self._root.mkdir(exist_ok=True)
-
-    def folder(self, volume_id: str) -> Path:
-        folder = self._root / volume_id
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def place(self, volume_id: str, path: str) -> Path:
-        """Where a path of the Volume lies; no path leads out of the Volume's folder."""
-        inside = posixpath.normpath("/" + path).strip("/")
-        return self.folder(self._state.volume(volume_id).id) / inside
+        self._places = places
 
     # -- the Volumes themselves
 
@@ -61,7 +50,7 @@ class Volumes:
                 )
             version = request.version or _V1
             volume = Volume(new_id("vo"), environment, name, version, time.time())
-            self.folder(volume.id)
+            self._places.folder(volume.id)
             self._state.save(volume)
         elif request.object_creation_type == FAIL_IF_EXISTS:
             raise Refused(Status.ALREADY_EXISTS, f"Volume '{name}' already exists.")
@@ -107,7 +96,7 @@ class Volumes:
         volume = self._state.volume(request.volume_id)
         del self._state.volumes[volume.id]
         self._state.store.delete(volume)
-        await asyncio.to_thread(shutil.rmtree, self._root / volume.id, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._places.root / volume.id, ignore_errors=True)
         return Empty()
 
     def volume_rename(self, request: api_pb2.VolumeRenameRequest) -> Empty:
@@ -129,7 +118,7 @@ class Volumes:
     # -- writing
 
     async def volume_put_files(self, request: api_pb2.VolumePutFilesRequest) -> Empty:
-        places = [self.place(request.volume_id, file.filename) for file in request.files]
+        places = [self._places.place(request.volume_id, file.filename) for file in request.files]
         self._check_free(places, request.disallow_overwrite_existing_files)
         for file in request.files:
             if not self._content.has(file.sha256_hex):
@@ -145,7 +134,7 @@ class Volumes:
         self, request: api_pb2.VolumePutFiles2Request
     ) -> api_pb2.VolumePutFiles2Response:
         """Names the blocks that are missing; once all are there, puts the files together."""
-        places = [self.place(request.volume_id, file.path) for file in request.files]
+        places = [self._places.place(request.volume_id, file.path) for file in request.files]
         self._check_free(places, request.disallow_overwrite_existing_files)
         response = api_pb2.VolumePutFiles2Response()
         for index, file in enumerate(request.files):
@@ -189,7 +178,7 @@ class Volumes:
         start = min(request.start, size)
         length = min(request.len or size - start, size - start)
         blocks = range(start // BLOCK, -(-(start + length) // BLOCK)) if length else range(0)
-        inside = quote(place.relative_to(self.folder(request.volume_id)).as_posix())
+        inside = quote(place.relative_to(self._places.folder(request.volume_id)).as_posix())
         urls = []
         for block in blocks:
             first = max(start, block * BLOCK)
@@ -219,7 +208,7 @@ class Volumes:
     def _listed(
         self, volume_id: str, path: str, recursive: bool, limit: int
     ) -> list[api_pb2.FileEntry]:
-        root = self.folder(volume_id)
+        root = self._places.folder(volume_id)
         place = self._existing(volume_id, path)
         if not place.is_dir():
             return [_entry(place, root)]
@@ -233,7 +222,7 @@ class Volumes:
         return found
 
     def _existing(self, volume_id: str, path: str) -> Path:
-        place = self.place(volume_id, path)
+        place = self._places.place(volume_id, path)
         if not os.path.lexists(place):
             raise Refused(Status.NOT_FOUND, f"No such file or folder: {path}")
         return place
@@ -248,7 +237,7 @@ class Volumes:
 
     async def _remove(self, volume_id: str, path: str, recursive: bool) -> Empty:
         place = self._existing(volume_id, path)
-        if place == self.folder(volume_id):
+        if place == self._places.folder(volume_id):
             raise Refused(Status.INVALID_ARGUMENT, "The root of a Volume cannot be removed.")
         if place.is_symlink() or not place.is_dir():
             place.unlink()
@@ -269,7 +258,7 @@ class Volumes:
     async def _copy(
         self, request: api_pb2.VolumeCopyFilesRequest | api_pb2.VolumeCopyFiles2Request
     ) -> Empty:
-        target = self.place(request.volume_id, request.dst_path)
+        target = self._places.place(request.volume_id, request.dst_path)
         into = target.is_dir() or len(request.src_paths) > 1 or request.dst_path.endswith("/")
         for path in request.src_paths:
             source = self._existing(request.volume_id, path)
@@ -283,14 +272,6 @@ class Volumes:
             else:
                 await asyncio.to_thread(copy, source, place, stat.S_IMODE(source.stat().st_mode))
         return Empty()
-
-
-def volume_metadata(volume: Volume) -> api_pb2.VolumeMetadata:
-    return api_pb2.VolumeMetadata(
-        version=api_pb2.VolumeFsVersion.ValueType(volume.version),
-        name=volume.name,
-        creation_info=api_pb2.CreationInfo(created_at=volume.created_at, created_by="local"),
-    )
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -3,8 +3,8 @@
 import time
 from typing import TypeVar
 
-from modelctl.local.ids import new_id
-from modelctl.local.records import (
+from modelctl.local.keeping.ids import new_id
+from modelctl.local.keeping.records import (
     App,
     Definition,
     Dict,
@@ -18,8 +18,8 @@ from modelctl.local.records import (
     Version,
     Volume,
 )
+from modelctl.local.keeping.store import Store
 from modelctl.local.rpc import Refused, Status
-from modelctl.local.store import Store
 
 R = TypeVar("R", bound=Record)
 Named = TypeVar("Named", Secret, Volume, Dict)

@@ -1,4 +1,4 @@
-"""What did the containers say? Kept per app, and given out as Modal's log RPCs do."""
+"""How are logs given out? Fetched, counted and followed, as Modal's log RPCs do."""
 
 import asyncio
 import time
@@ -8,43 +8,23 @@ from typing import Any
 
 from modal_proto import api_pb2
 
+from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
+from modelctl.local.keeping.state import State
 from modelctl.local.protobuf import Timestamp
-from modelctl.local.state import State
 
-KEEP = 200_000  # lines of all apps together; the oldest go first
 _STREAM_BATCH = 1000
 # Conditions are put together from fragments of our own; values always go in as parameters.
 _LINES = "SELECT id, function_id, task_id, fd, ns, data FROM logs"
 _COUNTS = "SELECT ns / ? AS bucket, sum(fd = ?), sum(fd = ?), sum(fd = ?) FROM logs"
-STDOUT = int(api_pb2.FILE_DESCRIPTOR_STDOUT)
-STDERR = int(api_pb2.FILE_DESCRIPTOR_STDERR)
-SYSTEM = int(api_pb2.FILE_DESCRIPTOR_INFO)
 
 
 class Logs:
-    """The log RPCs, and `write`, through which every line comes in."""
+    """The log RPCs."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, journal: Journal) -> None:
         self._state = state
         self._store = state.store
-        row = self._store.execute("SELECT max(id) FROM logs").fetchone()
-        self._last = int(row[0] or 0)
-        self._news: dict[str, asyncio.Event] = {}
-
-    def write(self, app_id: str, function_id: str, task_id: str, fd: int, data: str) -> None:
-        self._last += 1
-        self._store.execute(
-            "INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self._last, app_id, function_id, task_id, fd, time.time_ns(), data),
-        )
-        if self._last % 5000 == 0:
-            self._store.execute("DELETE FROM logs WHERE id <= ?", (self._last - KEEP,))
-        self.wake(app_id)
-
-    def wake(self, app_id: str) -> None:
-        """Lets the streams of this app look again: a line came, or its state changed."""
-        if event := self._news.pop(app_id, None):
-            event.set()
+        self._journal = journal
 
     def app_fetch_logs(self, request: api_pb2.AppFetchLogsRequest) -> api_pb2.AppFetchLogsResponse:
         """The most recent `limit` lines of the time range, oldest first."""
@@ -81,12 +61,12 @@ class Logs:
         if request.last_entry_id:
             seen = int(request.last_entry_id)
         else:
-            seen = self._last if app.name else 0
+            seen = self._journal.last if app.name else 0
         where, values = _filters(request)
         deadline = time.monotonic() + (request.timeout or 60.0)
         yield api_pb2.TaskLogsBatch(entry_id=str(seen))
         while True:
-            news = self._news.setdefault(app.id, asyncio.Event())
+            news = self._journal.news(app.id)
             rows = self._store.execute(
                 f"{_LINES} WHERE {where} AND id > ? ORDER BY id LIMIT ?",
                 [*values, seen, _STREAM_BATCH],

@@ -4,15 +4,15 @@ import time
 
 from modal_proto import api_pb2
 
-from modelctl.local.definitions import handle_metadata, parsed
-from modelctl.local.fleet import Fleet
-from modelctl.local.ids import new_id
-from modelctl.local.logs import Logs
-from modelctl.local.objects import ONLY_EXISTING
+from modelctl.local.keeping.definitions import handle_metadata, parsed
+from modelctl.local.keeping.ids import new_id
+from modelctl.local.keeping.journal import Journal
+from modelctl.local.keeping.records import App, Version
+from modelctl.local.keeping.state import State
 from modelctl.local.protobuf import Empty
-from modelctl.local.records import App, Version
 from modelctl.local.rpc import Caller, Refused, Status
-from modelctl.local.state import State
+from modelctl.local.running.fleet import Fleet
+from modelctl.local.services.creation import ONLY_EXISTING
 
 WHO = "local"
 _DEPLOYED = api_pb2.APP_STATE_DEPLOYED
@@ -23,10 +23,10 @@ _LISTED_AFTER_STOP = 3600.0  # seconds
 class Apps:
     """The RPCs on apps."""
 
-    def __init__(self, state: State, fleet: Fleet, logs: Logs) -> None:
+    def __init__(self, state: State, fleet: Fleet, journal: Journal) -> None:
         self._state = state
         self._fleet = fleet
-        self._logs = logs
+        self._journal = journal
 
     # -- finding
 
@@ -298,7 +298,7 @@ class Apps:
         app.stopped_at = time.time()
         self._state.save(app)
         self._fleet.withdraw(app)
-        self._logs.wake(app.id)
+        self._journal.wake(app.id)
 
     # -- tags
 

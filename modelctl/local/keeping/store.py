@@ -15,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelctl.local.records import Record
+from modelctl.local.keeping.records import Record
 
 R = TypeVar("R", bound=Record)
 

@@ -4,8 +4,7 @@ import time
 
 from modal_proto import api_pb2
 
-from modelctl.local.containers import Phase
-from modelctl.local.definitions import (
+from modelctl.local.keeping.definitions import (
     digest,
     effective_settings,
     function_data,
@@ -13,12 +12,13 @@ from modelctl.local.definitions import (
     parsed,
     with_url,
 )
-from modelctl.local.fleet import Fleet
-from modelctl.local.ids import new_id
+from modelctl.local.keeping.ids import new_id
+from modelctl.local.keeping.records import Definition, Function
+from modelctl.local.keeping.state import State
 from modelctl.local.protobuf import Timestamp
-from modelctl.local.records import Definition, Function
 from modelctl.local.rpc import Refused, Status
-from modelctl.local.state import State
+from modelctl.local.running.containers import Phase
+from modelctl.local.running.fleet import Fleet
 
 _PERCENTILES = (5000, 9000, 9500, 9900)  # basis points
 

@@ -1,8 +1,12 @@
-"""Which variables do an image's Dockerfile lines set?"""
+"""What does an image's recipe say? Of what it says, containers here get the variables."""
 
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+
+from modal_proto import api_pb2
+
+from modelctl.local.keeping.records import Image
 
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -31,3 +35,15 @@ def env_lines(commands: Iterable[str]) -> dict[str, str]:
 
 def _resolved(value: str, known: Mapping[str, str]) -> str:
     return _REFERENCE.sub(lambda found: known.get(found[1] or found[2], ""), value)
+
+
+def image_environment(images: dict[str, Image], image_id: str) -> dict[str, str]:
+    """The variables that an image's ENV lines set, those of its base images first."""
+    record = images.get(image_id)
+    if record is None:
+        return {}
+    image = api_pb2.Image.FromString(record.image)
+    values: dict[str, str] = {}
+    for base in image.base_images:
+        values |= image_environment(images, base.image_id)
+    return values | env_lines(image.dockerfile_commands)

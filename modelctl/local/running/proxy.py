@@ -20,8 +20,8 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
-from modelctl.local.containers import Container
-from modelctl.local.pool import Pool
+from modelctl.local.running.containers import Container
+from modelctl.local.running.pool import Pool
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from random import randrange
 
 from modal_proto import api_pb2
 
-from modelctl.local.content import Content, copy
-from modelctl.local.definitions import handle_metadata
-from modelctl.local.objects import image_environment
-from modelctl.local.records import Definition, Function
-from modelctl.local.state import State
-from modelctl.local.volumes import Volumes, volume_metadata
+from modelctl.local.keeping.content import Content, copy
+from modelctl.local.keeping.definitions import handle_metadata
+from modelctl.local.keeping.places import Places, volume_metadata
+from modelctl.local.keeping.recipes import image_environment
+from modelctl.local.keeping.records import Definition, Function
+from modelctl.local.keeping.state import State
 
 # Below the kernel's ephemeral ports, so that no outgoing connection takes one from under us.
 _PORTS = range(30_000, 32_768)
@@ -42,10 +42,10 @@ class Launch:
 class Launcher:
     """Lays out containers below `<state dir>/containers`."""
 
-    def __init__(self, state: State, content: Content, volumes: Volumes, state_dir: Path) -> None:
+    def __init__(self, state: State, content: Content, places: Places, state_dir: Path) -> None:
         self._state = state
         self._content = content
-        self._volumes = volumes
+        self._places = places
         self._root = state_dir / "containers"
         self._bin = state_dir / "bin"
         self._python_path = _where_modal_is()
@@ -114,7 +114,7 @@ class Launcher:
                 target = root / os.path.normpath(f"/{path}").lstrip("/")  # never above root
                 copy(self._content.path(str(sha256)), target, int(mode))
         for mount in spec.volume_mounts:
-            source = self._volumes.place(mount.volume_id, mount.sub_path)
+            source = self._places.place(mount.volume_id, mount.sub_path)
             source.mkdir(parents=True, exist_ok=True)
             target = root / os.path.normpath(f"/{mount.mount_path}").lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)

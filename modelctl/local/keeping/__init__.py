@@ -1,0 +1,1 @@
+"""What does the plane know, and where does it lie? Records, content, lines, folders."""

@@ -1,0 +1,1 @@
+"""What runs? From an app that was published to processes that answer at a URL."""

@@ -1,0 +1,8 @@
+"""What may a get-or-create of a named object do? Modal's words for it, shorter."""
+
+from modal_proto import api_pb2
+
+FAIL_IF_EXISTS = api_pb2.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS
+OVERWRITE = api_pb2.OBJECT_CREATION_TYPE_CREATE_OVERWRITE_IF_EXISTS
+IF_MISSING = api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING
+ONLY_EXISTING = api_pb2.OBJECT_CREATION_TYPE_UNSPECIFIED
