@@ -79,12 +79,13 @@ FAMILY = """
 import os, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
                          start_new_session=True)
+{first}
 print(os.getpid(), child.pid, flush=True)
 {then}
 """
 
 
-def _supervised(then: str) -> "subprocess.Popen[str]":
+def _supervised(then: str, first: str = "") -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [
             sys.executable,
@@ -93,7 +94,7 @@ def _supervised(then: str) -> "subprocess.Popen[str]":
             str(SUPERVISE),
             sys.executable,
             "-c",
-            FAMILY.format(then=then),
+            FAMILY.format(first=first, then=then),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -123,9 +124,8 @@ def test_what_a_container_leaves_behind_is_killed(then: str, code: int) -> None:
 
 
 def test_closing_the_supervisors_input_kills_everything() -> None:
-    with _supervised(
-        "import signal; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
-    ) as supervisor:
+    deaf = "import signal; signal.signal(15, signal.SIG_IGN)"
+    with _supervised("time.sleep(60)", first=deaf) as supervisor:
         assert supervisor.stdout is not None and supervisor.stdin is not None
         pids = [int(pid) for pid in supervisor.stdout.readline().split()]
         supervisor.terminate()  # passed on, and ignored there
