@@ -22,6 +22,7 @@ from grpclib.server import Server
 from modelctl.local import engines
 from modelctl.local.admin import Admin
 from modelctl.local.calls import CallLog
+from modelctl.local.clock import Clock
 from modelctl.local.keeping.content import Content, Signer
 from modelctl.local.keeping.journal import Journal
 from modelctl.local.keeping.places import Places
@@ -31,6 +32,7 @@ from modelctl.local.rpc import Method, Router, methods_of
 from modelctl.local.running.containers import Means
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.launch import Launcher
+from modelctl.local.running.placement import Placement, parse_inventory
 from modelctl.local.running.proxy import Proxy
 from modelctl.local.services.apps import Apps
 from modelctl.local.services.dicts import Dicts
@@ -63,6 +65,8 @@ async def serve(state_dir: Path) -> None:
     url = f"http://127.0.0.1:{grpc_listener.getsockname()[1]}"
     admin_url = f"http://127.0.0.1:{admin_listener.getsockname()[1]}"
 
+    clock = Clock(store)
+    placement = Placement(_inventory(store))
     content = Content(state_dir)
     signer = Signer(admin_url, token[1])
     journal = Journal(store)
@@ -74,6 +78,8 @@ async def serve(state_dir: Path) -> None:
         router=lambda task_id: Router(methods, settle=store.commit, task_id=task_id),
         sockets=sockets,
         declared=Counter(),
+        clock=clock,
+        placement=placement,
         boots=asyncio.Semaphore(max(2, os.cpu_count() or 1)),
     )
     proxy = Proxy(proxy_token)
@@ -182,6 +188,11 @@ def _credentials(store: Store) -> tuple[tuple[str, str], tuple[str, str]]:
         token_id, _, token_secret = known.partition(" ")
         made.append((token_id, token_secret))
     return made[0], made[1]
+
+
+def _inventory(store: Store) -> dict[str, int] | None:
+    known = store.get_meta("inventory")
+    return None if known is None else parse_inventory(known)
 
 
 def _listen(store: Store, key: str) -> socket.socket:

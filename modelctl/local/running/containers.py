@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +12,13 @@ from pathlib import Path
 from grpclib.server import Server
 from modal_proto import api_pb2
 
+from modelctl.local.clock import Clock
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.rpc import Router
 from modelctl.local.running.launch import Launcher, listens
+from modelctl.local.running.placement import Placement, choices
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class Means:
     router: Callable[[str], Router]  # the RPCs for the container of this id
     sockets: Path  # a short path: a Unix socket's is limited to about a hundred bytes
     declared: Counter[int]  # running containers by the port that their app declares
+    clock: Clock
+    placement: Placement
     boots: asyncio.Semaphore  # how many may start at once: they are heavy on the processor
 
 
@@ -59,6 +62,7 @@ class Container:
         url: str,
         changed: Callable[["Container"], None],
     ) -> None:
+        self._means = means
         self.id = new_id("ta")
         self.function = function
         self.definition = definition
@@ -66,18 +70,18 @@ class Container:
         self.data = data
         self.phase = Phase.STARTING
         self.port = 0
+        self.gpu = ""  # what it was given, once it was placed
         self.pid = 0
         self.inflight = 0
-        self.enqueued_at = time.time()
+        self.enqueued_at = self._means.clock.time()
         self.started_at = 0.0
         self.ready_at = 0.0
-        self.idle_since = time.monotonic()
+        self.idle_since = self._means.clock.monotonic()
         self.failed = False  # ended without having been asked to
         self.result: api_pb2.GenericResult | None = None
         self.hooks_done = asyncio.Event()  # the enter hooks have returned
         self.idle = asyncio.Event()
         self.idle.set()
-        self._means = means
         self._url = url
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
@@ -100,7 +104,7 @@ class Container:
 
     def leave_request(self) -> None:
         self.inflight -= 1
-        self.idle_since = time.monotonic()
+        self.idle_since = self._means.clock.monotonic()
         if not self.inflight:
             self.idle.set()
 
@@ -129,6 +133,7 @@ class Container:
         counted = False
         try:
             await server.start(path=str(socket_path))
+            self.gpu = await self._placed()
             launch = await asyncio.to_thread(
                 self._means.launcher.lay_out,
                 self.id,
@@ -136,6 +141,7 @@ class Container:
                 self.definition,
                 self.data,
                 self._url,
+                self.gpu,
                 f"unix://{socket_path}",
             )
             self.port = launch.port
@@ -154,7 +160,7 @@ class Container:
                 start_new_session=True,
             )
             self.pid = self._process.pid
-            self.started_at = time.time()
+            self.started_at = self._means.clock.time()
             assert self._process.stdout is not None and self._process.stderr is not None
             pumps = [
                 asyncio.create_task(self._pump(self._process.stdout, STDOUT)),
@@ -176,10 +182,20 @@ class Container:
             if counted:
                 self._means.declared[self.declared_port] -= 1
             self._kill()
+            self._means.placement.release(self.id)
             server.close()
             socket_path.unlink(missing_ok=True)
             self._enter(Phase.DEAD)
             await asyncio.to_thread(self._means.launcher.remove, self.id)
+
+    async def _placed(self) -> str:
+        wanted = choices(self.data)
+        if (given := self._means.placement.try_now(self.id, wanted)) is not None:
+            return given
+        self.say(f"Container {self.id} waits for {' or '.join(map(str, wanted))}: none is free.")
+        given = await self._means.placement.place(self.id, wanted)
+        self.say(f"Container {self.id} got {given}.")
+        return given
 
     async def _pump(self, stream: asyncio.StreamReader, fd: int) -> None:
         held = b""
@@ -225,8 +241,8 @@ class Container:
                 self._kill()
             return
         if self.phase is Phase.STARTING:
-            self.ready_at = time.time()
-            self.idle_since = time.monotonic()
+            self.ready_at = self._means.clock.time()
+            self.idle_since = self._means.clock.monotonic()
             self._enter(Phase.LIVE)
 
     def drain(self) -> None:

@@ -1,7 +1,6 @@
 """Which servers run? The pools and entrances of every deployed app."""
 
 import asyncio
-import time
 from collections import deque
 
 from modelctl.local.keeping.definitions import parsed
@@ -89,7 +88,7 @@ class Fleet:
     # -- what is there
 
     def _died(self, container: Container) -> None:
-        self._ended.append((container, time.time()))
+        self._ended.append((container, self._means.clock.time()))
         self._means.journal.wake(container.function.app_id)
 
     def pools(self, app_id: str) -> list[Pool]:

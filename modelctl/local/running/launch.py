@@ -62,9 +62,13 @@ class Launcher:
         definition: Definition,
         data: api_pb2.FunctionData,
         url: str,
+        gpu: str,
         server_url: str,
     ) -> Launch:
-        """Writes everything that the container needs; `server_url` is its own way to the plane."""
+        """Writes everything that the container needs.
+
+        `gpu` is what it was placed on, `server_url` its own way to the plane.
+        """
         app = self._state.app(function.app_id)
         spec = data.ranked_functions[0].function
         home = self._root / task_id
@@ -98,7 +102,7 @@ class Launcher:
             "MODAL_CONTAINER_ARGUMENTS_PATH": str(arguments_path),
             "MODAL_SERVER_URL": server_url,
             "MODAL_CONFIG_PATH": str(home / "home" / ".modal.toml"),
-            "MODELCTL_GPU": "cpu",  # whatever was asked for: there is no GPU that Modal gave
+            "MODELCTL_GPU": gpu,  # what it was placed on; the GPU itself is not there
             "MODELCTL_HOST": "127.0.0.1",  # nobody reaches an engine past the proxy from outside
             "MODELCTL_PORT": str(port),
             "MODELCTL_MOUNT_ROOT": str(root),

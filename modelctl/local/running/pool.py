@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable
 
 from modal_proto import api_pb2
 
+from modelctl.local.clock import Alarm
 from modelctl.local.keeping.definitions import effective_settings, parsed
 from modelctl.local.keeping.records import Function
 from modelctl.local.keeping.state import State
@@ -44,7 +44,8 @@ class Pool:
         self._pressed_since: float | None = None
         self._failures = 0
         self._not_before = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._clock = means.clock
+        self._alarm: Alarm | None = None
 
     @property
     def data(self) -> api_pb2.FunctionData:
@@ -85,8 +86,8 @@ class Pool:
 
     async def end(self, grace: float) -> None:
         self._serving = False
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         await asyncio.gather(*(container.end(grace) for container in self.containers))
 
     def _current(self, container: Container) -> bool:
@@ -97,15 +98,15 @@ class Pool:
 
     def reconcile(self) -> None:
         """Starts what is missing, drains what is too much, and looks again when time matters."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         active = [c for c in self.containers if c.phase in (Phase.STARTING, Phase.LIVE)]
         if not self._serving:
             for container in active:
                 container.drain()
             return
-        now = time.monotonic()
+        now = self._clock.monotonic()
         fresh = [c for c in active if self._current(c)]
         old = [c for c in active if not self._current(c)]
         wanted, look_again = self._wanted(fresh, old, now)
@@ -125,8 +126,7 @@ class Pool:
             if container.phase is Phase.STARTING:
                 container.stop()
         if look_again < math.inf:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, look_again - now) + 0.001, self.reconcile)
+            self._alarm = self._clock.call_at(look_again, self.reconcile)
 
     def _wanted(
         self, fresh: list[Container], old: list[Container], now: float
@@ -196,9 +196,9 @@ class Pool:
 
     def _count_crash(self, container: Container) -> None:
         self.crashed += 1
-        lived = time.time() - container.ready_at if container.ready_at else 0.0
+        lived = self._clock.time() - container.ready_at if container.ready_at else 0.0
         self._failures = 1 if lived > _HEALTHY_AFTER else self._failures + 1
         pause = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (self._failures - 1))
-        self._not_before = time.monotonic() + pause
+        self._not_before = self._clock.monotonic() + pause
         if not container.ready_at:
             self._woken = False  # the next request may try again; nobody else pays for this one
