@@ -25,6 +25,7 @@ from modelctl.local.calls import CallLog
 from modelctl.local.clock import Clock
 from modelctl.local.keeping.content import Content, Signer
 from modelctl.local.keeping.journal import Journal
+from modelctl.local.keeping.ledger import Ledger
 from modelctl.local.keeping.places import Places
 from modelctl.local.keeping.state import DEFAULT_ENVIRONMENT, State
 from modelctl.local.keeping.store import Store
@@ -34,6 +35,7 @@ from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.launch import Launcher
 from modelctl.local.running.placement import Placement, parse_inventory
 from modelctl.local.running.proxy import Proxy
+from modelctl.local.running.usage import Sampler
 from modelctl.local.services.apps import Apps
 from modelctl.local.services.dicts import Dicts
 from modelctl.local.services.functions import Functions
@@ -41,6 +43,7 @@ from modelctl.local.services.images import Images
 from modelctl.local.services.logs import Logs
 from modelctl.local.services.mounts import Mounts
 from modelctl.local.services.secrets import Secrets
+from modelctl.local.services.statistics import Statistics
 from modelctl.local.services.tasks import Tasks
 from modelctl.local.services.volumes import Volumes
 from modelctl.local.services.workspace import WORKSPACE, Workspace
@@ -70,6 +73,7 @@ async def serve(state_dir: Path) -> None:
     content = Content(state_dir)
     signer = Signer(admin_url, token[1])
     journal = Journal(store)
+    ledger = Ledger(store, clock.time)
     places = Places(state, state_dir)
     methods: dict[str, Method] = {}
     means = Means(
@@ -80,10 +84,12 @@ async def serve(state_dir: Path) -> None:
         declared=Counter(),
         clock=clock,
         placement=placement,
+        ledger=ledger,
         boots=asyncio.Semaphore(max(2, os.cpu_count() or 1)),
     )
-    proxy = Proxy(proxy_token)
+    proxy = Proxy(proxy_token, ledger, clock)
     fleet = Fleet(state, means, proxy)
+    sampler = Sampler(fleet, ledger, clock)
     methods |= methods_of(
         Apps(state, fleet, journal),
         Functions(state, fleet),
@@ -94,6 +100,7 @@ async def serve(state_dir: Path) -> None:
         Dicts(state),
         Volumes(state, content, signer, places),
         Logs(state, journal),
+        Statistics(state, fleet, ledger, sampler, clock),
         Workspace(state, token[0]),
     )
     call_log = CallLog(store)
@@ -131,6 +138,7 @@ async def serve(state_dir: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     await fleet.restore()
+    sampler.start()
     _announce(state_dir, announcement)
     log.info("serving at %s after %.2f s", url, time.monotonic() - began)
 
@@ -138,9 +146,11 @@ async def serve(state_dir: Path) -> None:
     log.info("ending")
     (state_dir / "plane.json").unlink(missing_ok=True)
     server.close()
+    sampler.end()
     await fleet.end(END_GRACE)
     await proxy.close()
     await runner.cleanup()
+    ledger.flush()
     store.close()
     shutil.rmtree(sockets, ignore_errors=True)
 

@@ -36,6 +36,32 @@ CREATE TABLE IF NOT EXISTS logs (
     fd INTEGER NOT NULL, ns INTEGER NOT NULL, data TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS logs_by_app ON logs (app_id, ns);
+CREATE TABLE IF NOT EXISTS containers (
+    id TEXT PRIMARY KEY, app_id TEXT NOT NULL, function_id TEXT NOT NULL,
+    definition_id TEXT NOT NULL, gpu_asked TEXT NOT NULL, gpu TEXT NOT NULL, cpu REAL NOT NULL,
+    memory INTEGER NOT NULL, enqueued_at REAL NOT NULL, started_at REAL NOT NULL,
+    ready_at REAL NOT NULL, ended_at REAL NOT NULL, failed INTEGER NOT NULL, exit_code INTEGER,
+    result BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS containers_by_function ON containers (function_id, enqueued_at);
+CREATE INDEX IF NOT EXISTS containers_by_end ON containers (ended_at);
+CREATE TABLE IF NOT EXISTS requests (
+    n INTEGER PRIMARY KEY, function_id TEXT NOT NULL, container_id TEXT NOT NULL, at REAL NOT NULL,
+    method TEXT NOT NULL, path TEXT NOT NULL, status INTEGER NOT NULL, seconds REAL NOT NULL,
+    size INTEGER NOT NULL, client TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS requests_by_function ON requests (function_id, at);
+CREATE TABLE IF NOT EXISTS inputs (
+    n INTEGER PRIMARY KEY, function_id TEXT NOT NULL, container_id TEXT NOT NULL,
+    created_at REAL NOT NULL, started_at REAL NOT NULL, ended_at REAL NOT NULL,
+    status INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS inputs_by_function ON inputs (function_id, ended_at);
+CREATE TABLE IF NOT EXISTS samples (
+    n INTEGER PRIMARY KEY, function_id TEXT NOT NULL, container_id TEXT NOT NULL, at REAL NOT NULL,
+    cores REAL NOT NULL, memory INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS samples_by_function ON samples (function_id, at);
 """
 
 
@@ -54,6 +80,11 @@ class Store:
         if not sql.startswith("SELECT"):
             self._begin()
         return self._db.execute(sql, tuple(values))
+
+    def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """One write for many rows; it joins the open transaction."""
+        self._begin()
+        self._db.executemany(sql, rows)
 
     def _begin(self) -> None:
         if not self._db.in_transaction:

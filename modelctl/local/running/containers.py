@@ -15,6 +15,7 @@ from modal_proto import api_pb2
 from modelctl.local.clock import Clock
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
+from modelctl.local.keeping.ledger import ContainerEntry, Ledger
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.rpc import Router
 from modelctl.local.running.launch import Launcher, listens
@@ -47,6 +48,7 @@ class Means:
     declared: Counter[int]  # running containers by the port that their app declares
     clock: Clock
     placement: Placement
+    ledger: Ledger
     boots: asyncio.Semaphore  # how many may start at once: they are heavy on the processor
 
 
@@ -76,8 +78,10 @@ class Container:
         self.enqueued_at = self._means.clock.time()
         self.started_at = 0.0
         self.ready_at = 0.0
+        self.ended_at = 0.0
         self.idle_since = self._means.clock.monotonic()
         self.failed = False  # ended without having been asked to
+        self.exit_code: int | None = None
         self.result: api_pb2.GenericResult | None = None
         self.hooks_done = asyncio.Event()  # the enter hooks have returned
         self.idle = asyncio.Event()
@@ -87,6 +91,7 @@ class Container:
         self._process: asyncio.subprocess.Process | None = None
         self._stop: asyncio.Task[None] | None = None
         self._boot_over: asyncio.TimerHandle | None = None
+        self._note()
         self._life = asyncio.create_task(self._live())
 
     @property
@@ -116,8 +121,32 @@ class Container:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
+        self._note()
         self._give_back_boot()  # ready or ended: the next one may start
         self._changed(self)
+
+    def _note(self) -> None:
+        """Has the ledger know how far it has come."""
+        asked = self.data.ranked_functions[0].function.resources
+        self._means.ledger.note(
+            ContainerEntry(
+                id=self.id,
+                app_id=self.function.app_id,
+                function_id=self.function.id,
+                definition_id=self.definition.id,
+                gpu_asked=",".join(map(str, choices(self.data))),
+                gpu=self.gpu,
+                cpu=asked.milli_cpu / 1000,
+                memory=asked.memory_mb,
+                enqueued_at=self.enqueued_at,
+                started_at=self.started_at,
+                ready_at=self.ready_at,
+                ended_at=self.ended_at,
+                failed=self.failed,
+                exit_code=self.exit_code,
+                result=self.result.SerializeToString() if self.result else b"",
+            )
+        )
 
     def _give_back_boot(self) -> None:
         """The place among the booting ones, once: when it is ready, ends, or took its time."""
@@ -161,13 +190,14 @@ class Container:
             )
             self.pid = self._process.pid
             self.started_at = self._means.clock.time()
+            self._note()
             assert self._process.stdout is not None and self._process.stderr is not None
             pumps = [
                 asyncio.create_task(self._pump(self._process.stdout, STDOUT)),
                 asyncio.create_task(self._pump(self._process.stderr, STDERR)),
             ]
             readiness = asyncio.create_task(self._become_ready(elsewhere))
-            code = await self._process.wait()
+            code = self.exit_code = await self._process.wait()
             await asyncio.wait(pumps, timeout=2.0)
             if self.phase in (Phase.STARTING, Phase.LIVE):
                 self.failed = True
@@ -185,6 +215,7 @@ class Container:
             self._means.placement.release(self.id)
             server.close()
             socket_path.unlink(missing_ok=True)
+            self.ended_at = self._means.clock.time()
             self._enter(Phase.DEAD)
             await asyncio.to_thread(self._means.launcher.remove, self.id)
 

@@ -9,9 +9,8 @@ import hmac
 import logging
 import socket
 import time
-from collections import Counter, deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from random import randrange
 
@@ -20,13 +19,16 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
+from modelctl.local.clock import Clock
+from modelctl.local.keeping.ledger import Ledger, RequestEntry
 from modelctl.local.running.containers import Container
 from modelctl.local.running.pool import Pool
 
 log = logging.getLogger(__name__)
 
 PORTS = range(20_000, 30_000)  # outside the ephemeral range: nobody is given one by chance
-_KEPT_REQUESTS = 10_000
+_LONGEST_PATH = 500  # characters that the ledger keeps
+_SERVED_BY = web.RequestKey("served_by", str)
 # Hop-by-hop headers, and those that aiohttp writes itself.
 _NOT_FORWARDED = frozenset(
     name.lower()
@@ -47,31 +49,25 @@ _PROXY_AUTH = frozenset({"modal-key", "modal-secret"})
 
 @dataclass
 class Entrance:
-    """A server's URL: its port, what stands behind it, and what was answered lately."""
+    """A server's URL: its port, and what stands behind it."""
 
     port: int
     listener: socket.socket
     pool: Pool | None = None  # None before the first publish
     stopped: bool = False
-    recent: deque[tuple[float, int, float]] = field(
-        default_factory=lambda: deque(maxlen=_KEPT_REQUESTS)
-    )  # when, status, seconds
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def answered(self, since: float, until: float) -> tuple[Counter[int], list[float]]:
-        """Counts by status, and the durations, of requests in a span of time."""
-        chosen = [(status, took) for at, status, took in self.recent if since <= at < until]
-        return Counter(status for status, _ in chosen), [took for _, took in chosen]
-
 
 class Proxy:
     """All entrances of this plane."""
 
-    def __init__(self, token: tuple[str, str]) -> None:
+    def __init__(self, token: tuple[str, str], ledger: Ledger, clock: Clock) -> None:
         self._token = token
+        self._ledger = ledger
+        self._clock = clock
         self._entrances: dict[int, Entrance] = {}
         app = web.Application(client_max_size=1 << 40)
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -110,14 +106,32 @@ class Proxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         entrance = self._entrances[request.transport.get_extra_info("sockname")[1]]
-        began = time.time()
-        status = 499  # the client went away
+        began = time.monotonic()
+        status, size = 499, 0  # the client went away
         try:
             response = await self._answer(request, entrance)
-            status = response.status
+            status, size = response.status, response.body_length
             return response
         finally:
-            entrance.recent.append((began, status, time.time() - began))
+            if entrance.pool is not None:
+                self._note(request, entrance.pool, time.monotonic() - began, status, size)
+
+    def _note(
+        self, request: web.Request, pool: Pool, seconds: float, status: int, size: int
+    ) -> None:
+        self._ledger.add(
+            RequestEntry(
+                function_id=pool.function.id,
+                container_id=request.get(_SERVED_BY, ""),
+                at=self._clock.time() - seconds,
+                method=request.method,
+                path=request.rel_url.raw_path[:_LONGEST_PATH],
+                status=status,
+                seconds=seconds,
+                size=size,
+                client=request.remote or "",
+            )
+        )
 
     async def _answer(self, request: web.Request, entrance: Entrance) -> web.StreamResponse:
         pool = entrance.pool
@@ -132,6 +146,7 @@ class Proxy:
         container = _choose(live, request.headers.get("Modal-Session-ID"))
         if container is None:
             return _refusal(429, "modal-http: all containers are at their maximum concurrency")
+        request[_SERVED_BY] = container.id
         container.enter_request()
         try:
             pool.reconcile()

@@ -1,7 +1,5 @@
 """What are a server's definition, settings and figures? The RPCs on functions."""
 
-import time
-
 from modal_proto import api_pb2
 
 from modelctl.local.keeping.definitions import (
@@ -15,12 +13,8 @@ from modelctl.local.keeping.definitions import (
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.keeping.state import State
-from modelctl.local.protobuf import Timestamp
 from modelctl.local.rpc import Refused, Status
-from modelctl.local.running.containers import Phase
 from modelctl.local.running.fleet import Fleet
-
-_PERCENTILES = (5000, 9000, 9500, 9900)  # basis points
 
 
 class Functions:
@@ -155,53 +149,6 @@ class Functions:
             pool.reconcile()
         return api_pb2.FunctionUpdateSchedulingParamsResponse(current_settings=proposed)
 
-    # -- figures
-
-    def function_get_current_stats(
-        self, request: api_pb2.FunctionGetCurrentStatsRequest
-    ) -> api_pb2.FunctionStats:
-        pool = self._fleet.pool(self._state.function(request.function_id).id)
-        running = pool.running() if pool else []
-        return api_pb2.FunctionStats(
-            num_total_tasks=len(running), num_running_inputs=sum(c.inflight for c in running)
-        )
-
-    def server_get_time_range_stats(
-        self, request: api_pb2.ServerGetTimeRangeStatsRequest
-    ) -> api_pb2.ServerGetTimeRangeStatsResponse:
-        """Counts and latencies since this plane started; requests are not kept beyond that."""
-        function = self._state.function(request.function_id)
-        since, until = _seconds(request.since), _seconds(request.until)
-        response = api_pb2.ServerGetTimeRangeStatsResponse(since=request.since, until=request.until)
-        entrance = self._fleet.entrance_of(function)
-        if entrance is not None:
-            counts, durations = entrance.answered(since, until)
-            response.request_count = counts.total()
-            response.request_rate_per_second = counts.total() / max(until - since, 1e-9)
-            for status, count in sorted(counts.items()):
-                response.request_count_by_status_code.add(status_code=status, count=count)
-            if durations:
-                durations.sort()
-                distribution = response.request_percentile_stats["duration"]
-                distribution.unit = "seconds"
-                for points in _PERCENTILES:
-                    index = min(len(durations) - 1, int(len(durations) * points / 10_000))
-                    distribution.percentiles.add(
-                        percentile_basis_points=points, value=durations[index]
-                    )
-        if pool := self._fleet.pool(function.id):
-            running = pool.running()
-            gone = [c for c, at in self._fleet.ended() if c.function is function and at >= since]
-            response.container_total_count = len(running) + len(gone)
-            response.container_error_count = sum(c.failed for c in gone)
-            response.container_started_count = sum(
-                since <= c.enqueued_at < until for c in [*running, *gone]
-            )
-            response.container_creating_at_end_count = sum(
-                c.phase is Phase.STARTING for c in running
-            )
-        return response
-
     def flash_container_list(
         self, request: api_pb2.FlashContainerListRequest
     ) -> api_pb2.FlashContainerListResponse:
@@ -210,7 +157,3 @@ class Functions:
         for container in pool.live() if pool else []:
             response.containers.add(task_id=container.id, host="127.0.0.1", port=container.port)
         return response
-
-
-def _seconds(stamp: Timestamp) -> float:
-    return stamp.seconds + stamp.nanos / 1e9 if stamp.seconds else time.time()
