@@ -81,7 +81,8 @@ def up(state_dir: Path, *, timeout: float = 15.0) -> Plane:
             return running
         if _locked(state_dir / "plane.lock"):
             return _await_answer(state_dir, None, deadline, timeout)
-        return _await_answer(state_dir, _start(state_dir), deadline, timeout)
+        process, said_before = _start(state_dir)
+        return _await_answer(state_dir, process, deadline, timeout, said_before)
 
 
 def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
@@ -91,18 +92,20 @@ def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
     """
     state_dir = state_dir.absolute()
     lock = state_dir / "plane.lock"
-    if not _locked(lock):
-        return False
     announced = _announced(state_dir) or {}
+    if not _locked(lock):
+        if announced:  # by a plane that was killed
+            with _exclusive(state_dir, time.monotonic() + timeout):
+                if not _locked(lock):
+                    _clear_up(state_dir, announced)
+        return False
     try:
         pid = int(lock.read_text())
         os.kill(pid, signal.SIGTERM)
         if not _released(lock, timeout):
-            os.kill(pid, signal.SIGKILL)  # its containers' supervisors notice and end them
+            os.kill(pid, signal.SIGKILL)
             _released(lock, 5.0)
-            import shutil
-
-            shutil.rmtree(announced.get("sockets", ""), ignore_errors=True)
+            _clear_up(state_dir, announced)
         _reap(pid)
     except ProcessLookupError:
         return True
@@ -180,6 +183,18 @@ def _released(lock: Path, timeout: float) -> bool:
     return True
 
 
+def _clear_up(state_dir: Path, announced: Mapping[str, Any]) -> None:
+    """Does what a plane that was killed could not: ends its processes, removes its sockets."""
+    import shutil
+
+    from modelctl.local import leftovers
+
+    leftovers.end(leftovers.mark(state_dir))
+    if sockets := announced.get("sockets"):
+        shutil.rmtree(sockets, ignore_errors=True)
+    (state_dir / "plane.json").unlink(missing_ok=True)
+
+
 def _reap(pid: int) -> None:
     """Takes note of its end where this process had started it, so that no zombie stays."""
     try:
@@ -237,16 +252,18 @@ def _exclusive(state_dir: Path, deadline: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _start(state_dir: Path) -> "subprocess.Popen[bytes]":
+def _start(state_dir: Path) -> "tuple[subprocess.Popen[bytes], int]":
+    """The process, and where in its log what it says begins."""
     import subprocess
 
     package_root = str(Path(__file__).parents[2])
     environment = dict(os.environ)
     inherited = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join([package_root] + ([inherited] if inherited else []))
-    descriptor = os.open(state_dir / "plane.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as output:
-        return subprocess.Popen(
+    descriptor = os.open(state_dir / "plane.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "ab") as output:
+        said_before = output.tell()
+        process = subprocess.Popen(
             [sys.executable, "-m", "modelctl.local", "--state-dir", str(state_dir)],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -255,10 +272,15 @@ def _start(state_dir: Path) -> "subprocess.Popen[bytes]":
             env=environment,
             start_new_session=True,
         )
+    return process, said_before
 
 
 def _await_answer(
-    state_dir: Path, process: "subprocess.Popen[bytes] | None", deadline: float, timeout: float
+    state_dir: Path,
+    process: "subprocess.Popen[bytes] | None",
+    deadline: float,
+    timeout: float,
+    said_before: int = 0,
 ) -> Plane:
     while True:
         if (running := status(state_dir)) is not None:
@@ -268,7 +290,7 @@ def _await_answer(
         if process is not None and process.poll() is not None:
             raise LocalError(
                 f"The local control plane did not start (exit code {process.returncode})."
-                + _log_tail(state_dir)
+                + _log_tail(state_dir, said_before)
             )
         if time.monotonic() > deadline:
             if process is not None:
@@ -276,7 +298,7 @@ def _await_answer(
                 process.wait()
                 raise LocalError(
                     f"The local control plane did not start within {timeout:g} s."
-                    + _log_tail(state_dir)
+                    + _log_tail(state_dir, said_before)
                 )
             raise LocalError(
                 f"A local control plane runs in {state_dir} but does not answer. "
@@ -285,10 +307,10 @@ def _await_answer(
         time.sleep(_POLL)
 
 
-def _log_tail(state_dir: Path) -> str:
+def _log_tail(state_dir: Path, said_before: int = 0) -> str:
     log = state_dir / "plane.log"
     try:
-        text = log.read_text(errors="replace")
+        text = log.read_bytes()[said_before:].decode(errors="replace")
     except OSError:
         text = ""
     # Of a traceback only the last line, which says what happened: the rest is for the log.

@@ -19,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 from grpclib.server import Server
 
-from modelctl.local import engines
+from modelctl.local import engines, leftovers
 from modelctl.local.admin import Admin
 from modelctl.local.calls import CallLog
 from modelctl.local.clock import Clock
@@ -33,6 +33,7 @@ from modelctl.local.rpc import Method, Router, methods_of
 from modelctl.local.running.containers import Means
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.launch import Launcher
+from modelctl.local.running.orphans import Orphans
 from modelctl.local.running.placement import Placement, parse_inventory
 from modelctl.local.running.proxy import Proxy
 from modelctl.local.running.usage import Sampler
@@ -57,6 +58,9 @@ async def serve(state_dir: Path) -> None:
     """Runs a plane until SIGTERM or SIGINT."""
     began = time.monotonic()
     _raise_file_limit()
+    mark = leftovers.mark(state_dir)
+    if left := leftovers.end(mark):
+        log.warning("ended %d processes of a plane that was killed here", left)
     store = Store(state_dir / "state.db")
     token, proxy_token = _credentials(store)
     state = State(store)
@@ -77,7 +81,7 @@ async def serve(state_dir: Path) -> None:
     places = Places(state, state_dir)
     methods: dict[str, Method] = {}
     means = Means(
-        launcher=Launcher(state, content, places, state_dir),
+        launcher=Launcher(state, content, places, state_dir, mark),
         journal=journal,
         router=lambda task_id: Router(methods, settle=store.commit, task_id=task_id),
         sockets=sockets,
@@ -85,6 +89,7 @@ async def serve(state_dir: Path) -> None:
         clock=clock,
         placement=placement,
         ledger=ledger,
+        orphans=Orphans(mark),
         boots=asyncio.Semaphore(max(2, os.cpu_count() or 1)),
     )
     proxy = Proxy(proxy_token, ledger, clock)
@@ -151,6 +156,7 @@ async def serve(state_dir: Path) -> None:
     await proxy.close()
     await runner.cleanup()
     ledger.flush()
+    leftovers.end(mark)
     store.close()
     shutil.rmtree(sockets, ignore_errors=True)
 

@@ -19,6 +19,7 @@ from modelctl.local.keeping.ledger import ContainerEntry, Ledger
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.rpc import Router
 from modelctl.local.running.launch import Launcher, listens
+from modelctl.local.running.orphans import Orphans
 from modelctl.local.running.placement import Placement, choices
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Means:
     clock: Clock
     placement: Placement
     ledger: Ledger
+    orphans: Orphans
     boots: asyncio.Semaphore  # how many may start at once: they are heavy on the processor
 
 
@@ -189,6 +191,7 @@ class Container:
                 start_new_session=True,
             )
             self.pid = self._process.pid
+            self._means.orphans.supervised(self.pid)
             self.started_at = self._means.clock.time()
             self._note()
             assert self._process.stdout is not None and self._process.stderr is not None
@@ -198,6 +201,7 @@ class Container:
             ]
             readiness = asyncio.create_task(self._become_ready(elsewhere))
             code = self.exit_code = await self._process.wait()
+            await self._means.orphans.after(self.pid, self.id, code)
             await asyncio.wait(pumps, timeout=2.0)
             if self.phase in (Phase.STARTING, Phase.LIVE):
                 self.failed = True

@@ -18,6 +18,7 @@ from modelctl.local.keeping.places import Places, volume_metadata
 from modelctl.local.keeping.recipes import image_environment
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.keeping.state import State
+from modelctl.local.leftovers import MARK
 
 # Below the kernel's ephemeral ports, so that no outgoing connection takes one from under us.
 _PORTS = range(30_000, 32_768)
@@ -42,10 +43,13 @@ class Launch:
 class Launcher:
     """Lays out containers below `<state dir>/containers`."""
 
-    def __init__(self, state: State, content: Content, places: Places, state_dir: Path) -> None:
+    def __init__(
+        self, state: State, content: Content, places: Places, state_dir: Path, mark: str
+    ) -> None:
         self._state = state
         self._content = content
         self._places = places
+        self._mark = mark
         self._root = state_dir / "containers"
         self._bin = state_dir / "bin"
         self._python_path = _where_modal_is()
@@ -97,6 +101,7 @@ class Launcher:
             "PYTHONUNBUFFERED": "1",
             "MODAL_IS_REMOTE": "1",
             "MODAL_TASK_ID": task_id,
+            MARK: self._mark,
             "MODAL_IMAGE_ID": spec.image_id,
             "MODAL_ENVIRONMENT": app.environment,
             "MODAL_CONTAINER_ARGUMENTS_PATH": str(arguments_path),
