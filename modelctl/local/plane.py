@@ -42,6 +42,7 @@ from modelctl.local.services.dicts import Dicts
 from modelctl.local.services.functions import Functions
 from modelctl.local.services.images import Images
 from modelctl.local.services.logs import Logs
+from modelctl.local.services.metrics import Metrics
 from modelctl.local.services.mounts import Mounts
 from modelctl.local.services.secrets import Secrets
 from modelctl.local.services.statistics import Statistics
@@ -98,7 +99,7 @@ async def serve(state_dir: Path) -> None:
     methods |= methods_of(
         Apps(state, fleet, journal),
         Functions(state, fleet),
-        Tasks(state, fleet),
+        Tasks(state, fleet, ledger),
         Mounts(state, content, signer),
         Images(state),
         Secrets(state),
@@ -106,6 +107,7 @@ async def serve(state_dir: Path) -> None:
         Volumes(state, content, signer, places),
         Logs(state, journal),
         Statistics(state, fleet, ledger, sampler, clock),
+        Metrics(state, ledger, sampler, clock),
         Workspace(state, token[0]),
     )
     call_log = CallLog(store)

@@ -1,7 +1,6 @@
 """Which servers run? The pools and entrances of every deployed app."""
 
 import asyncio
-from collections import deque
 
 from modelctl.local.keeping.definitions import parsed
 from modelctl.local.keeping.records import App, Endpoint, Function
@@ -20,7 +19,6 @@ class Fleet:
         self._proxy = proxy
         self._pools: dict[str, Pool] = {}  # by function id
         self._entrances: dict[str, Entrance] = {}  # by endpoint id
-        self._ended: deque[tuple[Container, float]] = deque(maxlen=2000)
 
     # -- URLs
 
@@ -88,7 +86,6 @@ class Fleet:
     # -- what is there
 
     def _died(self, container: Container) -> None:
-        self._ended.append((container, self._means.clock.time()))
         self._means.journal.wake(container.function.app_id)
 
     def pools(self, app_id: str) -> list[Pool]:
@@ -105,7 +102,3 @@ class Fleet:
 
     def container(self, task_id: str) -> Container | None:
         return next((c for c in self.containers() if c.id == task_id), None)
-
-    def ended(self) -> list[tuple[Container, float]]:
-        """Containers that are gone, with when; the last two thousand."""
-        return list(self._ended)

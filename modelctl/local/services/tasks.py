@@ -2,19 +2,22 @@
 
 from modal_proto import api_pb2
 
+from modelctl.local.keeping.ledger import ContainerEntry, Ledger
 from modelctl.local.keeping.state import State
 from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.running.containers import Container
 from modelctl.local.running.fleet import Fleet
+from modelctl.local.running.placement import CPU
 
 
 class Tasks:
     """Modal calls a container a task in its protocol."""
 
-    def __init__(self, state: State, fleet: Fleet) -> None:
+    def __init__(self, state: State, fleet: Fleet, ledger: Ledger) -> None:
         self._state = state
         self._fleet = fleet
+        self._ledger = ledger
 
     def _container(self, task_id: str) -> Container:
         if container := self._fleet.container(task_id):
@@ -41,24 +44,21 @@ class Tasks:
         return response
 
     def task_get_info(self, request: api_pb2.TaskGetInfoRequest) -> api_pb2.TaskGetInfoResponse:
-        finished_at = 0.0
-        container = self._fleet.container(request.task_id)
-        if container is None:
-            for ended, at in self._fleet.ended():
-                if ended.id == request.task_id:
-                    container, finished_at = ended, at
-        if container is None:
+        entry = self._ledger.container(request.task_id)
+        if entry is None:
             raise Refused(Status.NOT_FOUND, f"Container '{request.task_id}' not found.")
-        return api_pb2.TaskGetInfoResponse(
-            app_id=container.function.app_id,
-            info=api_pb2.TaskInfo(
-                id=container.id,
-                enqueued_at=container.enqueued_at,
-                started_at=container.started_at,
-                finished_at=finished_at,
-                result=container.result,
-            ),
+        info = api_pb2.TaskInfo(
+            id=entry.id,
+            enqueued_at=entry.enqueued_at,
+            started_at=entry.started_at,
+            finished_at=entry.ended_at,
+            result=_result(entry),
         )
+        if entry.gpu not in ("", CPU):
+            info.gpu_type, _, count = entry.gpu.partition(":")
+            info.gpu_config.gpu_type = info.gpu_type
+            info.gpu_config.count = int(count or 1)
+        return api_pb2.TaskGetInfoResponse(app_id=self._state.app(entry.app_id).id, info=info)
 
     def container_stop(
         self, request: api_pb2.ContainerStopRequest
@@ -89,3 +89,16 @@ class Tasks:
     def task_result(self, request: api_pb2.TaskResultRequest, caller: Caller) -> Empty:
         self._container(caller.task_id).fail(request.result)
         return Empty()
+
+
+def _result(entry: ContainerEntry) -> api_pb2.GenericResult | None:
+    """How it ended, where it did so on its own."""
+    if entry.result:
+        reported = api_pb2.GenericResult()
+        reported.ParseFromString(entry.result)
+        return reported
+    if entry.failed:
+        return api_pb2.GenericResult(
+            status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE, exitcode=entry.exit_code or 0
+        )
+    return None
