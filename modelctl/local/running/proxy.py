@@ -9,42 +9,33 @@ import hmac
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import chain
 from random import randrange
 
-import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
-from yarl import URL
 
 from modelctl.local.clock import Clock
 from modelctl.local.keeping.ledger import Ledger, RequestEntry
 from modelctl.local.running.containers import Container
 from modelctl.local.running.pool import Pool
+from modelctl.local.running.relay import (
+    LONGEST_HEADER,
+    BrokenOff,
+    Relay,
+    Unreachable,
+    end_to_end,
+    undecided,
+    without_additions,
+)
 
 log = logging.getLogger(__name__)
 
 PORTS = range(20_000, 30_000)  # outside the ephemeral range: nobody is given one by chance
 _LONGEST_PATH = 500  # characters that the ledger keeps
 _SERVED_BY = web.RequestKey("served_by", str)
-# Hop-by-hop headers, and those that aiohttp writes itself.
-_NOT_FORWARDED = frozenset(
-    name.lower()
-    for name in (
-        hdrs.CONNECTION,
-        hdrs.KEEP_ALIVE,
-        hdrs.PROXY_AUTHENTICATE,
-        hdrs.PROXY_AUTHORIZATION,
-        hdrs.TE,
-        hdrs.TRAILER,
-        hdrs.TRANSFER_ENCODING,
-        hdrs.UPGRADE,
-        hdrs.HOST,
-    )
-)
-_PROXY_AUTH = frozenset({"modal-key", "modal-secret"})
+_NOT_FOR_ENGINES = frozenset({"modal-key", "modal-secret", "host", "expect"})
 
 
 @dataclass
@@ -70,28 +61,25 @@ class Proxy:
         self._clock = clock
         self._entrances: dict[int, Entrance] = {}
         app = web.Application(client_max_size=1 << 40)
-        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.router.add_route("*", "/{path:.*}", self._handle, expect_handler=undecided)
+        app.on_response_prepare.append(without_additions)
         self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=0.5,
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
         )
-        self._client: aiohttp.ClientSession | None = None
+        self._relay = Relay()
 
     async def start(self) -> None:
         await self._runner.setup()
-        self._client = aiohttp.ClientSession(
-            # Engines drop idle connections after 5 s (uvicorn, llama-server): be done with them
-            # first, for a POST that meets a closed connection cannot be sent again.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2.0),
-            timeout=aiohttp.ClientTimeout(total=None, connect=5.0),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=1 << 18,
-        )
+        await self._relay.start()
 
     async def close(self) -> None:
         await self._runner.cleanup()
-        if self._client is not None:
-            await self._client.close()
+        await self._relay.close()
         for entrance in self._entrances.values():
             entrance.listener.close()
 
@@ -143,17 +131,25 @@ class Proxy:
         if not live:
             pool.wake()
             return _refusal(503, "modal-http: no container is ready to serve this request")
-        container = _choose(live, request.headers.get("Modal-Session-ID"))
-        if container is None:
-            return _refusal(429, "modal-http: all containers are at their maximum concurrency")
-        request[_SERVED_BY] = container.id
-        container.enter_request()
-        try:
-            pool.reconcile()
-            return await self._forward(request, container)
-        finally:
-            container.leave_request()
-            pool.reconcile()
+        while live:
+            container = _choose(live, request.headers.get("Modal-Session-ID"))
+            if container is None:
+                return _refusal(429, "modal-http: all containers are at their maximum concurrency")
+            request[_SERVED_BY] = container.id
+            container.enter_request()
+            try:
+                pool.reconcile()
+                return await self._relay.pass_on(request, container.port, self._headers(request))
+            except Unreachable as error:  # nothing was sent: another one may have it
+                container.say(f"Container {container.id} takes no connection: {error}")
+                live = [other for other in live if other is not container and other in pool.live()]
+            except BrokenOff as error:
+                container.say(f"A request to container {container.id} failed: {error}")
+                break
+            finally:
+                container.leave_request()
+                pool.reconcile()
+        return _refusal(502, "modal-http: the container closed the connection")
 
     def _authorised(self, request: web.Request) -> bool:
         key = request.headers.get("Modal-Key")
@@ -168,14 +164,11 @@ class Proxy:
 
     def _headers(self, request: web.Request) -> CIMultiDict[str]:
         """The client's headers for the engine, without what was meant for us. See assumptions."""
-        hops = {
-            name.strip().lower() for name in request.headers.get(hdrs.CONNECTION, "").split(",")
-        }
         headers: CIMultiDict[str] = CIMultiDict()
         bearer = f"bearer {'.'.join(self._token)}".lower()
-        for name, value in request.headers.items():
+        for name, value in end_to_end(request.headers):
             lower = name.lower()
-            if lower in _NOT_FORWARDED or lower in hops or lower in _PROXY_AUTH:
+            if lower in _NOT_FOR_ENGINES:
                 continue
             if lower == "authorization" and value.lower() == bearer:
                 continue
@@ -184,55 +177,6 @@ class Proxy:
         headers["X-Forwarded-For"] = request.remote or ""
         headers["X-Forwarded-Proto"] = request.scheme
         return headers
-
-    async def _forward(self, request: web.Request, container: Container) -> web.StreamResponse:
-        assert self._client is not None
-        url = f"http://127.0.0.1:{container.port}{request.raw_path}"
-        data: AsyncIterator[bytes] | bytes | None = None
-        if request.can_read_body:
-            if request.content_length is not None and request.content_length <= 1 << 20:
-                data = await request.read()
-            else:
-                data = request.content.iter_any()
-        try:
-            upstream = await self._client.request(
-                request.method,
-                URL(url, encoded=True),
-                headers=self._headers(request),
-                data=data,
-                allow_redirects=False,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            )
-        except aiohttp.ClientError as error:
-            container.say(f"A request to container {container.id} failed: {error}")
-            return _refusal(502, "modal-http: the container closed the connection")
-        try:
-            return await self._pass_back(request, upstream)
-        finally:
-            # An answer that was read to its end gave its connection back already; any other is cut.
-            upstream.close()
-
-    async def _pass_back(
-        self, request: web.Request, upstream: aiohttp.ClientResponse
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-        for name, value in upstream.headers.items():
-            if name.lower() not in _NOT_FORWARDED:
-                response.headers.add(name, value)
-        if hdrs.CONTENT_LENGTH not in upstream.headers and request.version >= (1, 1):
-            response.enable_chunked_encoding()
-        await response.prepare(request)
-        try:
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-        except (aiohttp.ClientError, OSError) as error:
-            # The client must notice: no terminating chunk, the connection breaks.
-            log.info("a streamed answer broke off: %s", error)
-            if request.transport is not None:
-                request.transport.abort()
-            return response
-        await response.write_eof()
-        return response
 
 
 def _choose(live: list[Container], session: str | None) -> Container | None:
