@@ -27,8 +27,9 @@ from modelctl.local.keeping.content import Content, Signer
 from modelctl.local.keeping.journal import Journal
 from modelctl.local.keeping.ledger import Ledger
 from modelctl.local.keeping.places import Places
-from modelctl.local.keeping.state import DEFAULT_ENVIRONMENT, State
+from modelctl.local.keeping.state import State
 from modelctl.local.keeping.store import Store
+from modelctl.local.keeping.workspaces import Workspaces
 from modelctl.local.rpc import Method, Router, methods_of
 from modelctl.local.running.containers import Means
 from modelctl.local.running.fleet import Fleet
@@ -39,16 +40,19 @@ from modelctl.local.running.proxy import Proxy
 from modelctl.local.running.usage import Sampler
 from modelctl.local.services.apps import Apps
 from modelctl.local.services.dicts import Dicts
+from modelctl.local.services.environments import Environments
 from modelctl.local.services.functions import Functions
 from modelctl.local.services.images import Images
 from modelctl.local.services.logs import Logs
 from modelctl.local.services.metrics import Metrics
 from modelctl.local.services.mounts import Mounts
+from modelctl.local.services.queues import Queues
 from modelctl.local.services.secrets import Secrets
 from modelctl.local.services.statistics import Statistics
 from modelctl.local.services.tasks import Tasks
+from modelctl.local.services.volume_files import VolumeFiles
 from modelctl.local.services.volumes import Volumes
-from modelctl.local.services.workspace import WORKSPACE, Workspace
+from modelctl.local.services.workspace import Account
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +67,10 @@ async def serve(state_dir: Path) -> None:
     if left := leftovers.end(mark):
         log.warning("ended %d processes of a plane that was killed here", left)
     store = Store(state_dir / "state.db")
-    token, proxy_token = _credentials(store)
     state = State(store)
-    state.environment(DEFAULT_ENVIRONMENT)
+    workspaces = Workspaces(state)
+    token = (workspaces.default.token_id, workspaces.default.token_secret)
+    proxy_token = workspaces.proxy_token(workspaces.default.id)
     sockets = _sockets_folder(store)
 
     grpc_listener = _listen(store, "grpc_port")
@@ -84,7 +89,9 @@ async def serve(state_dir: Path) -> None:
     means = Means(
         launcher=Launcher(state, content, places, state_dir, mark),
         journal=journal,
-        router=lambda task_id: Router(methods, settle=store.commit, task_id=task_id),
+        router=lambda task_id: Router(
+            methods, settle=store.commit, enter=workspaces.enter, task_id=task_id
+        ),
         sockets=sockets,
         declared=Counter(),
         clock=clock,
@@ -93,25 +100,37 @@ async def serve(state_dir: Path) -> None:
         orphans=Orphans(mark),
         boots=asyncio.Semaphore(max(2, os.cpu_count() or 1)),
     )
-    proxy = Proxy(proxy_token, ledger, clock)
+    proxy = Proxy(workspaces.proxy_opens, ledger, clock)
     fleet = Fleet(state, means, proxy)
     sampler = Sampler(fleet, ledger, clock)
+    apps = Apps(state, fleet, journal)
+    secret_values = Secrets(state, clock)
+    dicts = Dicts(state, clock)
+    queues = Queues(state, clock)
+    volumes = Volumes(state, places, clock)
+    named = (secret_values, dicts, queues, volumes)
     methods |= methods_of(
-        Apps(state, fleet, journal),
+        apps,
+        *named,
+        VolumeFiles(volumes.shelf, content, signer, places),
         Functions(state, fleet),
         Tasks(state, fleet, ledger),
         Mounts(state, content, signer),
         Images(state),
-        Secrets(state),
-        Dicts(state),
-        Volumes(state, content, signer, places),
         Logs(state, journal),
         Statistics(state, fleet, ledger, sampler, clock),
         Metrics(state, ledger, sampler, clock),
-        Workspace(state, token[0]),
+        Account(state),
+        Environments(state, apps, [kind.shelf for kind in named]),
     )
     call_log = CallLog(store)
-    router = Router(methods, settle=store.commit, record=call_log.add, credentials=token)
+    router = Router(
+        methods,
+        settle=store.commit,
+        record=call_log.add,
+        opens=workspaces.with_token,
+        enter=workspaces.enter,
+    )
     store.commit()
 
     server = Server([router])
@@ -125,9 +144,9 @@ async def serve(state_dir: Path) -> None:
         "admin_url": admin_url,
         "token_id": token[0],
         "token_secret": token[1],
-        "proxy_token_id": proxy_token[0],
-        "proxy_token_secret": proxy_token[1],
-        "workspace": WORKSPACE,
+        "proxy_token_id": proxy_token.id,
+        "proxy_token_secret": proxy_token.secret,
+        "workspace": workspaces.default.name,
         "started_at": time.time(),
         "engines": dict(found),
         "sockets": str(sockets),
@@ -192,20 +211,6 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (ValueError, OSError) as error:
         log.warning("cannot raise the limit of open files: %s", error)
-
-
-def _credentials(store: Store) -> tuple[tuple[str, str], tuple[str, str]]:
-    """The token of this plane and the one for its servers' URLs, made once."""
-    made = []
-    for kind, prefix, secret_prefix in (("token", "ak", "as"), ("proxy_token", "wk", "ws")):
-        known = store.get_meta(kind)
-        if known is None:
-            identity = f"{prefix}-{secrets.token_hex(11)}"
-            known = f"{identity} {secret_prefix}-{secrets.token_hex(16)}"
-            store.set_meta(kind, known)
-        token_id, _, token_secret = known.partition(" ")
-        made.append((token_id, token_secret))
-    return made[0], made[1]
 
 
 def _inventory(store: Store) -> dict[str, int] | None:

@@ -5,7 +5,6 @@ A method takes the request, and the caller if it cares, and returns the response
 or an async generator of responses for the streaming ones. It refuses by raising :class:`Refused`.
 """
 
-import hmac
 import inspect
 import logging
 import re
@@ -31,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Method = Callable[[Any, "Caller"], Any]
 Record = Callable[[str, Any, float, str, "Caller"], None]
+Opens = Callable[[str, str], str | None]
 
 
 class Refused(Exception):
@@ -44,10 +44,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a client that showed the plane's token, or one of our containers."""
+    """Who asks: a client that showed a workspace's token, or one of our containers."""
 
     client_version: str = ""
     task_id: str = ""
+    workspace: str = ""  # its id; empty: the one that was there first
 
 
 @cache
@@ -89,8 +90,9 @@ def _ignoring_caller(method: Callable[[Any], Any]) -> Method:
 class Router:
     """The RPCs as grpclib wants them, for one kind of caller.
 
-    With `credentials` every call must carry that token; without, all calls come from the container
-    `task_id`, which owns the socket that they arrive on.
+    With `opens` every call must carry a token, and it says which workspace that opens; without, all
+    calls come from the container `task_id`, which owns the socket that they arrive on. `enter` is
+    told of every call before it is answered, and may refuse it.
     """
 
     def __init__(
@@ -99,13 +101,15 @@ class Router:
         *,
         settle: Callable[[], None],
         record: Record | None = None,
-        credentials: tuple[str, str] | None = None,
+        opens: Opens | None = None,
+        enter: Callable[[Any, Caller], None] | None = None,
         task_id: str = "",
     ) -> None:
         self._methods = methods
         self._settle = settle
         self._record = record
-        self._credentials = credentials
+        self._opens = opens
+        self._enter = enter
         self._task_id = task_id
         self._answered: OrderedDict[str, Any] = OrderedDict()
 
@@ -125,21 +129,21 @@ class Router:
 
     def _caller(self, stream: "Stream[Any, Any]") -> Caller:
         metadata: Mapping[str, Any] = stream.metadata or {}
-        if self._credentials is not None:
-            shown = (
+        workspace = ""
+        if self._opens is not None:
+            opened = self._opens(
                 str(metadata.get("x-modal-token-id", "")),
                 str(metadata.get("x-modal-token-secret", "")),
             )
-            if not all(
-                hmac.compare_digest(a.encode(), b.encode())
-                for a, b in zip(shown, self._credentials, strict=True)
-            ):
+            if opened is None:
                 raise Refused(
                     Status.UNAUTHENTICATED,
                     "The token is not the local control plane's. "
                     'Run `eval "$(modelctl local env)"` to use it.',
                 )
-        return Caller(str(metadata.get("x-modal-client-version", "")), self._task_id)
+            workspace = opened
+        version = str(metadata.get("x-modal-client-version", ""))
+        return Caller(version, self._task_id, workspace)
 
     def _handler(
         self, name: str, method: Method | None
@@ -157,6 +161,8 @@ class Router:
                     raise Refused(
                         Status.UNIMPLEMENTED, f"The local control plane does not serve {name}."
                     )
+                if self._enter is not None:
+                    self._enter(request, caller)
                 if (kept := self._answered.get(key)) is not None:
                     await stream.send_message(kept)
                     return

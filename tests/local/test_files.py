@@ -146,9 +146,9 @@ def test_what_is_not_served_says_so(client: Client) -> None:
     sentence = client.sdk(
         """
         try:
-            modal.Queue.from_name("q", create_if_missing=True).hydrate()
+            modal.Workspace.from_context().service_users.create("bot", expires_in=None)
         except modal.exception.Error as error:
             result = str(error)
         """
     )
-    assert sentence == "The local control plane does not serve QueueGetOrCreate."
+    assert sentence == "The local control plane does not serve ServiceUserCreate."

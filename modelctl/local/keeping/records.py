@@ -9,11 +9,44 @@ from typing import ClassVar
 
 
 @dataclass
+class Workspace:
+    """Everything of one customer: its token opens what lies in its environments, nothing else."""
+
+    KIND: ClassVar[str] = "workspace"
+    id: str
+    name: str
+    created_at: float
+    token_id: str
+    token_secret: str
+    default_environment: str = ""  # an environment's id
+    image_builder_version: str = ""  # empty: the newest
+
+
+@dataclass
+class ProxyToken:
+    """What opens the protected servers of a workspace; the id is the key that requests show."""
+
+    KIND: ClassVar[str] = "proxy_token"
+    id: str
+    workspace: str
+    secret: str
+    created_at: float
+    name: str = ""
+
+
+@dataclass
 class Environment:
+    """A deleted one is kept: what lived in it still belongs to its workspace."""
+
     KIND: ClassVar[str] = "environment"
     id: str
     name: str
     created_at: float
+    workspace: str = ""
+    web_suffix: str = ""
+    image_builder_version: str = ""  # empty: the workspace's
+    restricted: bool = False
+    deleted_at: float = 0.0
 
 
 @dataclass
@@ -22,7 +55,7 @@ class App:
 
     KIND: ClassVar[str] = "app"
     id: str
-    environment: str
+    environment: str  # an environment's id, as in all records
     description: str
     state: int
     created_at: float
@@ -66,6 +99,9 @@ class Function:
     definition_id: str = ""
     overrides: bytes = b""  # api_pb2.AutoscalerSettings changed live, until the next publish
     epoch: int = 0  # raised by a rollover: containers of an older epoch are replaced
+    base_id: str = ""  # for a variant: the function that it varies, by parameters and options
+    params: bytes = b""  # the parameters, as the SDK serialized them
+    options: bytes = b""  # api_pb2.FunctionOptions
 
 
 @dataclass
@@ -81,7 +117,7 @@ class Definition:
 
 @dataclass
 class Endpoint:
-    """The port of a server's URL; the id is ``<environment>/<app>/<server>``."""
+    """The port of a server's URL; the id is ``<environment id>/<app>/<server>``."""
 
     KIND: ClassVar[str] = "endpoint"
     id: str
@@ -119,6 +155,7 @@ class Secret:
     app_id: str
     created_at: float
     env: dict[str, str] = field(default_factory=dict)
+    held_until: float = 0.0  # an ephemeral object goes unless a heartbeat puts it off; 0: it stays
 
 
 @dataclass
@@ -129,6 +166,7 @@ class Volume:
     name: str
     version: int
     created_at: float
+    held_until: float = 0.0
 
 
 @dataclass
@@ -138,10 +176,23 @@ class Dict:
     environment: str
     name: str
     created_at: float
+    held_until: float = 0.0
+
+
+@dataclass
+class Queue:
+    KIND: ClassVar[str] = "queue"
+    id: str
+    environment: str
+    name: str
+    created_at: float
+    held_until: float = 0.0
 
 
 Record = (
-    Environment
+    Workspace
+    | ProxyToken
+    | Environment
     | App
     | Version
     | Function
@@ -152,4 +203,5 @@ Record = (
     | Secret
     | Volume
     | Dict
+    | Queue
 )

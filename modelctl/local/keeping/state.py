@@ -1,9 +1,8 @@
 """What exists right now? The records in memory, the ways to find them, and their saving."""
 
-import time
+from contextvars import ContextVar
 from typing import TypeVar
 
-from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.records import (
     App,
     Definition,
@@ -13,19 +12,25 @@ from modelctl.local.keeping.records import (
     Function,
     Image,
     Mount,
+    ProxyToken,
+    Queue,
     Record,
     Secret,
     Version,
     Volume,
+    Workspace,
 )
 from modelctl.local.keeping.store import Store
 from modelctl.local.rpc import Refused, Status
 
 R = TypeVar("R", bound=Record)
-Named = TypeVar("Named", Secret, Volume, Dict)
+Named = TypeVar("Named", bound=Secret | Volume | Dict | Queue)
 
+DEFAULT_WORKSPACE = "ac-local"
 DEFAULT_ENVIRONMENT = "main"
 IMAGE_BUILDER_VERSION = "2026.10"
+CALLER: ContextVar[str] = ContextVar("caller", default=DEFAULT_WORKSPACE)
+"""The id of the workspace on whose behalf the running call is made: names are looked up in it."""
 
 
 class State:
@@ -33,6 +38,8 @@ class State:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.workspaces = store.load(Workspace)
+        self.proxy_tokens = store.load(ProxyToken)
         self.environments = store.load(Environment)
         self.apps = store.load(App)
         self.versions = store.load(Version)
@@ -44,6 +51,8 @@ class State:
         self.secrets = store.load(Secret)
         self.volumes = store.load(Volume)
         self.dicts = store.load(Dict)
+        self.queues = store.load(Queue)
+        self._adopt()
         self._mount_by_digest = {mount.digest: mount for mount in self.mounts.values()}
         self._image_by_digest = {image.digest: image for image in self.images.values()}
         self._definition_by_digest = {
@@ -57,9 +66,26 @@ class State:
             if app.name and not app.stopped_at
         }
 
+    def _adopt(self) -> None:
+        """What an earlier version left: no workspaces, and environments known by their names."""
+        by_name = {e.name: e for e in self.environments.values() if not e.workspace}
+        for environment in by_name.values():
+            environment.workspace = DEFAULT_WORKSPACE
+            self.store.save(environment)
+        groups = (self.apps, self.secrets, self.volumes, self.dicts) if by_name else ()
+        for records in groups:
+            for record in records.values():
+                if record.environment in by_name:
+                    record.environment = by_name[record.environment].id
+                    self.store.save(record)
+
     def save(self, *records: Record) -> None:
         for record in records:
             match record:
+                case Workspace():
+                    self.workspaces[record.id] = record
+                case ProxyToken():
+                    self.proxy_tokens[record.id] = record
                 case Environment():
                     self.environments[record.id] = record
                 case App():
@@ -87,6 +113,8 @@ class State:
                     self.volumes[record.id] = record
                 case Dict():
                     self.dicts[record.id] = record
+                case Queue():
+                    self.queues[record.id] = record
         self.store.save(*records)
 
     def _index_app(self, app: App) -> None:
@@ -96,15 +124,62 @@ class State:
         elif self._live_app.get(key) is app:
             del self._live_app[key]
 
+    @property
+    def workspace(self) -> Workspace:
+        """The caller's."""
+        return self.workspaces[CALLER.get()]
+
     def environment(self, name: str) -> Environment:
-        """The environment of that name; the empty name is the default one. See assumptions."""
-        name = name or DEFAULT_ENVIRONMENT
-        for environment in self.environments.values():
-            if environment.name == name:
-                return environment
-        environment = Environment(new_id("en"), name, time.time())
-        self.save(environment)
-        return environment
+        """The caller's environment of that name; the empty name is its workspace's default one."""
+        if not name:
+            return self.environments[self.workspace.default_environment]
+        if found := self.find_environment(name):
+            return found
+        raise Refused(
+            Status.NOT_FOUND,
+            f"Environment '{name}' not found. Create it with `modal environment create {name}`.",
+        )
+
+    def find_environment(self, name: str) -> Environment | None:
+        return next((found for found in self.own_environments() if found.name == name), None)
+
+    def own_environments(self) -> list[Environment]:
+        """Those of the caller's workspace, the oldest first."""
+        workspace = CALLER.get()
+        return [
+            environment
+            for environment in self.environments.values()
+            if environment.workspace == workspace and not environment.deleted_at
+        ]
+
+    def environment_name(self, environment_id: str) -> str:
+        """What users call it."""
+        known = self.environments.get(environment_id)
+        return known.name if known else environment_id
+
+    def workspace_of(self, object_id: str) -> str | None:
+        """The id of the workspace that an object belongs to; None for what belongs to none."""
+        environment = object_id
+        match object_id.partition("-")[0]:
+            case "ap":
+                found: App | Secret | Volume | Dict | Queue | None = self.apps.get(object_id)
+            case "fu":
+                function = self.functions.get(object_id)
+                found = self.apps.get(function.app_id) if function else None
+            case "st":
+                found = self.secrets.get(object_id)
+            case "vo":
+                found = self.volumes.get(object_id)
+            case "di":
+                found = self.dicts.get(object_id)
+            case "qu":
+                found = self.queues.get(object_id)
+            case _:
+                found = None
+        if found is not None:
+            environment = found.environment
+        known = self.environments.get(environment)
+        return known.workspace if known else None
 
     def app(self, app_id: str) -> App:
         if app := self.apps.get(app_id):
@@ -112,7 +187,8 @@ class State:
         raise Refused(Status.NOT_FOUND, f"App with id '{app_id}' not found.")
 
     def deployed_app(self, environment: str, name: str) -> App | None:
-        return self._live_app.get((environment or DEFAULT_ENVIRONMENT, name))
+        """By the environment's id."""
+        return self._live_app.get((environment, name))
 
     def deployed_apps(self) -> list[App]:
         return list(self._live_app.values())
@@ -153,7 +229,7 @@ class State:
 
 
 def find_named(objects: dict[str, Named], environment: str, name: str) -> Named | None:
-    """The secret, volume or dict that bears this name in this environment."""
+    """The object that bears this name in the environment with this id."""
     for found in objects.values():
         if found.name == name and found.environment == environment:
             return found

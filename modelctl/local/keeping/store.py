@@ -24,9 +24,6 @@ CREATE TABLE IF NOT EXISTS objects (
     kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entries (
-    dict_id TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (dict_id, key)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS calls (
     n INTEGER PRIMARY KEY, at REAL NOT NULL, method TEXT NOT NULL, ms REAL NOT NULL,
     status TEXT NOT NULL, request BLOB NOT NULL, client TEXT NOT NULL
@@ -62,6 +59,21 @@ CREATE TABLE IF NOT EXISTS samples (
     cores REAL NOT NULL, memory INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS samples_by_function ON samples (function_id, at);
+CREATE TABLE IF NOT EXISTS dict_entries (
+    dict_id TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, used_at REAL NOT NULL,
+    PRIMARY KEY (dict_id, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS dict_entries_by_use ON dict_entries (used_at);
+CREATE TABLE IF NOT EXISTS queue_items (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, queue_id TEXT NOT NULL, partition BLOB NOT NULL,
+    value BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS queue_items_by_partition ON queue_items (queue_id, partition, n);
+CREATE TABLE IF NOT EXISTS queue_partitions (
+    queue_id TEXT NOT NULL, partition BLOB NOT NULL, expires_at REAL NOT NULL,
+    PRIMARY KEY (queue_id, partition)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS queue_partitions_by_expiry ON queue_partitions (expires_at);
 """
 
 

@@ -86,7 +86,7 @@ class Launcher:
             function_id=function.id,
             app_id=app.id,
             function_def=spec,
-            environment_name=app.environment,
+            environment_name=self._state.environment_name(app.environment),
             app_layout=self._layout(function, definition, data, url),
         )
         arguments_path = home / "arguments.bin"
@@ -103,7 +103,7 @@ class Launcher:
             "MODAL_TASK_ID": task_id,
             MARK: self._mark,
             "MODAL_IMAGE_ID": spec.image_id,
-            "MODAL_ENVIRONMENT": app.environment,
+            "MODAL_ENVIRONMENT": self._state.environment_name(app.environment),
             "MODAL_CONTAINER_ARGUMENTS_PATH": str(arguments_path),
             "MODAL_SERVER_URL": server_url,
             "MODAL_CONFIG_PATH": str(home / "home" / ".modal.toml"),

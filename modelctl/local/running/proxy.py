@@ -5,10 +5,10 @@ which server it is for.
 """
 
 import hashlib
-import hmac
 import logging
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from random import randrange
@@ -32,6 +32,8 @@ from modelctl.local.running.relay import (
 
 log = logging.getLogger(__name__)
 
+Opens = Callable[[str, str, str], bool]
+"""Whether a proxy token (id, secret) opens the protected servers of the app with this id."""
 PORTS = range(20_000, 30_000)  # outside the ephemeral range: nobody is given one by chance
 _LONGEST_PATH = 500  # characters that the ledger keeps
 _SERVED_BY = web.RequestKey("served_by", str)
@@ -55,8 +57,8 @@ class Entrance:
 class Proxy:
     """All entrances of this plane."""
 
-    def __init__(self, token: tuple[str, str], ledger: Ledger, clock: Clock) -> None:
-        self._token = token
+    def __init__(self, opens: Opens, ledger: Ledger, clock: Clock) -> None:
+        self._opens = opens
         self._ledger = ledger
         self._clock = clock
         self._entrances: dict[int, Entrance] = {}
@@ -125,7 +127,9 @@ class Proxy:
         pool = entrance.pool
         if pool is None or entrance.stopped:
             return _refusal(404, "modal-http: this server is not running")
-        if not pool.data.http_config.unauthenticated and not self._authorised(request):
+        if not pool.data.http_config.unauthenticated and not self._authorised(
+            request, pool.function.app_id
+        ):
             return _refusal(401, "modal-http: missing or wrong proxy authentication")
         live = pool.live()
         if not live:
@@ -139,7 +143,9 @@ class Proxy:
             container.enter_request()
             try:
                 pool.reconcile()
-                return await self._relay.pass_on(request, container.port, self._headers(request))
+                return await self._relay.pass_on(
+                    request, container.port, self._headers(request, container.function.app_id)
+                )
             except Unreachable as error:  # nothing was sent: another one may have it
                 container.say(f"Container {container.id} takes no connection: {error}")
                 live = [other for other in live if other is not container and other in pool.live()]
@@ -151,26 +157,26 @@ class Proxy:
                 pool.reconcile()
         return _refusal(502, "modal-http: the container closed the connection")
 
-    def _authorised(self, request: web.Request) -> bool:
+    def _authorised(self, request: web.Request, app_id: str) -> bool:
         key = request.headers.get("Modal-Key")
         secret = request.headers.get("Modal-Secret")
         if key is None and secret is None:
-            scheme, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-            if scheme.lower() != "bearer":
-                return False
-            key, _, secret = credential.strip().partition(".")
-        given = f"{key}.{secret}".encode()
-        return hmac.compare_digest(given, ".".join(self._token).encode())
+            return self._bearer_opens(request.headers.get(hdrs.AUTHORIZATION, ""), app_id)
+        return self._opens(app_id, key or "", secret or "")
 
-    def _headers(self, request: web.Request) -> CIMultiDict[str]:
+    def _bearer_opens(self, authorization: str, app_id: str) -> bool:
+        scheme, _, credential = authorization.partition(" ")
+        key, _, secret = credential.strip().partition(".")
+        return scheme.lower() == "bearer" and self._opens(app_id, key, secret)
+
+    def _headers(self, request: web.Request, app_id: str) -> CIMultiDict[str]:
         """The client's headers for the engine, without what was meant for us. See assumptions."""
         headers: CIMultiDict[str] = CIMultiDict()
-        bearer = f"bearer {'.'.join(self._token)}".lower()
         for name, value in end_to_end(request.headers):
             lower = name.lower()
             if lower in _NOT_FOR_ENGINES:
                 continue
-            if lower == "authorization" and value.lower() == bearer:
+            if lower == "authorization" and self._bearer_opens(value, app_id):
                 continue
             headers.add(name, value)
         headers[hdrs.HOST] = request.host

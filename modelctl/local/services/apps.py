@@ -33,12 +33,12 @@ class Apps:
     def app_get_by_deployment_name(
         self, request: api_pb2.AppGetByDeploymentNameRequest
     ) -> api_pb2.AppGetByDeploymentNameResponse:
-        environment = self._state.environment(request.environment_name).name
-        response = api_pb2.AppGetByDeploymentNameResponse(environment_name=environment)
-        if app := self._state.deployed_app(environment, request.name):
+        environment = self._state.environment(request.environment_name)
+        response = api_pb2.AppGetByDeploymentNameResponse(environment_name=environment.name)
+        if app := self._state.deployed_app(environment.id, request.name):
             response.app_id = app.id
             response.lifecycle.CopyFrom(lifecycle(app))
-        elif app := self._state.stopped_app(environment, request.name):
+        elif app := self._state.stopped_app(environment.id, request.name):
             response.previous_app_id = app.id
             response.lifecycle.CopyFrom(lifecycle(app))
         return response
@@ -55,7 +55,7 @@ class Apps:
         if app is None and request.object_creation_type == ONLY_EXISTING:
             app = self._named(request.environment_name, request.app_name)
         if app is None:
-            environment = self._state.environment(request.environment_name).name
+            environment = self._state.environment(request.environment_name).id
             app = self._state.deployed_app(environment, request.app_name)
             if app is None:
                 now = time.time()
@@ -65,10 +65,12 @@ class Apps:
         return api_pb2.AppGetOrCreateResponse(app_id=app.id, handle_metadata=self._metadata(app))
 
     def _named(self, environment_name: str, name: str) -> App:
-        environment = self._state.environment(environment_name).name
-        if app := self._state.deployed_app(environment, name):
+        environment = self._state.environment(environment_name)
+        if app := self._state.deployed_app(environment.id, name):
             return app
-        raise Refused(Status.NOT_FOUND, f"App '{name}' not found in environment '{environment}'.")
+        raise Refused(
+            Status.NOT_FOUND, f"App '{name}' not found in environment '{environment.name}'."
+        )
 
     def app_get_lifecycle(
         self, request: api_pb2.AppGetLifecycleRequest
@@ -76,7 +78,7 @@ class Apps:
         return api_pb2.AppGetLifecycleResponse(lifecycle=lifecycle(self._state.app(request.app_id)))
 
     def app_list(self, request: api_pb2.AppListRequest) -> api_pb2.AppListResponse:
-        environment = self._state.environment(request.environment_name).name
+        environment = self._state.environment(request.environment_name).id
         response = api_pb2.AppListResponse()
         for app in self._state.apps.values():
             long_gone = app.stopped_at and app.stopped_at < time.time() - _LISTED_AFTER_STOP
@@ -111,7 +113,7 @@ class Apps:
         metadata = api_pb2.AppHandleMetadata(
             app_id=app.id,
             description=app.description,
-            environment_name=app.environment,
+            environment_name=self._state.environment_name(app.environment),
             lifecycle=lifecycle(app),
         )
         for name, function_id in app.function_ids.items():
@@ -144,7 +146,7 @@ class Apps:
                 "The local control plane runs deployed apps, not ephemeral ones: "
                 "use `modal deploy`.",
             )
-        environment = self._state.environment(request.environment_name).name
+        environment = self._state.environment(request.environment_name).id
         app = App(new_id("ap"), environment, request.description, request.app_state, time.time())
         app.tags = dict(request.tags)
         self._state.save(app)

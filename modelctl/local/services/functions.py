@@ -70,12 +70,12 @@ class Functions:
     # -- reading
 
     def function_get(self, request: api_pb2.FunctionGetRequest) -> api_pb2.FunctionGetResponse:
-        environment = self._state.environment(request.environment_name).name
-        app = self._state.deployed_app(environment, request.app_name)
+        environment = self._state.environment(request.environment_name)
+        app = self._state.deployed_app(environment.id, request.app_name)
         if app is None:
             raise Refused(
                 Status.NOT_FOUND,
-                f"App '{request.app_name}' not found in environment '{environment}'.",
+                f"App '{request.app_name}' not found in environment '{environment.name}'.",
             )
         function_id = app.function_ids.get(request.object_tag)
         if function_id is None:

@@ -28,11 +28,14 @@ class Tasks:
 
     def task_list(self, request: api_pb2.TaskListRequest) -> api_pb2.TaskListResponse:
         response = api_pb2.TaskListResponse()
+        name = request.environment_name
+        chosen = [self._state.environment(name)] if name else self._state.own_environments()
+        environments = {environment.id for environment in chosen}
         for container in self._fleet.containers():
             app = self._state.app(container.function.app_id)
             if request.app_id and request.app_id != app.id:
                 continue
-            if request.environment_name and request.environment_name != app.environment:
+            if app.environment not in environments:
                 continue
             response.tasks.add(
                 task_id=container.id,
