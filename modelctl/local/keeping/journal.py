@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 from modal_proto import api_pb2
 
@@ -20,6 +21,8 @@ class Journal:
         self._store = store
         row = store.execute("SELECT max(id) FROM logs").fetchone()
         self.last = int(row[0] or 0)
+        self.speakers: Counter[str] = Counter()
+        """How many containers of an app there are: until they are gone, more may come."""
         self._news: dict[str, asyncio.Event] = {}
 
     def write(self, app_id: str, function_id: str, task_id: str, fd: int, data: str) -> None:

@@ -1,10 +1,14 @@
-"""How does one container live? Started, watched until it is ready, drained, stopped, reported."""
+"""How does one container live? Started, watched until it is ready, drained, stopped, reported.
+
+A server's container takes requests on a port; a function's one asks for inputs until it is told
+that there are no more, and then ends by itself.
+"""
 
 import asyncio
 import logging
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,6 +17,7 @@ from grpclib.server import Server
 from modal_proto import api_pb2
 
 from modelctl.local.clock import Clock
+from modelctl.local.faults import Crash
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
 from modelctl.local.keeping.ledger import ContainerEntry, Ledger
@@ -26,6 +31,7 @@ log = logging.getLogger(__name__)
 
 TERM_GRACE = 30.0  # seconds between SIGTERM and the end by force. See assumptions.
 _POLL = 0.02
+_RUNTIME_UP = 60.0  # seconds that a busy machine may take before the app's own time counts
 _BOOT = 2.0  # seconds after which a start counts no more as booting: then an engine loads
 _LONGEST_LINE = 64 << 10
 
@@ -51,11 +57,12 @@ class Means:
     placement: Placement
     ledger: Ledger
     orphans: Orphans
+    crash: Callable[[str, str], Crash | None]  # what ends one of this app after `start` or `ready`
     boots: asyncio.Semaphore  # how many may start at once: they are heavy on the processor
 
 
 class Container:
-    """One container of a server. `changed` is called whenever its phase changes."""
+    """One container of a server or function. `changed` is called whenever its phase changes."""
 
     def __init__(
         self,
@@ -63,7 +70,7 @@ class Container:
         function: Function,
         definition: Definition,
         data: api_pb2.FunctionData,
-        url: str,
+        urls: Mapping[str, str],
         changed: Callable[["Container"], None],
     ) -> None:
         self._means = means
@@ -85,20 +92,42 @@ class Container:
         self.failed = False  # ended without having been asked to
         self.exit_code: int | None = None
         self.result: api_pb2.GenericResult | None = None
+        self.greeted = asyncio.Event()  # its runtime is up; the app's own code comes now
         self.hooks_done = asyncio.Event()  # the enter hooks have returned
         self.idle = asyncio.Event()
         self.idle.set()
-        self._url = url
+        self._urls = urls
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
         self._stop: asyncio.Task[None] | None = None
         self._boot_over: asyncio.TimerHandle | None = None
+        self._cancelled: list[str] = []
+        self._cancelling = asyncio.Event()
+        self._crashed: Crash | None = None  # a fault ended it
+        self._work: dict[str, str] = {}  # the calls of the inputs that it holds, by their ids
         self._note()
+        self._means.journal.speakers[function.app_id] += 1
         self._life = asyncio.create_task(self._live())
+
+    @property
+    def is_server(self) -> bool:
+        return self.data.is_server
 
     @property
     def declared_port(self) -> int:
         return int(self.data.http_config.port)
+
+    @property
+    def startup_timeout(self) -> int:
+        """Seconds until its enter hooks must have returned, and a server must listen."""
+        if self.is_server:
+            return int(self.data.http_config.startup_timeout or 30)
+        return int(self.data.startup_timeout_secs or self.data.timeout_secs or 300)
+
+    @property
+    def _single_use(self) -> bool:
+        spec = self.data.ranked_functions[0].function
+        return bool(spec.single_use_containers or spec.max_inputs == 1)
 
     @property
     def max_concurrent(self) -> int:
@@ -114,6 +143,35 @@ class Container:
         self.idle_since = self._means.clock.monotonic()
         if not self.inflight:
             self.idle.set()
+            if self._single_use and not self.is_server:
+                self.drain()
+
+    def start_serving(self) -> None:
+        """A function's container asks for its first input: it is ready."""
+        self.hooks_done.set()
+        self._be_ready()
+
+    def cancel_inputs(self, ids: Sequence[str]) -> None:
+        """Has the container told, with its next heartbeat, to end its work on these."""
+        self._cancelled.extend(ids)
+        self._cancelling.set()
+
+    async def cancellations(self, timeout: float) -> list[str]:
+        """The inputs to be ended that it was not told of yet, once there are any."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._cancelling.wait()
+        except TimeoutError:
+            return []
+        self._cancelling.clear()
+        told, self._cancelled = self._cancelled, []
+        return told
+
+    def works_on(self, call_id: str, input_id: str) -> None:
+        self._work[input_id] = call_id
+
+    def works_not_on(self, input_id: str) -> None:
+        self._work.pop(input_id, None)
 
     def say(self, sentence: str) -> None:
         """A line of the plane's own in the app's logs."""
@@ -171,7 +229,7 @@ class Container:
                 self.function,
                 self.definition,
                 self.data,
-                self._url,
+                self._urls,
                 self.gpu,
                 f"unix://{socket_path}",
             )
@@ -199,9 +257,11 @@ class Container:
                 asyncio.create_task(self._pump(self._process.stdout, STDOUT)),
                 asyncio.create_task(self._pump(self._process.stderr, STDERR)),
             ]
+            self._meet_crash("start")
             readiness = asyncio.create_task(self._become_ready(elsewhere))
-            code = self.exit_code = await self._process.wait()
+            code = await self._process.wait()
             await self._means.orphans.after(self.pid, self.id, code)
+            code = self.exit_code = code if self._crashed is None else self._crashed.code
             await asyncio.wait(pumps, timeout=2.0)
             if self.phase in (Phase.STARTING, Phase.LIVE):
                 self.failed = True
@@ -220,8 +280,19 @@ class Container:
             server.close()
             socket_path.unlink(missing_ok=True)
             self.ended_at = self._means.clock.time()
+            self._means.journal.speakers[self.function.app_id] -= 1
             self._enter(Phase.DEAD)
             await asyncio.to_thread(self._means.launcher.remove, self.id)
+
+    def _meet_crash(self, after: str) -> None:
+        """A fault may have it exit some time after this."""
+
+        def crash(fault: Crash) -> None:
+            self._crashed = fault
+            self._kill()
+
+        if (fault := self._means.crash(self.function.app_id, after)) is not None:
+            asyncio.get_running_loop().call_later(fault.seconds, crash, fault)
 
     async def _placed(self) -> str:
         wanted = choices(self.data)
@@ -256,11 +327,14 @@ class Container:
         that it declares, if it can be nobody else who listens there.
         """
         declared = self.declared_port
-        limit = self.data.http_config.startup_timeout or 30
+        limit = self.startup_timeout
         try:
+            if not self.is_server:
+                async with asyncio.timeout(_RUNTIME_UP):
+                    await self.greeted.wait()
             async with asyncio.timeout(limit):
                 await self.hooks_done.wait()
-                while True:
+                while self.is_server:
                     if await _accepts(self.port):
                         break
                     alone = not declared_port_was_taken and self._means.declared[declared] == 1
@@ -275,13 +349,17 @@ class Container:
                 )
                 self._kill()
             return
+        self._be_ready()
+
+    def _be_ready(self) -> None:
         if self.phase is Phase.STARTING:
             self.ready_at = self._means.clock.time()
             self.idle_since = self._means.clock.monotonic()
             self._enter(Phase.LIVE)
+            self._meet_crash("ready")
 
     def drain(self) -> None:
-        """Takes it out of service: requests may finish within the grace period, then it stops."""
+        """Takes it out of service: what it has may be finished, then it stops."""
         if self.phase is Phase.STARTING:
             self.stop()
         elif self.phase is Phase.LIVE:
@@ -289,6 +367,11 @@ class Container:
             self._stop = asyncio.create_task(self._drain_and_stop())
 
     async def _drain_and_stop(self) -> None:
+        if not self.is_server:  # inputs have time limits of their own
+            await self.idle.wait()
+            await asyncio.wait([self._life], timeout=TERM_GRACE)
+            await self._terminate()
+            return
         try:
             async with asyncio.timeout(self.data.http_config.exit_grace_period):
                 await self.idle.wait()
@@ -297,8 +380,10 @@ class Container:
         await self._terminate()
 
     def stop(self) -> None:
-        """Ends it now, with its exit hooks but without waiting for requests."""
-        if self.phase in (Phase.STARTING, Phase.LIVE):
+        """Ends it now, with its exit hooks but without waiting for requests or inputs."""
+        if self.phase in (Phase.STARTING, Phase.LIVE, Phase.DRAINING):
+            if self._stop is not None:
+                self._stop.cancel()
             self._enter(Phase.STOPPING)
             self._stop = asyncio.create_task(self._terminate())
 
@@ -309,7 +394,8 @@ class Container:
             self._life.cancel()
             return
         if self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
+            # A function's runtime runs its exit hooks when it is interrupted, a server's on SIGTERM.
+            self._process.send_signal(signal.SIGTERM if self.is_server else signal.SIGINT)
         await asyncio.wait([self._life], timeout=grace)
         self._kill()
 

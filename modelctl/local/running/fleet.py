@@ -1,84 +1,136 @@
-"""Which servers run? The pools and entrances of every deployed app."""
+"""Which servers and functions run? The pools and entrances of every app that is published."""
 
 import asyncio
+from collections import deque
+from collections.abc import Mapping
 
-from modelctl.local.keeping.definitions import parsed
+from modal_proto import api_pb2
+
+from modelctl.local.keeping.definitions import parsed, web_endpoints
+from modelctl.local.keeping.function_calls import FunctionCalls
 from modelctl.local.keeping.records import App, Endpoint, Function
 from modelctl.local.keeping.state import State
+from modelctl.local.keeping.variants import variants_of
 from modelctl.local.running.containers import Container, Means
 from modelctl.local.running.pool import Pool
 from modelctl.local.running.proxy import Entrance, Proxy
+
+RUN_BY_CLIENT = frozenset(
+    {
+        api_pb2.APP_STATE_EPHEMERAL,
+        api_pb2.APP_STATE_DETACHED,
+        api_pb2.APP_STATE_DETACHED_DISCONNECTED,
+    }
+)
+"""The states of apps that live only as long as a run does."""
 
 
 class Fleet:
     """What is published, running. Apps come and go through `publish` and `withdraw`."""
 
-    def __init__(self, state: State, means: Means, proxy: Proxy) -> None:
+    def __init__(self, state: State, means: Means, proxy: Proxy, calls: FunctionCalls) -> None:
         self._state = state
         self._means = means
         self._proxy = proxy
+        self.calls = calls
         self._pools: dict[str, Pool] = {}  # by function id
         self._entrances: dict[str, Entrance] = {}  # by endpoint id
+        self._ended: deque[tuple[Container, float]] = deque(maxlen=2000)
 
     # -- URLs
 
-    def _endpoint_id(self, function: Function) -> str:
+    def _endpoint_id(self, function: Function, method: str = "") -> str:
         app = self._state.app(function.app_id)
-        return f"{app.environment}/{app.name or app.description}/{function.name}"
+        name = f"{function.name.removesuffix('.*')}.{method}" if method else function.name
+        if app.state in RUN_BY_CLIENT:  # a run beside the deployed app has URLs of its own
+            name += "-dev"
+        return f"{app.environment}/{app.name or app.description}/{name}"
 
-    async def entrance(self, function: Function) -> Entrance:
-        """The server's URL: the same for every version and every app id of that name."""
-        endpoint_id = self._endpoint_id(function)
+    async def entrance(self, function: Function, method: str = "") -> Entrance:
+        """The URL of a server or web function: the same for every version and app of that name."""
+        endpoint_id = self._endpoint_id(function, method)
         if found := self._entrances.get(endpoint_id):
             return found
         remembered = self._state.endpoints.get(endpoint_id)
         entrance = await self._proxy.open(remembered.port if remembered else None)
+        entrance.method = method
         self._entrances[endpoint_id] = entrance
         if remembered is None or remembered.port != entrance.port:
             self._state.save(Endpoint(endpoint_id, entrance.port))
         return entrance
 
-    def url(self, function: Function) -> str:
-        entrance = self._entrances.get(self._endpoint_id(function))
-        return entrance.url if entrance else ""
+    async def open(self, function: Function, data: api_pb2.FunctionData) -> dict[str, str]:
+        """Opens all entrances that a definition asks for; their URLs, by method."""
+        return {method: (await self.entrance(function, method)).url for method in _answering(data)}
+
+    def urls(self, function: Function) -> dict[str, str]:
+        """The URLs of a server or web function, by method; its own one is ``""``."""
+        definition = self._state.definitions.get(function.definition_id)
+        methods = _answering(parsed(definition)) if definition else [""]
+        found = {method: self.entrance_of(function, method) for method in methods}
+        return {method: entrance.url for method, entrance in found.items() if entrance}
+
+    def entrance_of(self, function: Function, method: str = "") -> Entrance | None:
+        return self._entrances.get(self._endpoint_id(function, method))
 
     # -- apps
 
     async def restore(self) -> None:
-        """After a restart of the plane: what was deployed is there again."""
-        for app in self._state.deployed_apps():
-            await self.publish(app)
+        """After a restart of the plane: what was published is there again, and its inputs wait."""
+        for app in list(self._state.apps.values()):
+            deployed = self._state.deployed_app(app.environment, app.name) is app
+            run = app.state in RUN_BY_CLIENT and app.function_ids and not app.stopped_at
+            if deployed or run:
+                await self.publish(app)
+        for call in self.calls.unfinished():
+            pool = self.pool_for(call.function_id)
+            unfinished = [made for made in call.inputs.values() if not made.done]
+            if pool is not None:
+                pool.inputs.put(unfinished)
+            else:
+                self.calls.forget(unfinished, "The app was stopped.", self._means.clock.time())
 
     async def publish(self, app: App) -> None:
-        """Makes the app's servers those of its layout, each in the version that this names."""
+        """Makes the app's pools those of its layout, each in the version that this names."""
         self._pools = {key: pool for key, pool in self._pools.items() if not pool.over}
         layout = set(app.function_ids.values())
         for function_id in layout:
             function = self._state.functions[function_id]
             data = parsed(self._state.definitions[function.definition_id])
-            if not data.is_server:
-                continue
-            entrance = await self.entrance(function)
             pool = self._pools.get(function_id)
+            if pool is not None and pool.is_server != data.is_server:
+                self._close(pool, _NOT_THERE)
+                pool = None
+            urls = await self.open(function, data)
             if pool is None:
-                pool = Pool(self._state, self._means, function, entrance.url, self._died)
-                self._pools[function_id] = pool
-            entrance.pool = pool
-            entrance.stopped = False
+                pool = self._add(function, urls)
+            for method in _answering(data):
+                entrance = await self.entrance(function, method)
+                entrance.pool = pool
+                entrance.stopped = False
             pool.renew()
+        variants = {function.id for function in variants_of(self._state, layout)}
         for pool in self.pools(app.id):
-            if pool.function.id not in layout:
-                self._close(pool)
+            if pool.function.id in variants:
+                pool.renew()
+            elif pool.function.id not in layout:
+                self._close(pool, _NOT_THERE)
+
+    def _add(self, function: Function, urls: Mapping[str, str]) -> Pool:
+        pool = Pool(self._state, self._means, function, urls, self._died, self.calls)
+        self._pools[function.id] = pool
+        return pool
 
     def withdraw(self, app: App) -> None:
         for pool in self.pools(app.id):
-            self._close(pool)
+            self._close(pool, f"App '{app.name or app.description}' was stopped.")
 
-    def _close(self, pool: Pool) -> None:
-        entrance = self._entrances.get(self._endpoint_id(pool.function))
-        if entrance is not None and entrance.pool is pool:
-            entrance.stopped = True
+    def _close(self, pool: Pool, reason: str) -> None:
+        for entrance in self._entrances.values():
+            if entrance.pool is pool:
+                entrance.stopped = True
         pool.close()
+        pool.drop_inputs(reason)
 
     async def end(self, grace: float) -> None:
         await asyncio.gather(*(pool.end(grace) for pool in self._pools.values()))
@@ -86,6 +138,7 @@ class Fleet:
     # -- what is there
 
     def _died(self, container: Container) -> None:
+        self._ended.append((container, self._means.clock.time()))
         self._means.journal.wake(container.function.app_id)
 
     def pools(self, app_id: str) -> list[Pool]:
@@ -94,11 +147,35 @@ class Fleet:
     def pool(self, function_id: str) -> Pool | None:
         return self._pools.get(function_id)
 
-    def entrance_of(self, function: Function) -> Entrance | None:
-        return self._entrances.get(self._endpoint_id(function))
+    def pool_for(self, function_id: str) -> Pool | None:
+        """The pool that takes a function's inputs; a variant's is made with its first one."""
+        pool = self._pools.get(function_id)
+        function = self._state.functions.get(function_id)
+        if function is None or (pool is not None and pool.serving):
+            return pool if function else None
+        app = self._state.apps.get(function.app_id)
+        published = app is not None and function.base_id in app.function_ids.values()
+        if not published or app is None or app.stopped_at:
+            return None
+        return self._add(function, {})
 
     def containers(self) -> list[Container]:
         return [c for pool in self._pools.values() for c in pool.running()]
 
     def container(self, task_id: str) -> Container | None:
         return next((c for c in self.containers() if c.id == task_id), None)
+
+    def pool_of(self, container: Container) -> Pool | None:
+        return next((p for p in self._pools.values() if container in p.containers), None)
+
+    def ended(self) -> list[tuple[Container, float]]:
+        """Containers that are gone, with when; the last two thousand."""
+        return list(self._ended)
+
+
+_NOT_THERE = "The app has this function no longer."
+
+
+def _answering(data: api_pb2.FunctionData) -> list[str]:
+    """What of a definition answers HTTP at a URL: itself, or methods of it."""
+    return [""] if data.is_server else list(web_endpoints(data))

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from random import randrange
 from modal_proto import api_pb2
 
 from modelctl.local.keeping.content import Content, copy
-from modelctl.local.keeping.definitions import handle_metadata
+from modelctl.local.keeping.definitions import handle_metadata, parsed
 from modelctl.local.keeping.places import Places, volume_metadata
 from modelctl.local.keeping.recipes import image_environment
 from modelctl.local.keeping.records import Definition, Function
@@ -53,6 +53,8 @@ class Launcher:
         self._root = state_dir / "containers"
         self._bin = state_dir / "bin"
         self._python_path = _where_modal_is()
+        self.urls: Callable[[Function], Mapping[str, str]] = lambda _: {}
+        """The URLs of another function of the same app."""
         shutil.rmtree(self._root, ignore_errors=True)  # left by a plane that was killed
         self._root.mkdir()
 
@@ -65,7 +67,7 @@ class Launcher:
         function: Function,
         definition: Definition,
         data: api_pb2.FunctionData,
-        url: str,
+        urls: Mapping[str, str],
         gpu: str,
         server_url: str,
     ) -> Launch:
@@ -87,7 +89,8 @@ class Launcher:
             app_id=app.id,
             function_def=spec,
             environment_name=self._state.environment_name(app.environment),
-            app_layout=self._layout(function, definition, data, url),
+            app_layout=self._layout(function, definition, data, urls),
+            serialized_params=function.params,
         )
         arguments_path = home / "arguments.bin"
         arguments_path.write_bytes(arguments.SerializeToString())
@@ -145,23 +148,38 @@ class Launcher:
         return environment
 
     def _layout(
-        self, function: Function, definition: Definition, data: api_pb2.FunctionData, url: str
+        self,
+        function: Function,
+        definition: Definition,
+        data: api_pb2.FunctionData,
+        urls: Mapping[str, str],
     ) -> api_pb2.AppLayout:
         """The app as the container's runtime wants it, with every object it depends on."""
         app = self._state.app(function.app_id)
+        # A variant goes by the name of its base: what it is comes with its parameters.
+        base = self._state.functions[function.base_id] if function.base_id else function
         layout = api_pb2.AppLayout(
-            function_ids=app.function_ids | {function.name: function.id}, class_ids=app.class_ids
+            function_ids=app.function_ids | {base.name: base.id}, class_ids=app.class_ids
         )
-        layout.objects.add(
-            object_id=function.id,
-            function_handle_metadata=handle_metadata(function, data, definition.id, url),
-        )
+        own = layout.objects.add(object_id=base.id)
+        own.function_handle_metadata.CopyFrom(handle_metadata(base, data, definition.id, urls))
+        for other_id in set(layout.function_ids.values()) - {base.id}:
+            other = self._state.functions[other_id]
+            known = self._state.definitions[other.definition_id]
+            handle = handle_metadata(other, parsed(known), known.id, self.urls(other))
+            layout.objects.add(object_id=other_id).function_handle_metadata.CopyFrom(handle)
+        for class_id in layout.class_ids.values():
+            layout.objects.add(object_id=class_id).class_handle_metadata.SetInParent()
+        there = {known.object_id for known in layout.objects}
         for dependency in data.ranked_functions[0].function.object_dependencies:
-            known = layout.objects.add(object_id=dependency.object_id)
+            if dependency.object_id in there:
+                continue
+            there.add(dependency.object_id)
+            known_object = layout.objects.add(object_id=dependency.object_id)
             if volume := self._state.volumes.get(dependency.object_id):
-                known.volume_metadata.CopyFrom(volume_metadata(volume))
+                known_object.volume_metadata.CopyFrom(volume_metadata(volume))
             elif mount := self._state.mounts.get(dependency.object_id):
-                known.mount_handle_metadata.content_checksum_sha256_hex = mount.digest
+                known_object.mount_handle_metadata.content_checksum_sha256_hex = mount.digest
         return layout
 
 

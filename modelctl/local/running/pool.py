@@ -1,35 +1,48 @@
-"""How many containers should a server have, and which? One pool a server, from zero and back."""
+"""How many containers should a server or function have, and which? From zero and back.
+
+One pool each. What differs between the two is asked of its demand.
+"""
 
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from modal_proto import api_pb2
 
 from modelctl.local.clock import Alarm
 from modelctl.local.keeping.definitions import effective_settings, parsed
+from modelctl.local.keeping.function_calls import FunctionCalls
 from modelctl.local.keeping.records import Function
 from modelctl.local.keeping.state import State
 from modelctl.local.running.containers import Container, Means, Phase
+from modelctl.local.running.demand import Demand, Requests, Work
+from modelctl.local.running.inputs import FAILURE, Inputs, is_web
 
 log = logging.getLogger(__name__)
 
 DEFAULT_SCALEDOWN_WINDOW = 60.0  # See assumptions.
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 30.0
 _HEALTHY_AFTER = 60.0  # a container that lived this long ends a row of crashes
+_STARTS = (
+    3  # crashes in a row after which those that wait for a function are told. See assumptions.
+)
 
 
 class Pool:
-    """The containers of one server. Everything that may change their number calls `reconcile`."""
+    """The containers of one server or function, and a function's inputs.
+
+    Everything that may change the number of containers calls `reconcile`.
+    """
 
     def __init__(
         self,
         state: State,
         means: Means,
         function: Function,
-        url: str,
+        urls: Mapping[str, str],
         died: Callable[[Container], None],
+        calls: FunctionCalls,
     ) -> None:
         self.function = function
         self.containers: list[Container] = []
@@ -37,7 +50,7 @@ class Pool:
         self.crashed = 0
         self._state = state
         self._means = means
-        self._url = url
+        self._urls = urls
         self._died = died
         self._serving = True
         self._woken = False  # a request came while nothing could take it
@@ -46,6 +59,16 @@ class Pool:
         self._not_before = 0.0
         self._clock = means.clock
         self._alarm: Alarm | None = None
+        self._again = False
+        self.is_server = self.data.is_server
+        self.inputs = Inputs(
+            calls, means.ledger, means.clock, self._spec, self.look_again, self._succeeded
+        )
+        self._demand: Demand = Requests() if self.is_server else Work(self.inputs)
+
+    def _spec(self) -> api_pb2.Function:
+        spec: api_pb2.Function = self.data.ranked_functions[0].function
+        return spec
 
     @property
     def data(self) -> api_pb2.FunctionData:
@@ -59,6 +82,10 @@ class Pool:
     def over(self) -> bool:
         """Closed, and nothing is left of it."""
         return not self._serving and not self.containers
+
+    @property
+    def serving(self) -> bool:
+        return self._serving
 
     def live(self) -> list[Container]:
         return [c for c in self.containers if c.phase is Phase.LIVE]
@@ -84,6 +111,18 @@ class Pool:
         self._serving = False
         self.reconcile()
 
+    def drop_inputs(self, reason: str) -> None:
+        """Nobody works on them any more: who waits is told why, and containers end at once."""
+        self.inputs.close(reason)
+        for container in [] if self.is_server else self.running():
+            container.stop()
+
+    def look_again(self) -> None:
+        """Reconciles soon: once for the many inputs that may come and go in one turn."""
+        if not self._again:
+            self._again = True
+            asyncio.get_running_loop().call_soon(self.reconcile)
+
     async def end(self, grace: float) -> None:
         self._serving = False
         if self._alarm is not None:
@@ -98,6 +137,7 @@ class Pool:
 
     def reconcile(self) -> None:
         """Starts what is missing, drains what is too much, and looks again when time matters."""
+        self._again = False
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -119,7 +159,8 @@ class Pool:
         else:
             look_again = min(look_again, self._shrink(fresh, wanted, now))
         ready = sum(c.phase is Phase.LIVE for c in fresh)
-        if old and ready >= max(1, min(wanted, len(old))):
+        enough = max(int(self._demand.keeps_answering), min(wanted, len(old)))
+        if old and ready >= enough:
             for container in old:
                 container.drain()
         for container in old:
@@ -133,9 +174,9 @@ class Pool:
     ) -> tuple[int, float]:
         """How many containers of the current version there should be, and when that may change."""
         settings = self.settings
-        load = sum(c.inflight for c in [*fresh, *old])
-        target = settings.target_concurrency_float
-        fixed = settings.HasField("target_concurrency_float") and target == 0
+        load = self._demand.load(fresh, old)
+        target = self._demand.target(self.data, settings)
+        fixed = self._demand.fixed(settings)
         if fixed:  # autoscaling is off: as many as there are
             need = len(fresh)
         elif target > 0:
@@ -152,11 +193,12 @@ class Pool:
                 need, look_again = len(fresh), due
         else:
             self._pressed_since = None
-        if self._woken or any(c.phase is Phase.LIVE for c in old):
+        answers = self._demand.keeps_answering and any(c.phase is Phase.LIVE for c in old)
+        if self._woken or answers:
             need = max(need, 1)
         wanted = max(need, settings.min_containers)
-        if settings.HasField("max_containers") and settings.max_containers:
-            wanted = min(wanted, max(settings.max_containers, settings.min_containers))
+        if most := settings.max_containers or self._demand.most_unasked:
+            wanted = min(wanted, max(most, settings.min_containers))
         return wanted, look_again
 
     def _shrink(self, fresh: list[Container], wanted: int, now: float) -> float:
@@ -177,7 +219,7 @@ class Pool:
         self.started += 1
         definition = self._state.definitions[self.function.definition_id]
         container = Container(
-            self._means, self.function, definition, self.data, self._url, self._changed
+            self._means, self.function, definition, self.data, self._urls, self._changed
         )
         self.containers.append(container)
         return container
@@ -191,6 +233,11 @@ class Pool:
             self._died(container)
             if container.failed:
                 self._count_crash(container)
+            self.inputs.gone(container)
+        elif not self.is_server:
+            self.inputs.dismiss(container)
+            if container.phase is Phase.STOPPING:
+                self.inputs.gone(container)
         # Not at once: the change may have been made by a reconciliation that is under way.
         asyncio.get_running_loop().call_soon(self.reconcile)
 
@@ -202,3 +249,15 @@ class Pool:
         self._not_before = self._clock.monotonic() + pause
         if not container.ready_at:
             self._woken = False  # the next request may try again; nobody else pays for this one
+        if self._failures >= _STARTS:
+            deployed = self._state.app(self.function.app_id).state == api_pb2.APP_STATE_DEPLOYED
+            why = container.result or api_pb2.GenericResult(
+                status=FAILURE,
+                exception=f"{_STARTS} containers of this function ended in a row, the last one "
+                f"with exit code {container.exit_code}. The app's logs say more.",
+            )
+            # A deployed function goes on trying; an HTTP client cannot wait for that.
+            self.inputs.give_up(why, is_web if deployed else lambda _: True)
+
+    def _succeeded(self) -> None:
+        self._failures = 0

@@ -3,7 +3,7 @@
 Runs as a small process between the plane and a container (``python -I -S supervise.py ARGV...``).
 The plane holds the other end of standard input: when it closes, because the plane wants the end now
 or was itself killed, every descendant is killed. When the container's main process exits, what it
-left behind is killed too. SIGTERM is passed on to the main process alone, as Modal does.
+left behind is killed too. SIGTERM and SIGINT are passed on to the main process alone, as Modal does.
 
 Standard library only: it is started without site-packages to come up in milliseconds.
 """
@@ -92,9 +92,9 @@ def main(argv: list[str]) -> int:
         ready, _, _ = select.select([0, wake_read], [], [])
         if wake_read in ready:
             for number in os.read(wake_read, 512):
-                if number == signal.SIGTERM:
+                if number in (signal.SIGTERM, signal.SIGINT):
                     try:
-                        os.kill(container, signal.SIGTERM)
+                        os.kill(container, number)
                     except ProcessLookupError:
                         continue
             while True:

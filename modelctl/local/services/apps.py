@@ -4,15 +4,18 @@ import time
 
 from modal_proto import api_pb2
 
+from modelctl.local.clock import Clock
 from modelctl.local.keeping.definitions import handle_metadata, parsed
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.journal import Journal
 from modelctl.local.keeping.records import App, Version
 from modelctl.local.keeping.state import State
+from modelctl.local.keeping.variants import follow_base, variants_of
 from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Caller, Refused, Status
-from modelctl.local.running.fleet import Fleet
+from modelctl.local.running.fleet import RUN_BY_CLIENT, Fleet
 from modelctl.local.services.creation import ONLY_EXISTING
+from modelctl.local.services.ephemeral import Ephemeral
 
 WHO = "local"
 _DEPLOYED = api_pb2.APP_STATE_DEPLOYED
@@ -23,10 +26,11 @@ _LISTED_AFTER_STOP = 3600.0  # seconds
 class Apps:
     """The RPCs on apps."""
 
-    def __init__(self, state: State, fleet: Fleet, journal: Journal) -> None:
+    def __init__(self, state: State, fleet: Fleet, journal: Journal, clock: Clock) -> None:
         self._state = state
         self._fleet = fleet
         self._journal = journal
+        self._ephemeral = Ephemeral(state, fleet, clock, self._end)
 
     # -- finding
 
@@ -132,7 +136,7 @@ class Apps:
             layout.objects.add(
                 object_id=function.id,
                 function_handle_metadata=handle_metadata(
-                    function, parsed(definition), definition.id, self._fleet.url(function)
+                    function, parsed(definition), definition.id, self._fleet.urls(function)
                 ),
             )
         return api_pb2.AppGetLayoutResponse(app_layout=layout)
@@ -140,21 +144,16 @@ class Apps:
     # -- making and publishing
 
     def app_create(self, request: api_pb2.AppCreateRequest) -> api_pb2.AppCreateResponse:
-        if request.app_state != api_pb2.APP_STATE_INITIALIZING:
-            raise Refused(
-                Status.UNIMPLEMENTED,
-                "The local control plane runs deployed apps, not ephemeral ones: "
-                "use `modal deploy`.",
-            )
         environment = self._state.environment(request.environment_name).id
         app = App(new_id("ap"), environment, request.description, request.app_state, time.time())
         app.tags = dict(request.tags)
         self._state.save(app)
+        self._ephemeral.heartbeat(app)
         page = f"https://modal.com/apps/{app.id}"
         return api_pb2.AppCreateResponse(app_id=app.id, app_page_url=page, app_logs_url=page)
 
     def app_heartbeat(self, request: api_pb2.AppHeartbeatRequest) -> Empty:
-        self._state.app(request.app_id)
+        self._ephemeral.heartbeat(self._state.app(request.app_id))
         return Empty()
 
     async def app_publish(
@@ -184,7 +183,9 @@ class Apps:
         )
         if unchanged:  # See assumptions.
             return api_pb2.AppPublishResponse(url=url, deployed_at=0.0)
-        app.name = app.description = request.name
+        if app.state not in RUN_BY_CLIENT:
+            app.name = app.description = request.name
+            app.state = _DEPLOYED
         app.tags = dict(request.tags)
         version = self._advance(app, layout, caller)
         version.tag = request.deployment_tag
@@ -202,13 +203,14 @@ class Apps:
         """The app's next version, with live scaling changes forgotten as Modal does."""
         app.function_ids, app.class_ids, app.definition_ids = layout
         app.version += 1
-        app.state = _DEPLOYED
         app.deployed_at = time.time()
         for function_id, definition_id in app.definition_ids.items():
             function = self._state.function(function_id)
             function.definition_id = definition_id
             function.overrides = b""
             self._state.save(function)
+        for function in variants_of(self._state, set(app.function_ids.values())):
+            follow_base(self._state, function)
         version = Version(
             f"{app.id}/{app.version}",
             app.id,
@@ -223,8 +225,9 @@ class Apps:
         return version
 
     def app_client_disconnect(self, request: api_pb2.AppClientDisconnectRequest) -> Empty:
-        """A deploy that failed ends an app that was never published, and changes no other."""
+        """A deploy that failed ends an app that was never published, and no other deployed one."""
         app = self._state.app(request.app_id)
+        self._ephemeral.disconnected(app, request.reason)
         if not app.version and not app.stopped_at:
             self._end(app)
         return Empty()
@@ -277,6 +280,8 @@ class Apps:
             function = self._state.functions[function_id]
             function.epoch += 1
             self._state.save(function)
+        for function in variants_of(self._state, set(app.function_ids.values())):
+            follow_base(self._state, function)
         await self._fleet.publish(app)
         return api_pb2.AppRolloverResponse(
             url=f"https://modal.com/apps/{app.id}", deployed_at=app.deployed_at

@@ -8,7 +8,7 @@ from modelctl.local.keeping.definitions import (
     function_data,
     handle_metadata,
     parsed,
-    with_url,
+    with_urls,
 )
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.records import Definition, Function
@@ -35,7 +35,7 @@ class Functions:
         if function is None:
             function = Function(new_id("fu"), app.id, request.function_name)
             self._state.save(function)
-        metadata = handle_metadata(function, None, "", self._fleet.url(function))
+        metadata = handle_metadata(function, None, "", self._fleet.urls(function))
         metadata.function_type = request.function_type
         metadata.function_schema.CopyFrom(request.function_schema)
         metadata.supported_input_formats.extend(request.supported_input_formats)
@@ -58,13 +58,13 @@ class Functions:
         if definition is None:
             definition = Definition(new_id("de"), function.id, hashed, data.SerializeToString())
             self._state.save(definition)
-        url = (await self._fleet.entrance(function)).url if data.is_server else ""
-        given = with_url(data, url)
+        urls = await self._fleet.open(function, data)
+        given = with_urls(data, urls)
         return api_pb2.FunctionCreateResponse(
             function_id=function.id,
             function=given.ranked_functions[0].function,
             function_data=given,
-            handle_metadata=handle_metadata(function, data, definition.id, url),
+            handle_metadata=handle_metadata(function, data, definition.id, urls),
         )
 
     # -- reading
@@ -105,9 +105,9 @@ class Functions:
         self, function: Function
     ) -> tuple[api_pb2.FunctionHandleMetadata, api_pb2.FunctionData]:
         data = self._data(function)
-        url = self._fleet.url(function)
-        metadata = handle_metadata(function, data, function.definition_id, url)
-        given = with_url(data, url)
+        urls = self._fleet.urls(function)
+        metadata = handle_metadata(function, data, function.definition_id, urls)
+        given = with_urls(data, urls)
         given.autoscaler_settings.CopyFrom(effective_settings(data, function))
         return metadata, given
 
@@ -157,3 +157,4 @@ class Functions:
         for container in pool.live() if pool else []:
             response.containers.add(task_id=container.id, host="127.0.0.1", port=container.port)
         return response
+

@@ -76,7 +76,7 @@ class Logs:
             if rows:
                 seen = int(rows[-1][0])
                 continue
-            if app.stopped_at:
+            if app.stopped_at and not self._journal.speakers[app.id]:
                 yield api_pb2.TaskLogsBatch(entry_id=str(seen), app_done=True)
                 return
             try:

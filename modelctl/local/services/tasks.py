@@ -75,14 +75,6 @@ class Tasks:
 
     # -- from containers
 
-    def container_hello(self, _: Empty) -> Empty:
-        return Empty()
-
-    def container_heartbeat(
-        self, _: api_pb2.ContainerHeartbeatRequest
-    ) -> api_pb2.ContainerHeartbeatResponse:
-        return api_pb2.ContainerHeartbeatResponse()
-
     def container_server_lifecycle_ready(
         self, _: api_pb2.ContainerServerLifecycleReadyRequest, caller: Caller
     ) -> Empty:
