@@ -39,6 +39,7 @@ from modelctl.local.running.placement import Placement, parse_inventory
 from modelctl.local.running.proxy import Proxy
 from modelctl.local.running.usage import Sampler
 from modelctl.local.services.apps import Apps
+from modelctl.local.services.billing import Billing
 from modelctl.local.services.dicts import Dicts
 from modelctl.local.services.environments import Environments
 from modelctl.local.services.functions import Functions
@@ -122,6 +123,7 @@ async def serve(state_dir: Path) -> None:
         Metrics(state, ledger, sampler, clock),
         Account(state),
         Environments(state, apps, [kind.shelf for kind in named]),
+        Billing(state, ledger, clock),
     )
     call_log = CallLog(store)
     router = Router(

@@ -22,9 +22,9 @@ SERVER = f"{APP}/Server"
 def url(client: Client) -> str:
     """A server that answered twelve requests in full, refused two, and lost one container."""
     url = client.deploy(APP, 'min_containers=1, gpu="H100"')
-    client.ready(url)
+    first = client.ready(url)["pid"]
     client.get(url + "/crash")
-    client.ready(url)
+    until(lambda: client.ready(url)["pid"] != first)
     for _ in range(10):
         assert client.get(url + "/who").status == 200
     for _ in range(2):
@@ -176,7 +176,7 @@ def test_metrics_and_statistics_follow_the_clock_of_the_plane(moved: tuple[Clien
     assert any(value for value in series["startup_time_avg"])
     assert set(series["gpu_utilization_avg"]) == {None}
     client.get(url + "/who", {})
-    rows = by_cli(client, "server", "requests", "moved/Server")
+    rows = by_cli(client, "server", "requests", "moved/Server", "--tail", "100")
     assert datetime.fromisoformat(rows[0]["timestamp"]) > datetime.now(UTC) + timedelta(minutes=9)
     assert datetime.fromisoformat(rows[-1]["timestamp"]) < datetime.now(UTC)
     csv = client.modal("server", "metrics", "moved/Server", "--group", "requests", "--csv")
