@@ -97,8 +97,30 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "What does a request get whose container closes the connection before an answer?",
-        "502.",
-        "Another status.",
+        "502. It is not sent again, whatever its method.",
+        "Another status, or an engine that sees the request twice.",
+    ),
+    Assumption(
+        "What becomes of a request whose container takes no connection?",
+        "Another live container gets it, for nothing of it was sent; if all refuse it is 502.",
+        "502 or 503 although another container of the server answers.",
+    ),
+    Assumption(
+        "How does an answer end whose container or proxy is killed in the midst?",
+        "Never as if it were whole: without its last chunk or all of its length, and for a client "
+        "of HTTP/1.0 with a reset. An answer that the engine ends by closing is whole only if the "
+        "engine takes connections afterwards.",
+        "A client of Modal's takes a part for the whole.",
+    ),
+    Assumption(
+        "When may a client go on that sent Expect: 100-continue?",
+        "Once it was let in and a container was found; the engine does not see the header.",
+        "100 comes at once, before a 401, 429 or 503.",
+    ),
+    Assumption(
+        "How large may headers be?",
+        "128 of them, 64 KiB each and for the line of the request; above that 400.",
+        "Other limits, or 431.",
     ),
     Assumption(
         "Do the headers that authorise at the proxy reach the engine?",
@@ -165,9 +187,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         deliberate=True,
     ),
     Assumption(
-        "Are WebSockets and HTTP/2 proxied?",
-        "No: requests and streamed answers over HTTP/1.1 only.",
-        "A WebSocket client of an engine connects there and not here.",
+        "Is HTTP/2 proxied?",
+        "No: clients speak HTTP/1.1 (WebSockets included) or 1.0.",
+        "A client that insists on HTTP/2 connects there and not here.",
         deliberate=True,
     ),
     Assumption(
