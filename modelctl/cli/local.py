@@ -86,12 +86,15 @@ def status(output: str) -> int:
 
 
 @command.command("env")
-def env() -> int:
+@click.option(
+    "--workspace", help="One of its own names, tokens and environments; made on first use."
+)
+def env(workspace: str | None) -> int:
     """Print what points any Modal program at it: eval "$(modelctl local env)"."""
     from modelctl.cli.pipeline import project_here
     from modelctl.cli.world import running_plane
     from modelctl.local import lifecycle
 
-    for name, value in lifecycle.environ(running_plane(project_here())).items():
+    for name, value in lifecycle.environ(running_plane(project_here()), workspace).items():
         click.echo(f"export {name}={shlex.quote(value)}")
     return Exit.DONE

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +119,13 @@ def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
     return True
 
 
-def environ(plane: Plane) -> dict[str, str]:
-    """The variables that point any Modal program at this plane."""
+def environ(plane: Plane, workspace: str | None = None) -> dict[str, str]:
+    """The variables that point any Modal program at this plane, or at one workspace of it.
+
+    A workspace is made when it is first asked for. Raises LocalError for what cannot name one.
+    """
+    if workspace is not None and workspace != plane.workspace:
+        plane = _in_workspace(plane, workspace)
     return {
         "MODAL_SERVER_URL": plane.url,
         "MODAL_TOKEN_ID": plane.token_id,
@@ -157,6 +162,31 @@ def calls(plane: Plane, method: str | None = None, since: int = 0) -> list[dict[
 
 
 # -- inside
+
+
+def _in_workspace(plane: Plane, name: str) -> Plane:
+    """The plane as one of its workspaces sees it: with that one's tokens."""
+    import urllib.error
+    import urllib.parse
+    import urllib.request
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(  # noqa: S310 - our own http URL
+        f"{plane.admin_url}/workspaces/{urllib.parse.quote(name, safe='')}",
+        method="PUT",
+        headers={"x-modal-token-secret": plane.token_secret},
+    )
+    try:
+        with opener.open(request, timeout=10.0) as response:
+            return replace(plane, **json.load(response))
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            said = refusal.read().decode(errors="replace").strip()
+        raise LocalError(said) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise LocalError(
+            f"The local control plane does not give out the workspace {name!r}: {error}."
+        ) from None
 
 
 def _locked(lock: Path) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from aiohttp import web
 from grpclib.server import Server
 
-from modelctl.local import engines, leftovers
+from modelctl.local import engines, leftovers, tenancy
 from modelctl.local.admin import Admin
 from modelctl.local.calls import CallLog
 from modelctl.local.clock import Clock
@@ -103,6 +103,7 @@ async def serve(state_dir: Path) -> None:
     )
     proxy = Proxy(workspaces.proxy_opens, ledger, clock)
     fleet = Fleet(state, means, proxy)
+    workspaces.know("ta", fleet.app_of)
     sampler = Sampler(fleet, ledger, clock)
     apps = Apps(state, fleet, journal)
     secret_values = Secrets(state, clock)
@@ -157,7 +158,9 @@ async def serve(state_dir: Path) -> None:
     health = {"pid": os.getpid(), "instance": announcement["instance"]}
     capabilities = {"engines": dict(found), "sdk": version("modal")}
     admin = Admin(content, places, signer, call_log, token[1], health, capabilities)
-    runner = web.AppRunner(admin.application(), access_log=None, shutdown_timeout=0.5)
+    pages = admin.application()
+    pages.router.add_routes(tenancy.routes(workspaces, store))
+    runner = web.AppRunner(pages, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.SockSite(runner, admin_listener).start()
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from modelctl.local.keeping.ids import new_id
@@ -166,6 +166,6 @@ def _ids(value: Any) -> Iterator[str]:
         for key in value:
             yield from _ids(key)
             yield from _ids(value[key])
-    elif hasattr(value, "__iter__") and not isinstance(value, bytes):
+    elif isinstance(value, Sequence) and not isinstance(value, bytes):
         for inner in value:
             yield from _ids(inner)

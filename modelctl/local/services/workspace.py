@@ -108,16 +108,9 @@ class Account:
         return token
 
     def webhook_token_list(self, _: Empty) -> api_pb2.WebhookTokenListResponse:
-        response = api_pb2.WebhookTokenListResponse()
-        for token in self._state.proxy_tokens.values():
-            if token.workspace == self._own.id:
-                response.tokens.add(
-                    token_id=token.id,
-                    created_at=token.created_at,
-                    name=token.name,
-                    created_by=api_pb2.UserIdentity(user_id=USER_ID, username=USER),
-                )
-        return response
+        tokens = self._state.proxy_tokens.values()
+        own = [_shown(token) for token in tokens if token.workspace == self._own.id]
+        return api_pb2.WebhookTokenListResponse(tokens=own)
 
     def webhook_token_list_for_environment(
         self, request: api_pb2.WebhookTokenListForEnvironmentRequest
@@ -126,12 +119,14 @@ class Account:
         self._state.environment(request.environment_name)
         return self.webhook_token_list(Empty())
 
-    def webhook_token_update(self, request: api_pb2.WebhookTokenUpdateRequest) -> Empty:
+    def webhook_token_update(
+        self, request: api_pb2.WebhookTokenUpdateRequest
+    ) -> api_pb2.WebhookToken:
         token = self._proxy_token(request.token_id)
         if request.HasField("name"):
             token.name = request.name
             self._state.save(token)
-        return Empty()
+        return _shown(token)
 
     def webhook_token_delete(self, request: api_pb2.TokenDeleteRequest) -> Empty:
         token = self._proxy_token(request.token_id)
@@ -155,3 +150,12 @@ class Account:
             f"Proxy token '{self._proxy_token(token_id).id}' is not scoped: it is good for all "
             "environments of its workspace. To end its access, delete it.",
         )
+
+
+def _shown(token: ProxyToken) -> api_pb2.WebhookToken:
+    return api_pb2.WebhookToken(
+        token_id=token.id,
+        created_at=token.created_at,
+        name=token.name,
+        created_by=api_pb2.UserIdentity(user_id=USER_ID, username=USER),
+    )

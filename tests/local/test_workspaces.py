@@ -1,0 +1,256 @@
+"""One plane holds several workspaces: each with its own tokens, names and objects."""
+
+import dataclasses
+import json
+
+import pytest
+from grpclib.exceptions import GRPCError
+from modal_proto import api_pb2
+
+from modelctl.local import lifecycle
+from modelctl.local.lifecycle import LocalError
+from modelctl.local.protobuf import Empty
+from tests.local.conftest import Client, until
+
+
+def guest(client: Client, name: str) -> Client:
+    """The same plane as another workspace sees it: RPCs and the CLI, no SDK worker."""
+    environment = lifecycle.environ(client.plane, name)
+    plane = dataclasses.replace(
+        client.plane,
+        token_id=environment["MODAL_TOKEN_ID"],
+        token_secret=environment["MODAL_TOKEN_SECRET"],
+        proxy_token_id=environment["MODELCTL_PROXY_TOKEN_ID"],
+        proxy_token_secret=environment["MODELCTL_PROXY_TOKEN_SECRET"],
+    )
+    return dataclasses.replace(client, plane=plane)
+
+
+def refusal(client: Client, method: str, request: object) -> tuple[str, str]:
+    """Status and sentence with which an RPC is refused."""
+    with pytest.raises(GRPCError) as caught:
+        client.rpc(method, request)
+    return caught.value.status.name, str(caught.value.message)
+
+
+def test_a_workspace_is_made_when_it_is_first_asked_for(client: Client) -> None:
+    first = lifecycle.environ(client.plane, "acme")
+    assert first["MODAL_TOKEN_ID"].startswith("ak-")
+    assert first["MODAL_TOKEN_SECRET"].startswith("as-")
+    assert first["MODELCTL_PROXY_TOKEN_ID"].startswith("wk-")
+    assert lifecycle.environ(client.plane, "acme") == first
+    assert lifecycle.environ(client.plane, "emca")["MODAL_TOKEN_ID"] != first["MODAL_TOKEN_ID"]
+    assert lifecycle.environ(client.plane, "local") == lifecycle.environ(client.plane)
+
+
+@pytest.mark.parametrize("name", ["Acme", "a b", "-a", "../a", "ä", "a" * 64])
+def test_what_cannot_name_a_workspace_is_said(client: Client, name: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        lifecycle.environ(client.plane, name)
+    assert str(caught.value) == (
+        f"{name!r} cannot name a workspace: use lower-case letters, digits and dashes."
+    )
+
+
+def test_a_workspace_is_only_for_who_has_the_planes_token(client: Client) -> None:
+    stranger = dataclasses.replace(client.plane, token_secret="as-" + "0" * 32)
+    with pytest.raises(LocalError) as caught:
+        lifecycle.environ(stranger, "strange")
+    assert str(caught.value) == "A workspace needs the plane's token secret."
+
+
+def test_a_token_says_whose_it_is(client: Client) -> None:
+    acme = guest(client, "acme")
+    said = acme.modal("token", "info")
+    assert f"Token: {acme.plane.token_id}" in said and "Workspace: acme" in said
+    assert "Workspace: local (ac-local)" in client.modal("token", "info")
+    assert acme.rpc("WorkspaceNameLookup", Empty()).username == "acme"
+
+
+def test_a_wrong_token_opens_nothing(client: Client) -> None:
+    acme = guest(client, "acme")
+    for token_id, secret in (
+        (acme.plane.token_id, client.plane.token_secret),
+        (client.plane.token_id, acme.plane.token_secret),
+        (acme.plane.token_id, "-"),
+        (acme.plane.proxy_token_id, acme.plane.proxy_token_secret),
+    ):
+        mixed = dataclasses.replace(client.plane, token_id=token_id, token_secret=secret)
+        asked = api_pb2.AppListRequest()
+        status, said = refusal(dataclasses.replace(client, plane=mixed), "AppList", asked)
+        assert status == "UNAUTHENTICATED"
+        assert said.startswith("The token is not the local control plane's.")
+
+
+def test_names_of_one_workspace_are_another_ones_too(client: Client) -> None:
+    """The same names in both, each with its own content."""
+    acme = guest(client, "names")
+    code = """
+    import modal
+    d = modal.Dict.from_name("same", create_if_missing=True)
+    d["whose"] = WHOSE
+    v = modal.Volume.from_name("same", create_if_missing=True).hydrate()
+    q = modal.Queue.from_name("same", create_if_missing=True)
+    q.put(WHOSE)
+    modal.Secret.objects.create("same", {WHOSE: "x"})
+    modal.Environment.objects.create("of-" + WHOSE)
+    result = [
+        d["whose"],
+        q.get(),
+        [v.name for v in modal.Volume.objects.list()].count("same"),
+        [e.name for e in modal.Environment.objects.list() if e.name.startswith("of-")],
+    ]
+    """
+    assert client.sdk(code.replace("WHOSE", "'ours'")) == ["ours", "ours", 1, ["of-ours"]]
+    assert acme.sdk_alone(code.replace("WHOSE", "'theirs'")) == [
+        "theirs",
+        "theirs",
+        1,
+        ["of-theirs"],
+    ]
+    assert client.sdk("result = modal.Dict.from_name('same')['whose']") == "ours"
+    # A name that only one has is not there for the other.
+    status, said = refusal(
+        acme, "SecretGetOrCreate", api_pb2.SecretGetOrCreateRequest(deployment_name="missing")
+    )
+    assert (status, said) == ("NOT_FOUND", "Secret 'missing' not found in environment 'main'.")
+    status, said = refusal(acme, "AppList", api_pb2.AppListRequest(environment_name="of-ours"))
+    assert status == "NOT_FOUND"
+    assert said == (
+        "Environment 'of-ours' not found. Create it with `modal environment create of-ours`."
+    )
+
+
+def test_ids_of_another_workspace_are_not_found(client: Client) -> None:
+    stranger = guest(client, "strangers")
+    client.deploy("private")
+    ids = client.sdk(
+        """
+        app = modal.App.lookup("private")
+        result = {
+            "App": app.app_id,
+            "Function": modal.Server.from_name("private", "Server").hydrate().object_id,
+            "Dict": modal.Dict.from_name("private", create_if_missing=True).hydrate().object_id,
+            "Queue": modal.Queue.from_name("private", create_if_missing=True).hydrate().object_id,
+            "Volume": modal.Volume.from_name("private", create_if_missing=True).hydrate().object_id,
+            "Environment": modal.Environment.from_name("main").hydrate().object_id,
+        }
+        """
+    )
+    asked = {
+        "AppStop": api_pb2.AppStopRequest(app_id=ids["App"]),
+        "AppGetOrCreate": api_pb2.AppGetOrCreateRequest(app_name=ids["App"]),
+        "AppFetchLogs": api_pb2.AppFetchLogsRequest(app_id=ids["App"]),
+        "FunctionGetById": api_pb2.FunctionGetByIdRequest(function_id=ids["Function"]),
+        "DictGet": api_pb2.DictGetRequest(dict_id=ids["Dict"], key=b"k"),
+        "QueuePut": api_pb2.QueuePutRequest(queue_id=ids["Queue"], values=[b"v"]),
+        "VolumeDelete": api_pb2.VolumeDeleteRequest(volume_id=ids["Volume"]),
+        "EnvironmentGetRoles": api_pb2.EnvironmentGetRolesRequest(
+            environment_id=ids["Environment"]
+        ),
+    }
+    for method, request in asked.items():
+        status, said = refusal(stranger, method, request)
+        kind, object_id = next((k, i) for k, i in ids.items() if i in str(request))
+        assert (method, status, said) == (
+            method,
+            "NOT_FOUND",
+            f"{kind} with id '{object_id}' not found.",
+        )
+    # Deep inside a request too: nobody mounts another's Volume.
+    mounting = api_pb2.FunctionCreateRequest(
+        function=api_pb2.Function(volume_mounts=[api_pb2.VolumeMount(volume_id=ids["Volume"])])
+    )
+    status, said = refusal(stranger, "FunctionCreate", mounting)
+    assert (status, said) == ("NOT_FOUND", f"Volume with id '{ids['Volume']}' not found.")
+    assert client.modal("app", "list", "--json").count('"private"') == 1
+
+
+def test_a_server_belongs_to_the_workspace_of_its_app(client: Client) -> None:
+    """Its containers speak for that workspace, and only that one's proxy tokens open it."""
+    acme = guest(client, "servers")
+    path = client.write(
+        "housed",
+        "min_containers=1",
+        before='modal.Dict.from_name("housed", create_if_missing=True)["workspace"] = '
+        "modal.Workspace.from_context().hydrate().name",
+    )
+    acme.modal("deploy", str(path))
+    url = acme.sdk_alone("result = modal.Server.from_name('housed', 'Server').get_url()")
+    acme.ready(url)
+    assert client.get(url + "/who").status == 401
+    bearer = f"Bearer {acme.plane.proxy_token_id}.{acme.plane.proxy_token_secret}"
+    assert client.get(url + "/who", {"Authorization": bearer}).status == 200
+    assert acme.sdk_alone("result = modal.Dict.from_name('housed')['workspace']") == "servers"
+    listed = acme.rpc("TaskList", api_pb2.TaskListRequest()).tasks
+    assert [task.app_description for task in listed] == ["housed"]
+    assert "housed" not in {
+        task.app_description for task in client.rpc("TaskList", api_pb2.TaskListRequest()).tasks
+    }
+    acme.modal("app", "stop", "housed", "--yes")
+    until(lambda: not acme.rpc("TaskList", api_pb2.TaskListRequest()).tasks)
+
+
+def test_proxy_tokens_are_made_used_and_deleted(client: Client) -> None:
+    made = json.loads(client.modal("workspace", "proxy-tokens", "create", "--name", "ci", "--json"))
+    key = made["Modal-Key"]
+    url = client.deploy("tokened", "min_containers=1")
+    client.ready(url)
+    both = {"Modal-Key": key, "Modal-Secret": made["Modal-Secret"]}
+    assert client.get(url + "/who", both).status == 200
+    assert client.get(url + "/who", {"Authorization": made["Authorization"]}).status == 200
+    shown = client.get(url + "/headers", {"Authorization": made["Authorization"]}).json()
+    assert "Authorization" not in shown  # the engine does not see the credential
+    assert client.get(url + "/who", both | {"Modal-Secret": "ws-wrong"}).status == 401
+    client.modal("workspace", "proxy-tokens", "update", key, "name", "pipeline")
+    listed = client.modal("workspace", "proxy-tokens", "list", "--json")
+    assert [t["name"] for t in json.loads(listed) if t["token_id"] == key] == ["pipeline"]
+    assert made["Modal-Secret"] not in listed
+    client.modal("workspace", "proxy-tokens", "delete", key, "--yes")
+    assert client.get(url + "/who", both).status == 401
+    assert key not in client.modal("workspace", "proxy-tokens", "list")
+    status, said = refusal(client, "WebhookTokenDelete", api_pb2.TokenDeleteRequest(token_id=key))
+    assert (status, said) == ("NOT_FOUND", f"Proxy token '{key}' not found.")
+
+
+def test_settings_hold_for_one_workspace(client: Client) -> None:
+    acme = guest(client, "settings")
+    acme.modal("environment", "create", "dev")
+    acme.modal("workspace", "settings", "set", "default-environment", "dev")
+    acme.modal("workspace", "settings", "set", "image-builder-version", "2025.06")
+    assert acme.modal("workspace", "settings", "list", "--json").split() == (
+        client.modal("workspace", "settings", "list", "--json")
+        .replace('"main"', '"dev"')
+        .replace('"2026.10"', '"2025.06"')
+        .split()
+    )
+    asked = api_pb2.WorkspaceSetImageBuilderVersionRequest(new_image_builder_version="1999.01")
+    assert refusal(acme, "WorkspaceSetImageBuilderVersion", asked) == (
+        "INVALID_ARGUMENT",
+        "There is no image builder version '1999.01', only 2023.12, 2024.04, 2024.10, 2025.06, "
+        "2026.10.",
+    )
+    # What names no environment now goes to dev.
+    acme.rpc(
+        "DictGetOrCreate",
+        api_pb2.DictGetOrCreateRequest(
+            deployment_name="there",
+            object_creation_type=api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING,
+        ),
+    )
+    in_dev = acme.rpc("DictList", api_pb2.DictListRequest(environment_name="dev"))
+    assert [found.name for found in in_dev.dicts] == ["there"]
+
+
+def test_members_and_member_tokens_are_listed(client: Client) -> None:
+    members = json.loads(client.modal("workspace", "members", "list", "--json"))
+    assert [(m["name"], m["role"]) for m in members] == [("local", "owner")]
+    tokens = client.modal("workspace", "member-tokens", "list", "--json")
+    assert client.plane.token_id in tokens and client.plane.token_secret not in tokens
+
+
+def test_workspaces_are_there_after_a_restart(own_client: Client) -> None:
+    before = lifecycle.environ(own_client.plane, "acme")
+    lifecycle.down(own_client.plane.state_dir)
+    again = lifecycle.up(own_client.plane.state_dir)
+    assert lifecycle.environ(again, "acme") == before
