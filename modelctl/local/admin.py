@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import hmac
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from modelctl.local import calls
 from modelctl.local.calls import CallLog
+from modelctl.local.controls import Controls, shows
 from modelctl.local.keeping.content import Content, Signer, arriving
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.places import Places
@@ -28,6 +28,7 @@ class Admin:
         signer: Signer,
         call_log: CallLog,
         token_secret: str,
+        controls: Controls,
         health: Mapping[str, Any],
         capabilities: Mapping[str, Any],
     ) -> None:
@@ -36,6 +37,7 @@ class Admin:
         self._signer = signer
         self._calls = call_log
         self._token_secret = token_secret
+        self._controls = controls
         self._health = health
         self._capabilities = capabilities
 
@@ -48,6 +50,7 @@ class Admin:
         app.router.add_get("/blobs/{blob}", self._get_blob)
         app.router.add_put("/blocks/{sha}", self._put_block)
         app.router.add_get(r"/volumes/{volume}/{first:\d+}-{last:\d+}/{path:.+}", self._get_range)
+        app.router.add_routes(self._controls.routes())
         return app
 
     async def _get_health(self, _: web.Request) -> web.Response:
@@ -57,9 +60,7 @@ class Admin:
         return web.json_response(dict(self._capabilities))
 
     async def _get_calls(self, request: web.Request) -> web.Response:
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        shown = request.headers.get("x-modal-token-secret") or bearer
-        if not hmac.compare_digest(shown.encode(), self._token_secret.encode()):
+        if not shows(request, self._token_secret):
             return web.Response(status=401, text="The call log needs the plane's token secret.\n")
         try:
             since = int(request.query.get("since", "0"))

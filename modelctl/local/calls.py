@@ -1,6 +1,7 @@
 """Which RPCs did clients make? A bounded log that tests and users take as witness."""
 
 import json
+import logging
 import time
 from typing import Any
 
@@ -9,9 +10,12 @@ from modal_proto import api_pb2
 from modelctl.local.keeping.store import Store
 from modelctl.local.protobuf import Message, MessageToDict
 from modelctl.local.rpc import Caller
+from modelctl.local.tested import other_version
 
 KEEP = 20_000
 REDACTED = "***"
+
+log = logging.getLogger(__name__)
 
 
 def _presentable(request: Message) -> Message:
@@ -43,10 +47,15 @@ class CallLog:
         self._store = store
         row = store.execute("SELECT max(n) FROM calls").fetchone()
         self._last = int(row[0] or 0)
+        self._seen: set[str] = {""}  # versions of clients that were looked at
 
     def add(self, method: str, request: Any, ms: float, status: str, caller: Caller) -> None:
         if caller.task_id or request is None:
             return
+        if caller.client_version not in self._seen:
+            self._seen.add(caller.client_version)
+            if (warning := other_version(caller.client_version)) is not None:
+                log.warning("%s", warning)
         self._last += 1
         self._store.execute(
             "INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -68,7 +77,7 @@ class CallLog:
         wanted = "SELECT n, at, method, ms, status, request, client FROM calls WHERE n > ?"
         values: list[Any] = [n]
         if method:
-            wanted += " AND method = ?"
+            wanted += " AND method GLOB ?"
             values.append(method)
         found = []
         for number, at, name, ms, status, request, client in self._store.execute(

@@ -140,28 +140,111 @@ def environ(plane: Plane, workspace: str | None = None) -> dict[str, str]:
 
 
 def calls(plane: Plane, method: str | None = None, since: int = 0) -> list[dict[str, Any]]:
-    """The RPCs that clients made, oldest first: n, at, method, ms, status, request, client."""
+    """The RPCs that clients made, oldest first: n, at, method, ms, status, request, client.
+
+    `method` is a name or a pattern of names (``App*``), `since` the number of the last one known.
+    """
     import urllib.parse
+
+    query = {"since": str(since)} | ({"method": method} if method else {})
+    answer = _ask(plane, "GET", f"/calls?{urllib.parse.urlencode(query)}")
+    found: list[dict[str, Any]] = answer["calls"]
+    return found
+
+
+def faults(plane: Plane) -> list[dict[str, Any]]:
+    """The faults that hold: id, kind, times, met, and what is said of their kind."""
+    found: list[dict[str, Any]] = _ask(plane, "GET", "/faults")["faults"]
+    return found
+
+
+def add_fault(plane: Plane, kind: str, **said: Any) -> str:
+    """Has something go wrong until it is cleared, or so many `times`; the fault's id.
+
+    `modelctl.local.faults` says which kinds there are, and what each of them takes.
+    """
+    return str(_ask(plane, "POST", "/faults", {"kind": kind, **said})["id"])
+
+
+def clear_faults(plane: Plane, fault_id: str | None = None) -> int:
+    """Takes one fault back, or all; how many there were."""
+    path = "/faults" if fault_id is None else f"/faults/{_quoted(fault_id)}"
+    return int(_ask(plane, "DELETE", path)["cleared"])
+
+
+def gpus(plane: Plane) -> dict[str, Any]:
+    """The inventory (None: all runs on the processor), what of it is in use, and who waits."""
+    return _ask(plane, "GET", "/gpus")
+
+
+def set_gpus(plane: Plane, inventory: str | None) -> dict[str, Any]:
+    """Has the plane behave as if it had these (``H100=2,L40S=4``); None: as if it had any."""
+    return _ask(plane, "PUT", "/gpus", {"inventory": inventory})
+
+
+def clock(plane: Plane) -> dict[str, Any]:
+    """What time it is for the plane's windows, and how far that is ahead of this machine's."""
+    return _ask(plane, "GET", "/clock")
+
+
+def advance(plane: Plane, seconds: float) -> dict[str, Any]:
+    """Moves that clock forward; what is due by then happens now."""
+    return _ask(plane, "POST", "/clock", {"advance": seconds})
+
+
+def images(plane: Plane) -> list[dict[str, Any]]:
+    """Every image in a few words, oldest first."""
+    found: list[dict[str, Any]] = _ask(plane, "GET", "/images")["images"]
+    return found
+
+
+def image(plane: Plane, image_id: str) -> dict[str, Any]:
+    """One image with its recipe: `layers`, the lowest first, each with an id and lines."""
+    return _ask(plane, "GET", f"/images/{_quoted(image_id)}")
+
+
+def look_for_engines(plane: Plane) -> None:
+    """Has a plane notice what was registered or installed since it started."""
+    _ask(plane, "POST", "/engines")
+
+
+# -- inside
+
+
+def _quoted(word: str) -> str:
+    import urllib.parse
+
+    return urllib.parse.quote(word, safe="")
+
+
+def _ask(
+    plane: Plane, verb: str, path: str, body: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """One request to a running plane's HTTP side, and its JSON; LocalError if it refuses."""
+    import urllib.error
     import urllib.request
 
     # Never through a proxy: the plane is on the loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    query = {"since": str(since)} | ({"method": method} if method else {})
     request = urllib.request.Request(  # noqa: S310 - our own http URL
-        f"{plane.admin_url}/calls?{urllib.parse.urlencode(query)}",
+        plane.admin_url + path,
+        method=verb,
+        data=None if body is None else json.dumps(body).encode(),
         headers={"x-modal-token-secret": plane.token_secret},
     )
     try:
         with opener.open(request, timeout=10.0) as response:
-            found: list[dict[str, Any]] = json.load(response)["calls"]
-    except (OSError, ValueError, KeyError) as error:
-        raise LocalError(
-            f"The local control plane does not give out its call log: {error}."
-        ) from None
-    return found
-
-
-# -- inside
+            answer: dict[str, Any] = json.load(response)
+            return answer
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            said = refusal.read().decode(errors="replace")
+        try:
+            raise LocalError(str(json.loads(said)["error"])) from None
+        except (ValueError, KeyError, TypeError):
+            raise LocalError(said.strip() or f"the plane answered {refusal.code}") from None
+    except (OSError, ValueError) as error:
+        raise LocalError(f"The local control plane does not answer: {error}.") from None
 
 
 def _in_workspace(plane: Plane, name: str) -> Plane:

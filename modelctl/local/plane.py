@@ -13,36 +13,45 @@ import socket
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from grpclib.server import Server
 
-from modelctl.local import engines, leftovers, tenancy
+from modelctl.local import engines, leftovers
 from modelctl.local.admin import Admin
 from modelctl.local.calls import CallLog
 from modelctl.local.clock import Clock
+from modelctl.local.controls import Controls
+from modelctl.local.faults import Faults
 from modelctl.local.keeping.content import Content, Signer
+from modelctl.local.keeping.function_calls import FunctionCalls
 from modelctl.local.keeping.journal import Journal
 from modelctl.local.keeping.ledger import Ledger
 from modelctl.local.keeping.places import Places
 from modelctl.local.keeping.state import State
 from modelctl.local.keeping.store import Store
 from modelctl.local.keeping.workspaces import Workspaces
+from modelctl.local.once import Once
 from modelctl.local.rpc import Method, Router, methods_of
 from modelctl.local.running.containers import Means
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.launch import Launcher
 from modelctl.local.running.orphans import Orphans
-from modelctl.local.running.placement import Placement, parse_inventory
+from modelctl.local.running.placement import INVENTORY, Placement, parse_inventory
 from modelctl.local.running.proxy import Proxy
 from modelctl.local.running.usage import Sampler
 from modelctl.local.services.apps import Apps
 from modelctl.local.services.billing import Billing
+from modelctl.local.services.calls import Calls
+from modelctl.local.services.classes import Classes
 from modelctl.local.services.dicts import Dicts
 from modelctl.local.services.environments import Environments
 from modelctl.local.services.functions import Functions
+from modelctl.local.services.image_names import ImageNames
 from modelctl.local.services.images import Images
 from modelctl.local.services.logs import Logs
 from modelctl.local.services.metrics import Metrics
@@ -53,6 +62,7 @@ from modelctl.local.services.statistics import Statistics
 from modelctl.local.services.tasks import Tasks
 from modelctl.local.services.volume_files import VolumeFiles
 from modelctl.local.services.volumes import Volumes
+from modelctl.local.services.work import Work
 from modelctl.local.services.workspace import Account
 
 log = logging.getLogger(__name__)
@@ -81,6 +91,8 @@ async def serve(state_dir: Path) -> None:
 
     clock = Clock(store)
     placement = Placement(_inventory(store))
+    faults = Faults(placement.look_again)
+    placement.blocked = lambda choice: faults.keeps_back(choice.type, str(choice))
     content = Content(state_dir)
     signer = Signer(admin_url, token[1])
     journal = Journal(store)
@@ -99,13 +111,15 @@ async def serve(state_dir: Path) -> None:
         placement=placement,
         ledger=ledger,
         orphans=Orphans(mark),
+        crash=lambda app_id, after: faults.of_container(state.app(app_id).description, after),
         boots=asyncio.Semaphore(max(2, os.cpu_count() or 1)),
     )
     proxy = Proxy(workspaces.proxy_opens, ledger, clock)
-    fleet = Fleet(state, means, proxy)
-    workspaces.know("ta", fleet.app_of)
+    fleet = Fleet(state, means, proxy, FunctionCalls(store))
+    means.launcher.urls = fleet.urls
+    means.launcher.reachable = (admin_listener.getsockname()[1],)  # uploads and downloads
     sampler = Sampler(fleet, ledger, clock)
-    apps = Apps(state, fleet, journal)
+    apps = Apps(state, fleet, journal, clock)
     secret_values = Secrets(state, clock)
     dicts = Dicts(state, clock)
     queues = Queues(state, clock)
@@ -116,9 +130,13 @@ async def serve(state_dir: Path) -> None:
         *named,
         VolumeFiles(volumes.shelf, content, signer, places),
         Functions(state, fleet),
+        Classes(state),
+        Calls(state, fleet, clock),
+        Work(fleet),
         Tasks(state, fleet, ledger),
         Mounts(state, content, signer),
-        Images(state),
+        Images(state, journal, faults),
+        ImageNames(state),
         Logs(state, journal),
         Statistics(state, fleet, ledger, sampler, clock),
         Metrics(state, ledger, sampler, clock),
@@ -133,6 +151,8 @@ async def serve(state_dir: Path) -> None:
         record=call_log.add,
         opens=workspaces.with_token,
         enter=workspaces.enter,
+        faults=faults,
+        once=Once(store),
     )
     store.commit()
 
@@ -140,7 +160,7 @@ async def serve(state_dir: Path) -> None:
     await server.start(sock=grpc_listener)
     await proxy.start()
     found = engines.prepare(state_dir)
-    announcement = {
+    announcement: dict[str, Any] = {
         "state_dir": str(state_dir),
         "pid": os.getpid(),
         "url": url,
@@ -156,11 +176,17 @@ async def serve(state_dir: Path) -> None:
         "instance": secrets.token_hex(8),
     }
     health = {"pid": os.getpid(), "instance": announcement["instance"]}
-    capabilities = {"engines": dict(found), "sdk": version("modal")}
-    admin = Admin(content, places, signer, call_log, token[1], health, capabilities)
-    pages = admin.application()
-    pages.router.add_routes(tenancy.routes(workspaces, store))
-    runner = web.AppRunner(pages, access_log=None, shutdown_timeout=0.5)
+    capabilities: dict[str, Any] = {"engines": dict(found), "sdk": version("modal")}
+
+    def look_for_engines() -> Mapping[str, str | None]:
+        found = engines.prepare(state_dir)
+        announcement["engines"] = capabilities["engines"] = dict(found)
+        _announce(state_dir, announcement)
+        return found
+
+    controls = Controls(state, fleet, placement, clock, faults, look_for_engines, token[1])
+    admin = Admin(content, places, signer, call_log, token[1], controls, health, capabilities)
+    runner = web.AppRunner(admin.application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.SockSite(runner, admin_listener).start()
 
@@ -219,7 +245,7 @@ def _raise_file_limit() -> None:
 
 
 def _inventory(store: Store) -> dict[str, int] | None:
-    known = store.get_meta("inventory")
+    known = store.get_meta(INVENTORY)
     return None if known is None else parse_inventory(known)
 
 

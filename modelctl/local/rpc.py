@@ -5,14 +5,14 @@ A method takes the request, and the caller if it cares, and returns the response
 or an async generator of responses for the streaming ones. It refuses by raising :class:`Refused`.
 """
 
+import asyncio
 import inspect
 import logging
 import re
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from grpclib.const import Handler, Status
@@ -20,11 +20,10 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Stream
 from modal_proto.api_grpc import ModalClientBase
 
-__all__ = ["Caller", "Method", "Refused", "Router", "Status", "methods_of"]
+from modelctl.local.faults import NO_TROUBLE, Cut, Faults, Refuse, Revoke, Trouble
+from modelctl.local.once import Once
 
-# A client that lost the answer asks again with the same key; these would take effect twice.
-_ONCE = frozenset({"AppCreate", "AppPublish", "AppRollback", "AppRollover", "BlobCreate"})
-_KEPT_ANSWERS = 1024
+__all__ = ["Caller", "Method", "Refused", "Router", "Status", "methods_of"]
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +91,8 @@ class Router:
 
     With `opens` every call must carry a token, and it says which workspace that opens; without, all
     calls come from the container `task_id`, which owns the socket that they arrive on. `enter` is
-    told of every call before it is answered, and may refuse it.
+    told of every call before it is answered, and may refuse it. `faults` meet the calls, and `once`
+    knows those that were made before.
     """
 
     def __init__(
@@ -104,6 +104,8 @@ class Router:
         opens: Opens | None = None,
         enter: Callable[[Any, Caller], None] | None = None,
         task_id: str = "",
+        faults: Faults | None = None,
+        once: Once | None = None,
     ) -> None:
         self._methods = methods
         self._settle = settle
@@ -111,18 +113,14 @@ class Router:
         self._opens = opens
         self._enter = enter
         self._task_id = task_id
-        self._answered: OrderedDict[str, Any] = OrderedDict()
-
-    def _keep(self, key: str, response: Any) -> None:
-        if key:
-            self._answered[key] = response
-            if len(self._answered) > _KEPT_ANSWERS:
-                self._answered.popitem(last=False)
+        self._faults = faults
+        self._once = once or Once()
 
     def __mapping__(self) -> dict[str, Handler]:
         mapping: dict[str, Handler] = {}
         for name, (_, cardinality, request_type, response_type) in _signatures().items():
-            handler = self._handler(name, self._methods.get(name))
+            streaming = cardinality.server_streaming
+            handler = self._handler(name, self._methods.get(name), streaming, response_type)
             path = f"/modal.client.ModalClient/{name}"
             mapping[path] = Handler(handler, cardinality, request_type, response_type)
         return mapping
@@ -146,37 +144,41 @@ class Router:
         return Caller(version, self._task_id, workspace)
 
     def _handler(
-        self, name: str, method: Method | None
+        self, name: str, method: Method | None, streaming: bool, answer_type: Any
     ) -> Callable[["Stream[Any, Any]"], Awaitable[None]]:
         async def handle(stream: "Stream[Any, Any]") -> None:
             began = time.perf_counter()
             request = await stream.recv_message()
             caller = Caller(task_id=self._task_id)
-            metadata: Mapping[str, Any] = stream.metadata or {}
-            key = str(metadata.get("x-idempotency-key", "")) if name in _ONCE else ""
             status = Status.OK
             try:
                 caller = self._caller(stream)
+                trouble = NO_TROUBLE
+                if self._faults is not None:
+                    trouble = self._faults.of_call(name, streaming=streaming)
+                    await _meet(trouble)
                 if method is None:
                     raise Refused(
                         Status.UNIMPLEMENTED, f"The local control plane does not serve {name}."
                     )
                 if self._enter is not None:
                     self._enter(request, caller)
-                if (kept := self._answered.get(key)) is not None:
-                    await stream.send_message(kept)
+                if streaming:
+                    answers = method(request, caller)
+                    self._settle()
+                    if not await _send_all(stream, answers, trouble.cut):
+                        status = Status.CANCELLED
                     return
-                answer = method(request, caller)
-                if isinstance(answer, AsyncIterator):
-                    self._settle()
-                    async for message in answer:
-                        await stream.send_message(message)
-                else:
-                    response = await answer if inspect.isawaitable(answer) else answer
-                    self._settle()
-                    if name in _ONCE:
-                        self._keep(key, response)
-                    await stream.send_message(response)
+                metadata: Mapping[str, Any] = stream.metadata or {}
+                key = str(metadata.get("x-idempotency-key", ""))
+                make = partial(self._carry_out, method, request, caller)
+                answer = await self._once.answer(name, key, answer_type, make)
+                if trouble.lost is not None:
+                    raise Refused(
+                        Status.UNAVAILABLE,
+                        f"The call took effect and its answer was lost (fault {trouble.lost.id}).",
+                    )
+                await stream.send_message(answer)
             except Refused as refused:
                 status = refused.status
                 self._settle()
@@ -197,3 +199,40 @@ class Router:
                     self._record(name, request, elapsed, status.name, caller)
 
         return handle
+
+    async def _carry_out(self, method: Method, request: Any, caller: Caller) -> Any:
+        answer = method(request, caller)
+        answer = await answer if inspect.isawaitable(answer) else answer
+        self._settle()
+        return answer
+
+
+async def _meet(trouble: Trouble) -> None:
+    """What happens to a call before it is looked at."""
+    if trouble.delay:
+        await asyncio.sleep(trouble.delay)
+    match trouble.refusal:
+        case Refuse() as refusal:
+            sentence = refusal.message or f"The call was refused on demand (fault {refusal.id})."
+            raise Refused(Status[refusal.status], sentence)
+        case Revoke() as revoked:
+            raise Refused(Status.UNAUTHENTICATED, f"The token was revoked (fault {revoked.id}).")
+
+
+async def _send_all(stream: "Stream[Any, Any]", answers: Any, cut: Cut | None) -> bool:
+    """Sends what comes; False if the stream was cut before its end."""
+    limit = asyncio.timeout((cut and cut.seconds) or None)
+    try:
+        async with limit:
+            async for message in answers:
+                await stream.send_message(message)
+                if cut is not None and not cut.seconds:
+                    break
+            else:
+                return True
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    await answers.aclose()
+    await stream.cancel()
+    return False

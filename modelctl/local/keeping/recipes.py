@@ -1,8 +1,10 @@
 """What does an image's recipe say? Of what it says, containers here get the variables."""
 
+import hashlib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from modal_proto import api_pb2
 
@@ -47,3 +49,65 @@ def image_environment(images: dict[str, Image], image_id: str) -> dict[str, str]
     for base in image.base_images:
         values |= image_environment(images, base.image_id)
     return values | env_lines(image.dockerfile_commands)
+
+
+def chain(images: Mapping[str, Image], image_id: str) -> list[Image]:
+    """The image with those that it is made from, each once, the lowest first."""
+    found: dict[str, Image] = {}
+
+    def add(wanted: str) -> None:
+        record = images.get(wanted)
+        if record is None or wanted in found:
+            return
+        for base in api_pb2.Image.FromString(record.image).base_images:
+            add(base.image_id)
+        found[wanted] = record
+
+    add(image_id)
+    return list(found.values())
+
+
+def summary(images: Mapping[str, Image], image: Image) -> dict[str, Any]:
+    """An image in a few words, as JSON; `starts` and `ends` are its first and last steps."""
+    made_of = [_lines(record) for record in chain(images, image.id)]
+    return {
+        "id": image.id,
+        "state": image.state,
+        "failure": image.failure,
+        "created_at": image.created_at,
+        "builder_version": image.builder_version,
+        "layer_count": len(made_of),
+        "starts": made_of[0][0] if made_of[0] else "",
+        "ends": made_of[-1][-1] if made_of[-1] else "",
+    }
+
+
+def layers(images: Mapping[str, Image], image_id: str) -> list[dict[str, Any]]:
+    """The recipe layer by layer, the lowest first, as lines that can be compared."""
+    return [{"id": record.id, "lines": _lines(record)} for record in chain(images, image_id)]
+
+
+def _lines(record: Image) -> list[str]:
+    """What makes this layer other than one: of files and globals a digest, of secrets the id."""
+    recipe = api_pb2.Image.FromString(record.image)
+    lines = [f"ARG {name}={value}" for name, value in sorted(recipe.build_args.items())]
+    lines += [f"USE SECRET {secret_id}" for secret_id in recipe.secret_ids]
+    if recipe.image_registry_config.secret_id:
+        lines.append(f"USE REGISTRY SECRET {recipe.image_registry_config.secret_id}")
+    if recipe.gpu_config.count:
+        lines.append(f"USE GPU {recipe.gpu_config.gpu_type}:{recipe.gpu_config.count}")
+    for mount in recipe.volume_mounts:
+        lines.append(f"USE VOLUME {mount.volume_id} AT {mount.mount_path}")
+    if recipe.context_mount_id:
+        lines.append(f"USE FILES {recipe.context_mount_id}")
+    for file in recipe.context_files:
+        digest = hashlib.sha256(file.data).hexdigest()[:12]
+        lines.append(f"USE FILE {file.filename} sha256:{digest} ({len(file.data)} bytes)")
+    for command in recipe.dockerfile_commands:
+        lines += command.splitlines() or [""]
+    if recipe.HasField("build_function"):
+        function = recipe.build_function
+        lines += ["RUN FUNCTION", *(f"  {line}" for line in function.definition.splitlines())]
+        if function.globals:
+            lines.append(f"  globals sha256:{hashlib.sha256(function.globals).hexdigest()[:12]}")
+    return lines

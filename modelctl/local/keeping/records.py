@@ -139,9 +139,24 @@ class Mount:
 class Image:
     KIND: ClassVar[str] = "image"
     id: str
-    digest: str
+    digest: str  # of its recipe; empty once the recipe stands for another image
     builder_version: str
     image: bytes  # api_pb2.Image
+    created_at: float = 0.0
+    finished_at: float = 0.0
+    state: str = "built"  # or "building", "failed"
+    failure: str = ""
+
+
+@dataclass
+class ImageName:
+    """``name:tag`` in an environment; `revisions` holds [image id, when], oldest first."""
+
+    KIND: ClassVar[str] = "image_name"
+    id: str  # "<environment id>/<name>:<tag>"
+    environment: str
+    tag: str
+    revisions: list[list[str | float]] = field(default_factory=list)
 
 
 @dataclass
@@ -200,6 +215,7 @@ Record = (
     | Endpoint
     | Mount
     | Image
+    | ImageName
     | Secret
     | Volume
     | Dict

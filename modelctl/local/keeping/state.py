@@ -11,6 +11,7 @@ from modelctl.local.keeping.records import (
     Environment,
     Function,
     Image,
+    ImageName,
     Mount,
     ProxyToken,
     Queue,
@@ -48,6 +49,7 @@ class State:
         self.endpoints = store.load(Endpoint)
         self.mounts = store.load(Mount)
         self.images = store.load(Image)
+        self.image_names = store.load(ImageName)
         self.secrets = store.load(Secret)
         self.volumes = store.load(Volume)
         self.dicts = store.load(Dict)
@@ -107,6 +109,8 @@ class State:
                 case Image():
                     self.images[record.id] = record
                     self._image_by_digest[record.digest] = record
+                case ImageName():
+                    self.image_names[record.id] = record
                 case Secret():
                     self.secrets[record.id] = record
                 case Volume():

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from modal_proto import api_pb2
 
 CPU = "cpu"
+INVENTORY = "inventory"
+"""Under which key the store remembers it."""
 
 _UPGRADES: Mapping[str, tuple[str, ...]] = {
     "H100": ("H200",),
     "A100": ("A100-40GB", "A100-80GB"),
-    "A100-40GB": ("A100-80GB",),
     "B200+": ("B200", "B300"),
 }
 """What Modal may give for a type when that itself is not free, or is no type. See assumptions."""
@@ -64,6 +65,11 @@ def parse_inventory(text: str) -> dict[str, int]:
     return inventory
 
 
+def written(inventory: Mapping[str, int]) -> str:
+    """What :func:`parse_inventory` reads."""
+    return ",".join(f"{kind}={count}" for kind, count in inventory.items())
+
+
 class Placement:
     """Who has which GPUs. One place decides, so that no two containers get the same one."""
 
@@ -72,7 +78,7 @@ class Placement:
         self._given: dict[str, Choice] = {}  # by container id
         self._waiting: dict[str, tuple[Sequence[Choice], asyncio.Future[str]]] = {}
         self.blocked: Callable[[Choice], bool] = lambda _: False
-        """Whether a type cannot be had for now, whatever the inventory says."""
+        """Whether so many of a type cannot be had for now, whatever the inventory says."""
 
     @property
     def inventory(self) -> Mapping[str, int] | None:
@@ -98,14 +104,15 @@ class Placement:
         """What the container gets (``H100``, ``H100:2``, ``cpu``), None if nothing is free."""
         if not wanted:
             return CPU
-        open_choices = [choice for choice in wanted if not self.blocked(choice)]
         if self._inventory is None:
-            return CPU if open_choices else None
+            first = [Choice(choice.type.removesuffix("!"), choice.count) for choice in wanted]
+            return None if all(self.blocked(choice) for choice in first) else CPU
         used = self.in_use()
-        for choice in open_choices:
-            for kind in _candidates(choice.type):
-                if self._inventory.get(kind, 0) - used[kind] >= choice.count:
-                    given = Choice(kind, choice.count)
+        for choice in wanted:
+            for kind in candidates(choice.type):
+                given = Choice(kind, choice.count)
+                free = self._inventory.get(kind, 0) - used[kind]
+                if free >= choice.count and not self.blocked(given):
                     self._given[container_id] = given
                     return str(given)
         return None
@@ -135,7 +142,7 @@ class Placement:
                 future.set_result(given)
 
 
-def _candidates(kind: str) -> list[str]:
+def candidates(kind: str) -> list[str]:
     """The types that a request may be given, the asked-for one first. ``H100!`` takes no other."""
     if kind.endswith("!"):
         return [kind.removesuffix("!")]

@@ -1,0 +1,89 @@
+"""Was this call made before? Then it takes effect no second time, and its answer is the first one.
+
+A client that lost an answer asks again under the same idempotency key. Its first call may still be
+running, so calls that change something run to their end even if who asked goes away.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from modelctl.local.keeping.store import Store
+
+_KEPT = 4096
+_LONGEST = 64 << 10  # bytes of an answer that is worth keeping
+_LASTING = frozenset({"AppCreate", "AppPublish", "AppRollback", "AppRollover"})
+"""Repeated after a restart of the plane, these would still make a second version or app."""
+_LASTING_KEPT = 1000
+
+_ASKS = re.compile(
+    r"Get(?!OrCreate)|List|Fetch|Lookup|Count|Heartbeat|CheckExistence|Hello|Info|Peek|Len$"
+    r"|Contains|Stats|Metrics|Wait"
+)
+"""Names of calls that change nothing: they may be carried out as often as they come."""
+_TAKES = frozenset({"QueueGet", "FunctionGetInputs", "FunctionGetOutputs"})
+"""These take what comes: who went away takes nothing more, so they end with their caller."""
+
+
+class Once:
+    """The answers of the last calls by their keys; with a store, the weightiest for longer."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self._store = store
+        self._made: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()
+
+    async def answer(
+        self, name: str, key: str, answer_type: Any, make: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        """What `make` answers, or answered when it was called with this key before."""
+        takes = name in _TAKES
+        if not key or (_ASKS.search(name) and not takes):
+            return await make()
+        key = f"{name} {key}"
+        if (before := self._made.get(key)) is not None:
+            return await asyncio.shield(before)
+        if (kept := self._load(name, key)) is not None:
+            return answer_type.FromString(kept)
+        if takes:
+            answer = await make()
+            self._made[key] = done = asyncio.get_running_loop().create_future()
+            done.set_result(answer)
+        else:
+            self._made[key] = made = asyncio.ensure_future(self._carry_out(name, key, make))
+            made.add_done_callback(lambda over: over.cancelled() or over.exception())
+        self._forget_oldest()
+        return await asyncio.shield(self._made[key])
+
+    async def _carry_out(self, name: str, key: str, make: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            answer = await make()
+        except BaseException:
+            self._made.pop(key, None)  # it took no effect: it may be tried again
+            raise
+        if answer.ByteSize() > _LONGEST:
+            self._made.pop(key, None)
+        elif name in _LASTING and self._store is not None:
+            self._store.execute(
+                "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)",
+                [key, answer.SerializeToString()],
+            )
+            self._store.execute(
+                "DELETE FROM answers WHERE n <= (SELECT max(n) FROM answers) - ?", [_LASTING_KEPT]
+            )
+            self._store.commit()
+        return answer
+
+    def _load(self, name: str, key: str) -> bytes | None:
+        if name not in _LASTING or self._store is None:
+            return None
+        row = self._store.execute("SELECT answer FROM answers WHERE key = ?", [key]).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def _forget_oldest(self) -> None:
+        while len(self._made) > _KEPT:
+            oldest = next(iter(self._made))
+            if not self._made[oldest].done():
+                return
+            del self._made[oldest]
