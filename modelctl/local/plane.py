@@ -21,7 +21,7 @@ from typing import Any
 from aiohttp import web
 from grpclib.server import Server
 
-from modelctl.local import engines, leftovers
+from modelctl.local import engines, leftovers, tenancy
 from modelctl.local.admin import Admin
 from modelctl.local.calls import CallLog
 from modelctl.local.clock import Clock
@@ -116,6 +116,7 @@ async def serve(state_dir: Path) -> None:
     )
     proxy = Proxy(workspaces.proxy_opens, ledger, clock)
     fleet = Fleet(state, means, proxy, FunctionCalls(store))
+    workspaces.know("ta", fleet.app_of)
     means.launcher.urls = fleet.urls
     means.launcher.reachable = (admin_listener.getsockname()[1],)  # uploads and downloads
     sampler = Sampler(fleet, ledger, clock)
@@ -186,7 +187,9 @@ async def serve(state_dir: Path) -> None:
 
     controls = Controls(state, fleet, placement, clock, faults, look_for_engines, token[1])
     admin = Admin(content, places, signer, call_log, token[1], controls, health, capabilities)
-    runner = web.AppRunner(admin.application(), access_log=None, shutdown_timeout=0.5)
+    pages = admin.application()
+    pages.router.add_routes(tenancy.routes(workspaces, store))
+    runner = web.AppRunner(pages, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.SockSite(runner, admin_listener).start()
 

@@ -157,4 +157,3 @@ class Functions:
         for container in pool.live() if pool else []:
             response.containers.add(task_id=container.id, host="127.0.0.1", port=container.port)
         return response
-
