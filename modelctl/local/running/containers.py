@@ -19,10 +19,11 @@ from modal_proto import api_pb2
 from modelctl.local.clock import Clock
 from modelctl.local.faults import Crash
 from modelctl.local.keeping.ids import new_id
-from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
+from modelctl.local.keeping.journal import PACE, STDERR, STDOUT, SYSTEM, Journal, Lines
 from modelctl.local.keeping.ledger import ContainerEntry, Ledger
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.rpc import Router
+from modelctl.local.running import isolation
 from modelctl.local.running.launch import Launcher, listens
 from modelctl.local.running.orphans import Orphans
 from modelctl.local.running.placement import Placement, choices
@@ -33,7 +34,7 @@ TERM_GRACE = 30.0  # seconds between SIGTERM and the end by force. See assumptio
 _POLL = 0.02
 _RUNTIME_UP = 60.0  # seconds that a busy machine may take before the app's own time counts
 _BOOT = 2.0  # seconds after which a start counts no more as booting: then an engine loads
-_LONGEST_LINE = 64 << 10
+_READ = 16 << 10  # bytes of output that are taken at once
 
 
 class Phase(Enum):
@@ -234,9 +235,15 @@ class Container:
                 f"unix://{socket_path}",
             )
             self.port = launch.port
-            elsewhere = listens(self.declared_port)
-            self._means.declared[self.declared_port] += 1
-            counted = True
+            declared = isolation.declared_port(self.data)
+            elsewhere = launch.isolated or listens(declared)
+            occupied = elsewhere or self._means.declared[declared] > 0
+            if occupied and launch.insists and not launch.isolated:
+                self.failed = True
+                self.say(f"Container {self.id} cannot start: {isolation.taken(declared)}")
+                return
+            counted = not launch.isolated
+            self._means.declared[declared] += counted
             await self._means.boots.acquire()
             self._boot_over = asyncio.get_running_loop().call_later(_BOOT, self._give_back_boot)
             self._process = await asyncio.create_subprocess_exec(
@@ -274,7 +281,7 @@ class Container:
             if readiness is not None:
                 readiness.cancel()
             if counted:
-                self._means.declared[self.declared_port] -= 1
+                self._means.declared[isolation.declared_port(self.data)] -= 1
             self._kill()
             self._means.placement.release(self.id)
             server.close()
@@ -304,21 +311,17 @@ class Container:
         return given
 
     async def _pump(self, stream: asyncio.StreamReader, fd: int) -> None:
-        held = b""
-        while chunk := await stream.read(_LONGEST_LINE):
-            lines = (held + chunk).split(b"\n")
-            held = lines.pop()
-            if len(held) > _LONGEST_LINE:
-                lines.append(held)
-                held = b""
-            for line in lines:
-                self._write(fd, line)
-        if held:
-            self._write(fd, held)
+        lines = Lines()
+        while chunk := await stream.read(_READ):
+            entries = lines.feed(chunk)
+            self._write(fd, entries)
+            # Who says too much waits for the plane, which has others to serve.
+            await asyncio.sleep(len(entries) / PACE)
+        self._write(fd, lines.rest())
 
-    def _write(self, fd: int, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip("\r") + "\n"
-        self._means.journal.write(self.function.app_id, self.function.id, self.id, fd, text)
+    def _write(self, fd: int, entries: list[str]) -> None:
+        origin = (self.function.app_id, self.function.id, self.id)
+        self._means.journal.write_all(*origin, fd, entries)
 
     async def _become_ready(self, declared_port_was_taken: bool) -> None:
         """Ready once the enter hooks have returned and the port takes connections.
@@ -394,7 +397,7 @@ class Container:
             self._life.cancel()
             return
         if self._process.returncode is None:
-            # A function's runtime runs its exit hooks when it is interrupted, a server's on SIGTERM.
+            # A function's exit hooks run when it is interrupted, a server's on SIGTERM.
             self._process.send_signal(signal.SIGTERM if self.is_server else signal.SIGINT)
         await asyncio.wait([self._life], timeout=grace)
         self._kill()

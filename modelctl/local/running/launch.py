@@ -19,6 +19,7 @@ from modelctl.local.keeping.recipes import image_environment
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.keeping.state import State
 from modelctl.local.leftovers import MARK
+from modelctl.local.running import isolation
 
 # Below the kernel's ephemeral ports, so that no outgoing connection takes one from under us.
 _PORTS = range(30_000, 32_768)
@@ -38,6 +39,8 @@ class Launch:
     environment: Mapping[str, str]
     cwd: Path
     port: int
+    isolated: bool  # in a network of its own
+    insists: bool  # on the port that it declares, whatever MODELCTL_PORT says
 
 
 class Launcher:
@@ -55,6 +58,8 @@ class Launcher:
         self._python_path = _where_modal_is()
         self.urls: Callable[[Function], Mapping[str, str]] = lambda _: {}
         """The URLs of another function of the same app."""
+        self.reachable: tuple[int, ...] = ()
+        """Ports of this machine that a container in a network of its own can reach."""
         shutil.rmtree(self._root, ignore_errors=True)  # left by a plane that was killed
         self._root.mkdir()
 
@@ -99,7 +104,7 @@ class Launcher:
         environment |= {
             "HOME": str(home / "home"),
             "TMPDIR": str(scratch),
-            "PATH": f"{os.environ.get('PATH', os.defpath)}:{self._bin}",
+            "PATH": f"{self._bin}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": ":".join([str(workdir), *self._python_path]),
             "PYTHONUNBUFFERED": "1",
             "MODAL_IS_REMOTE": "1",
@@ -116,9 +121,15 @@ class Launcher:
             "MODELCTL_MOUNT_ROOT": str(root),
         }
         supervisor = Path(__file__).with_name("supervise.py")
-        container = (sys.executable, "-m", "modal._container_entrypoint")
+        container: tuple[str, ...] = (sys.executable, "-m", "modal._container_entrypoint")
+        insists = isolation.insists(data, self._state, self._content)
+        isolated = insists and isolation.permitted()
+        if isolated:
+            proxy = environment.get("HTTPS_PROXY", "")
+            inside = isolation.declared_port(data)
+            container = (*isolation.argv(port, inside, self.reachable, proxy), *container)
         argv = (sys.executable, "-I", "-S", str(supervisor), *container)
-        return Launch(argv, environment, workdir, port)
+        return Launch(argv, environment, workdir, port, isolated, insists)
 
     def _materialise(self, spec: api_pb2.Function, root: Path) -> None:
         for mount_id in spec.mount_ids:

@@ -1,0 +1,264 @@
+"""How does an app that insists on its port have it to itself? In a network of its own.
+
+Runs between the supervisor and a container (``python -I -S isolate.py OUTSIDE INSIDE THROUGH PROXY
+ARGV...``), enters a new network namespace, which has a loopback of its own and nothing else, and
+becomes the container. Two relays stay beside it until the supervisor ends them: one takes
+connections on port OUTSIDE of this machine to port INSIDE, as soon as somebody listens there; the
+other one is the way out: to the ports THROUGH of this machine, and to the web by an HTTP proxy.
+
+Linux only, and only where namespaces are permitted: `python -I -S isolate.py` without arguments
+exits with 0 there. Standard library only: it is started without site-packages.
+"""
+
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_LISTENING = "0A"  # of /proc/net/tcp
+_POLL = 0.02
+_CONNECT_TIMEOUT = 30.0
+_LONGEST_HEAD = 64 << 10
+
+
+def _unshare() -> None:
+    """Into a network namespace of our own; in a user namespace too, where we are not privileged."""
+    uid, gid = os.geteuid(), os.getegid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if uid == 0 and libc.unshare(_CLONE_NEWNET) == 0:
+        return
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1")):
+        _write(f"/proc/self/{name}", text)
+    _write("/proc/self/gid_map", f"{gid} {gid} 1")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as out:  # noqa: PTH123 - pathlib takes long to import
+        out.write(text)
+
+
+def _loopback_up() -> None:
+    with socket.socket() as control:
+        request = struct.pack("16sH14x", b"lo", 0)
+        answer = fcntl.ioctl(control, _SIOCGIFFLAGS, request)
+        flags = struct.unpack("16sH14x", answer)[1] | _IFF_UP
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags))
+    with suppress(OSError):  # containers of Modal's run as root: any port may be listened on
+        _write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+
+
+def _beside(work: Callable[[], None]) -> None:
+    """Does the work in a process that is the supervisor's child and ends with it."""
+    supervisor = os.getppid()
+    between = os.fork()
+    if between:
+        os.waitpid(between, 0)
+        return
+    if os.fork():
+        os._exit(0)
+    try:
+        while os.getppid() != supervisor:
+            time.sleep(0.001)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != supervisor:
+            os._exit(1)
+        os.setsid()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1, 2):
+            os.dup2(nowhere, standard)
+        work()
+    finally:
+        os._exit(1)
+
+
+# -- relaying
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    """Passes on what comes, then that no more comes; a break on either side breaks both."""
+    try:
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def _relay(near: socket.socket, far: socket.socket) -> None:
+    for end in (near, far):
+        end.settimeout(None)
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with near, far:
+        back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+        back.start()
+        _pump(near, far)
+        back.join()
+
+
+def _serve(listener: socket.socket, handle: Callable[[socket.socket], None]) -> None:
+    def guarded(connection: socket.socket) -> None:
+        with connection, suppress(OSError, ValueError):
+            handle(connection)
+
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=guarded, args=(connection,), daemon=True).start()
+
+
+def _to(host: str, port: int) -> Callable[[socket.socket], None]:
+    return lambda near: _relay(near, socket.create_connection((host, port), _CONNECT_TIMEOUT))
+
+
+def _listened_to(port: int) -> bool:
+    """Whether somebody listens on the port in this namespace, on whatever address."""
+    for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
+        with suppress(OSError), open(table) as lines:  # noqa: PTH123
+            for line in lines:
+                fields = line.split()
+                if fields[3] == _LISTENING and fields[1].endswith(f":{port:04X}"):
+                    return True
+    return False
+
+
+def _way_in(listener: socket.socket, port: int) -> None:
+    while not _listened_to(port):
+        time.sleep(_POLL)
+    listener.listen(1024)  # from here on the port outside accepts, as the one inside does
+    _serve(listener, _to("localhost", port))
+
+
+# -- the way out
+
+
+def _way_out(listeners: Sequence[socket.socket], ports: Sequence[int], proxy: str) -> None:
+    """The first listener is the web proxy's; the others are for ports of this machine."""
+    handle: Callable[[socket.socket], None] = _proxied
+    if proxy:
+        place = urlsplit(proxy)
+        handle = _to(place.hostname or "", place.port or 80)
+    for listener, port in zip(listeners[1:], ports, strict=True):
+        arguments = (listener, _to("127.0.0.1", port))
+        threading.Thread(target=_serve, args=arguments, daemon=True).start()
+    _serve(listeners[0], handle)
+
+
+def _proxied(near: socket.socket) -> None:
+    """One request to the web proxy: CONNECT, or one with a whole URL."""
+    near.settimeout(_CONNECT_TIMEOUT)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = near.recv(1 << 16)
+        if not more or len(head) > _LONGEST_HEAD:
+            return
+        head += more
+    line, _, rest = head.partition(b"\r\n")
+    method, url, version = line.decode("latin-1").split(" ")
+    place = urlsplit(f"//{url}" if method == "CONNECT" else url)
+    try:
+        address = (place.hostname or "", place.port or (443 if method == "CONNECT" else 80))
+        far = socket.create_connection(address, _CONNECT_TIMEOUT)
+    except OSError:
+        near.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        return
+    if method == "CONNECT":
+        near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        far.sendall(rest.partition(b"\r\n\r\n")[2])
+    else:
+        # One request a connection: the next one may be for another host.
+        fields, _, body = rest.partition(b"\r\n\r\n")
+        kept = [
+            field
+            for field in fields.split(b"\r\n")
+            if not field.lower().startswith((b"connection:", b"proxy-"))
+        ]
+        path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+        start = f"{method} {path} {version}".encode("latin-1")
+        far.sendall(b"\r\n".join([start, *kept, b"Connection: close"]) + b"\r\n\r\n" + body)
+    _relay(near, far)
+
+
+def _environment(proxy_port: int, inside: int) -> dict[str, str]:
+    address = f"http://127.0.0.1:{proxy_port}"
+    direct = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1,localhost"]))
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    return dict.fromkeys(names, address) | {
+        "NO_PROXY": direct,
+        "no_proxy": direct,
+        "MODELCTL_PORT": str(inside),
+    }
+
+
+def _listener(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener
+
+
+def main(arguments: list[str]) -> int:
+    return become(arguments) if arguments else probe()
+
+
+def probe() -> int:
+    """Whether namespaces are permitted here, as an exit status."""
+    try:
+        _unshare()
+        _loopback_up()
+    except OSError:
+        return 1
+    return 0
+
+
+def become(arguments: list[str]) -> NoReturn:
+    outside, inside = int(arguments[0]), int(arguments[1])
+    through = [int(port) for port in arguments[2].split(",") if port and int(port) != inside]
+    entrance = _listener(outside)
+    ours, theirs = socket.socketpair()
+
+    def way_out() -> None:
+        ours.close()
+        entrance.close()
+        count = len(through) + 1
+        _, received, _, _ = socket.recv_fds(theirs, 1, count)
+        listeners = [socket.socket(fileno=number) for number in received]
+        _way_out(listeners, through, arguments[3])
+
+    _beside(way_out)
+    theirs.close()
+    _unshare()
+    _loopback_up()
+    proxy = _listener(0)
+    listeners = [proxy, *(_listener(port) for port in through)]
+    for listener in listeners:
+        listener.listen(128)
+    socket.send_fds(ours, [b"."], [one.fileno() for one in listeners])
+    environment = os.environ | _environment(proxy.getsockname()[1], inside)
+    ours.close()
+    for listener in listeners:
+        listener.close()
+    _beside(lambda: _way_in(entrance, inside))
+    entrance.close()
+    argv = arguments[4:]
+    os.execvpe(argv[0], argv, environment)  # noqa: S606 - there is no shell to want
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
