@@ -111,3 +111,12 @@ def _lines(record: Image) -> list[str]:
         if function.globals:
             lines.append(f"  globals sha256:{hashlib.sha256(function.globals).hexdigest()[:12]}")
     return lines
+
+
+def builder(image_id: str, prefix: str) -> str:
+    """The id of the app (`ap`) or container (`ta`) that builds an image, as its lines name it."""
+    return f"{prefix}-{image_id.partition('-')[2]}"
+
+
+def is_builder(images: Mapping[str, Image], app_id: str) -> bool:
+    return f"im-{app_id.partition('-')[2]}" in images

@@ -144,7 +144,7 @@ class Image:
     image: bytes  # api_pb2.Image
     created_at: float = 0.0
     finished_at: float = 0.0
-    state: str = "built"  # or "building", "failed"
+    state: str = "built"  # or building, failed, terminated
     failure: str = ""
 
 

@@ -9,16 +9,17 @@ from collections.abc import AsyncIterator
 
 from modal_proto import api_pb2
 
+from modelctl.local.clock import Clock
 from modelctl.local.faults import FailBuild, Faults
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.journal import STDERR, STDOUT, Journal
-from modelctl.local.keeping.recipes import chain
+from modelctl.local.keeping.recipes import builder, chain
 from modelctl.local.keeping.records import Image
 from modelctl.local.keeping.state import IMAGE_BUILDER_VERSION, State
 from modelctl.local.protobuf import digest_of
 from modelctl.local.rpc import Refused, Status
 
-BUILDING, BUILT, FAILED = "building", "built", "failed"
+BUILDING, BUILT, FAILED, TERMINATED = "building", "built", "failed", "terminated"
 _LINES = "SELECT id, fd, ns, data FROM logs WHERE app_id = ? AND id > ? ORDER BY id LIMIT 1000"
 _LONGEST_JOIN = 55.0  # seconds, where the client names none
 
@@ -28,11 +29,16 @@ _Result = api_pb2.GenericResult
 class Images:
     """Images are kept as recipes; of what they say, containers here get the ENV lines only."""
 
-    def __init__(self, state: State, journal: Journal, faults: Faults) -> None:
+    def __init__(self, state: State, journal: Journal, faults: Faults, clock: Clock) -> None:
+        self._clock = clock
         self._state = state
         self._journal = journal
         self._faults = faults
         self._builds: dict[str, asyncio.Task[None]] = {}  # those that run, by the image's id
+        for image in state.images.values():
+            if image.state == BUILDING:  # its build ended with the plane that ran it
+                image.state, image.digest = TERMINATED, ""
+                state.save(image)
 
     def image_get_or_create(
         self, request: api_pb2.ImageGetOrCreateRequest
@@ -56,7 +62,7 @@ class Images:
         if before is not None:
             before.digest = ""  # it is there, but no longer what its recipe stands for
             self._state.save(before)
-        now = time.time()
+        now = self._clock.time()
         image = Image(
             new_id("im"),
             digest,
@@ -88,25 +94,26 @@ class Images:
         else:
             image.state, image.failure, image.digest = FAILED, failing.message, ""
             self._print(image, STDERR, f"{failing.message}\n")
-        image.finished_at = time.time()
+        image.finished_at = self._clock.time()
         self._state.save(image)
         del self._builds[image.id]
-        self._journal.wake(_builder(image.id, "ap"))
+        self._journal.wake(builder(image.id, "ap"))
 
     def _print(self, image: Image, fd: int, line: str) -> None:
-        self._journal.write(_builder(image.id, "ap"), "", _builder(image.id, "ta"), fd, line)
+        self._journal.write(builder(image.id, "ap"), "", builder(image.id, "ta"), fd, line)
 
     async def image_join_streaming(
         self, request: api_pb2.ImageJoinStreamingRequest
     ) -> AsyncIterator[api_pb2.ImageJoinStreamingResponse]:
         image = self._image(request.image_id)
-        builder = _builder(image.id, "ap")
+        build = builder(image.id, "ap")
         seen = int(request.last_entry_id or 0)
         deadline = time.monotonic() + (request.timeout or _LONGEST_JOIN)
         while True:
-            news = self._journal.news(builder)
+            news = self._journal.news(build)
             over = image.id not in self._builds
-            rows = self._state.store.execute(_LINES, [builder, seen]).fetchall()
+            self._journal.flush()
+            rows = self._state.store.execute(_LINES, [build, seen]).fetchall()
             if rows:
                 seen = int(rows[-1][0])
                 yield api_pb2.ImageJoinStreamingResponse(
@@ -140,12 +147,12 @@ class Images:
         for image in chain(self._state.images, self._image(request.image_id).id):
             step = response.build_steps.add(
                 image_id=image.id,
-                builder_app_id=_builder(image.id, "ap"),
-                builder_task_id=_builder(image.id, "ta"),
+                builder_app_id=builder(image.id, "ap"),
+                builder_task_id=builder(image.id, "ta"),
             )
             # What was printed lies strictly between the two.
             step.started_at.FromSeconds(int(image.created_at))
-            step.finished_at.FromSeconds(int(max(image.finished_at, time.time())) + 1)
+            step.finished_at.FromSeconds(int(image.finished_at) + 1)
         return response
 
     def _image(self, image_id: str) -> Image:
@@ -154,18 +161,12 @@ class Images:
         raise Refused(Status.NOT_FOUND, f"Image with id '{image_id}' not found.")
 
 
-def _builder(image_id: str, prefix: str) -> str:
-    """The id of the app or container that builds an image, as its log lines name it."""
-    return f"{prefix}-{image_id.partition('-')[2]}"
-
-
 def _result(image: Image) -> _Result:
     match image.state:
         case "built":
             return _Result(status=_Result.GENERIC_STATUS_SUCCESS)
         case "failed":
             return _Result(status=_Result.GENERIC_STATUS_FAILURE, exception=image.failure)
-    # Its build ended with the plane that ran it.
     return _Result(status=_Result.GENERIC_STATUS_TERMINATED)
 
 
