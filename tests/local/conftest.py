@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from grpclib.client import Channel
+from grpclib.exceptions import GRPCError
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
@@ -306,3 +307,56 @@ def own_client(tmp_path: Path) -> Iterator[Client]:
     """A plane for a test that ends it."""
     with client_in(tmp_path, tmp_path / "state") as client:
         yield client
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Modal's own CLI in a process that has it imported: a command takes no half second."""
+
+    worker: "subprocess.Popen[str]"
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Exit code, and what was printed."""
+        assert self.worker.stdin is not None and self.worker.stdout is not None
+        self.worker.stdin.write(json.dumps(arguments) + "\n")
+        self.worker.stdin.flush()
+        code, output = json.loads(self.worker.stdout.readline())
+        return int(code), str(output)
+
+    def __call__(self, *arguments: str) -> str:
+        code, output = self.run(*arguments)
+        assert code == 0, output
+        return output
+
+    def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        """What the command prints with --json."""
+        rows: list[dict[str, Any]] = json.loads(self(*arguments, "--json"))
+        return rows
+
+    def fails(self, *arguments: str) -> str:
+        code, output = self.run(*arguments)
+        assert code != 0, output
+        return output
+
+
+@pytest.fixture(scope="session")
+def cli(client: Client) -> Iterator[CommandLine]:
+    """The CLI on the plane of `client`, in its folder."""
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("cli_worker.py"))],
+        env=client.environment,
+        cwd=client.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        yield CommandLine(worker)
+        assert worker.stdin is not None
+        worker.stdin.close()
+
+
+def refusal(client: Client, method: str, request: Any) -> tuple[str, str]:
+    """The status and the sentence with which an RPC is refused."""
+    with pytest.raises(GRPCError) as caught:
+        client.rpc(method, request)
+    return caught.value.status.name, str(caught.value.message)

@@ -4,13 +4,12 @@ import dataclasses
 import json
 
 import pytest
-from grpclib.exceptions import GRPCError
 from modal_proto import api_pb2
 
 from modelctl.local import lifecycle
 from modelctl.local.lifecycle import LocalError
 from modelctl.local.protobuf import Empty
-from tests.local.conftest import Client, until
+from tests.local.conftest import Client, refusal, until
 
 
 def guest(client: Client, name: str) -> Client:
@@ -24,13 +23,6 @@ def guest(client: Client, name: str) -> Client:
         proxy_token_secret=environment["MODELCTL_PROXY_TOKEN_SECRET"],
     )
     return dataclasses.replace(client, plane=plane)
-
-
-def refusal(client: Client, method: str, request: object) -> tuple[str, str]:
-    """Status and sentence with which an RPC is refused."""
-    with pytest.raises(GRPCError) as caught:
-        client.rpc(method, request)
-    return caught.value.status.name, str(caught.value.message)
 
 
 def test_a_workspace_is_made_when_it_is_first_asked_for(client: Client) -> None:

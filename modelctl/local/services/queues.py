@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any
+from weakref import WeakValueDictionary
 
 from modal_proto import api_pb2
 
@@ -31,7 +32,9 @@ class Queues:
         self._state = state
         self._store = state.store
         self._clock = clock
-        self._news: dict[tuple[str, bytes], asyncio.Event] = {}
+        # By Queue and partition, as long as somebody waits: for an item, and for their turn.
+        self._news: WeakValueDictionary[tuple[str, bytes], asyncio.Event] = WeakValueDictionary()
+        self._lines: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
         self.shelf = Shelf("Queue", state, state.queues, clock, self._ended)
 
     # -- the Queues themselves
@@ -161,51 +164,56 @@ class Queues:
 
     async def queue_get(self, request: api_pb2.QueueGetRequest) -> api_pb2.QueueGetResponse:
         """At most `n_values` items as soon as there is one, none after the timeout."""
-        partition, wanted = request.partition_key, request.n_values
-        deadline = _deadline(request.timeout)
-        while True:
-            queue_id = self._opened(request.queue_id)
-            rows = self._store.execute(
-                "SELECT n, value FROM queue_items WHERE queue_id = ? AND partition = ? "
-                "ORDER BY n LIMIT ?",
-                (queue_id, partition, wanted),
-            ).fetchall()
-            for number, _ in rows:
-                self._store.execute("DELETE FROM queue_items WHERE n = ?", (number,))
-            if rows or wanted <= 0 or not await self._news_of(queue_id, partition, deadline):
-                return api_pb2.QueueGetResponse(values=[value for _, value in rows])
+        queue_id, partition = self._opened(request.queue_id), request.partition_key
+        wanted = max(0, request.n_values)
+        values = self._take(queue_id, partition, wanted)
+        if not values and wanted and request.timeout > 0:
+            line = self._lines.setdefault((queue_id, partition), asyncio.Lock())
+            try:
+                async with asyncio.timeout(min(request.timeout, _LONGEST_WAIT)), line:
+                    while not (values := self._take(queue_id, partition, wanted)):
+                        await self._news_of(queue_id, partition)
+            except TimeoutError:
+                values = []
+        return api_pb2.QueueGetResponse(values=values)
+
+    def _take(self, queue_id: str, partition: bytes, wanted: int) -> list[bytes]:
+        rows = self._store.execute(
+            "SELECT n, value FROM queue_items WHERE queue_id = ? AND partition = ? "
+            "ORDER BY n LIMIT ?",
+            (self._opened(queue_id), partition, wanted),
+        ).fetchall()
+        for number, _ in rows:
+            self._store.execute("DELETE FROM queue_items WHERE n = ?", (number,))
+        return [value for _, value in rows]
 
     async def queue_next_items(
         self, request: api_pb2.QueueNextItemsRequest
     ) -> api_pb2.QueueNextItemsResponse:
         """The items after the last one seen, which stay where they are."""
-        partition = request.partition_key
+        queue_id, partition = self._opened(request.queue_id), request.partition_key
         seen = int(request.last_entry_id) if request.last_entry_id.isdigit() else 0
-        deadline = _deadline(request.item_poll_timeout)
-        while True:
-            queue_id = self._opened(request.queue_id)
-            rows = self._store.execute(
-                "SELECT n, value FROM queue_items WHERE queue_id = ? AND partition = ? AND n > ? "
-                "ORDER BY n LIMIT ?",
-                (queue_id, partition, seen, _BATCH),
-            ).fetchall()
-            if rows or not await self._news_of(queue_id, partition, deadline):
-                response = api_pb2.QueueNextItemsResponse()
-                for number, value in rows:
-                    response.items.add(value=value, entry_id=str(number))
-                return response
+        items = self._after(queue_id, partition, seen)
+        if not items and request.item_poll_timeout > 0:
+            try:
+                async with asyncio.timeout(min(request.item_poll_timeout, _LONGEST_WAIT)):
+                    while not (items := self._after(queue_id, partition, seen)):
+                        await self._news_of(queue_id, partition)
+            except TimeoutError:
+                items = []
+        return api_pb2.QueueNextItemsResponse(items=items)
 
-    async def _news_of(self, queue_id: str, partition: bytes, deadline: float) -> bool:
-        """Waits until the partition or the Queue changed; False if nothing did in time."""
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
-        news = self._news.setdefault((queue_id, partition), asyncio.Event())
-        try:
-            await asyncio.wait_for(news.wait(), left)
-        except TimeoutError:
-            return False
-        return True
+    def _after(self, queue_id: str, partition: bytes, seen: int) -> list[api_pb2.QueueItem]:
+        rows = self._store.execute(
+            "SELECT n, value FROM queue_items WHERE queue_id = ? AND partition = ? AND n > ? "
+            "ORDER BY n LIMIT ?",
+            (self._opened(queue_id), partition, seen, _BATCH),
+        )
+        return [api_pb2.QueueItem(value=value, entry_id=str(number)) for number, value in rows]
+
+    async def _news_of(self, queue_id: str, partition: bytes) -> None:
+        """Waits until something was put there, or the Queue is gone."""
+        await self._news.setdefault((queue_id, partition), asyncio.Event()).wait()
 
     def queue_len(self, request: api_pb2.QueueLenRequest) -> api_pb2.QueueLenResponse:
         (count,) = self._one(
@@ -220,10 +228,6 @@ class Queues:
         queue_id = self._opened(request.queue_id)
         self._empty(queue_id, None if request.all_partitions else request.partition_key)
         return Empty()
-
-
-def _deadline(timeout: float) -> float:
-    return time.monotonic() + min(max(0.0, timeout), _LONGEST_WAIT)
 
 
 def _metadata(found: Queue) -> api_pb2.QueueMetadata:
