@@ -5,6 +5,8 @@ output when it comes, so that a plane that was killed goes on where it was. Thos
 live as long as their HTTP request and are held in memory only.
 """
 
+# ruff: noqa: S608 - columns are named here; values always go in as parameters
+
 import asyncio
 import base64
 import json
@@ -43,7 +45,7 @@ SUCCESS = api_pb2.GenericResult.GENERIC_STATUS_SUCCESS
 
 @dataclass(eq=False, slots=True)
 class Input:
-    """One set of arguments; `attempt` counts the retries, `lost` the containers that it survived."""
+    """One set of arguments; `attempt` counts its retries, `lost` containers that it outlived."""
 
     id: str
     call: "FunctionCall"
@@ -70,7 +72,7 @@ class Input:
 
 
 class Stream:
-    """Numbered chunks on their way through a call; who reads may come back for those not dropped."""
+    """Numbered chunks on their way through a call; they can be read again until dropped."""
 
     def __init__(self) -> None:
         self.chunks: list[api_pb2.DataChunk] = []
@@ -198,8 +200,14 @@ class FunctionCalls:
         if call.kept:
             self._store.execute(
                 "INSERT INTO function_calls VALUES (?, ?, ?, ?, ?, ?)",
-                (call.id, call.function_id, call.type, call.invocation, call.parent)
-                + (call.created_at,),
+                (
+                    call.id,
+                    call.function_id,
+                    call.type,
+                    call.invocation,
+                    call.parent,
+                    call.created_at,
+                ),
             )
 
     def add_inputs(self, call: FunctionCall, inputs: Iterable[Input]) -> None:
@@ -216,10 +224,21 @@ class FunctionCalls:
         output = made.output
         self._store.execute(
             f"INSERT OR REPLACE INTO function_inputs ({_INPUT}) VALUES ({', '.join('?' * 13)})",
-            (made.id, call.id, call.function_id, made.idx, made.body.method_name)
-            + (made.created_at, made.started_at, made.finished_at)
-            + (output.result.status if output else 0, made.container_id, made.attempt)
-            + (made.body.SerializeToString(), output.SerializeToString() if output else None),
+            (
+                made.id,
+                call.id,
+                call.function_id,
+                made.idx,
+                made.body.method_name,
+                made.created_at,
+                made.started_at,
+                made.finished_at,
+                output.result.status if output else 0,
+                made.container_id,
+                made.attempt,
+                made.body.SerializeToString(),
+                output.SerializeToString() if output else None,
+            ),
         )
 
     def finish(self, made: Input, output: api_pb2.FunctionGetOutputsItem, now: float) -> None:
@@ -280,7 +299,7 @@ class FunctionCalls:
     def history(
         self, function_ids: list[str], since: float, until: float, limit: int
     ) -> list[tuple[Any, ...]]:
-        """The latest inputs of functions: call, method, created, started, finished, status, where."""
+        """The latest inputs: call, method, created, started, finished, status, container."""
         marks = ", ".join("?" * len(function_ids))
         return self._store.execute(
             "SELECT call_id, method, created_at, started_at, finished_at, status, container_id "

@@ -240,7 +240,7 @@ class Container:
             occupied = elsewhere or self._means.declared[declared] > 0
             if occupied and launch.insists and not launch.isolated:
                 self.failed = True
-                self.say(f"Container {self.id} cannot start: {isolation.taken(declared)}")
+                self.say(f"Container {self.id} cannot start: {isolation.taken(self.data)}")
                 return
             counted = not launch.isolated
             self._means.declared[declared] += counted
@@ -256,7 +256,7 @@ class Container:
                 start_new_session=True,
             )
             self.pid = self._process.pid
-            self._means.orphans.supervised(self.pid)
+            self._means.orphans.watch(self._process, self.id)
             self.started_at = self._means.clock.time()
             self._note()
             assert self._process.stdout is not None and self._process.stderr is not None
@@ -267,7 +267,6 @@ class Container:
             self._meet_crash("start")
             readiness = asyncio.create_task(self._become_ready(elsewhere))
             code = await self._process.wait()
-            await self._means.orphans.after(self.pid, self.id, code)
             code = self.exit_code = code if self._crashed is None else self._crashed.code
             await asyncio.wait(pumps, timeout=2.0)
             if self.phase in (Phase.STARTING, Phase.LIVE):

@@ -23,13 +23,13 @@ class Demand(Protocol):
     keeps_answering: bool  # whether a container must be there as long as an old one is
     most_unasked: int  # how many containers there may be where nobody said so; 0: any number
 
-    def load(self, fresh: Sequence[Container], old: Sequence[Container]) -> int:
+    def load(self, fresh: Sequence[Container], old: Sequence[Container], /) -> int:
         """What is to be shared among containers of the current version."""
 
-    def target(self, data: api_pb2.FunctionData, settings: api_pb2.AutoscalerSettings) -> float:
+    def target(self, data: api_pb2.FunctionData, settings: api_pb2.AutoscalerSettings, /) -> float:
         """How much of it a container should have; 0: all of it."""
 
-    def fixed(self, settings: api_pb2.AutoscalerSettings) -> bool:
+    def fixed(self, settings: api_pb2.AutoscalerSettings, /) -> bool:
         """Whether the number of containers stays what it is, whatever the load."""
 
 
@@ -42,7 +42,7 @@ class Requests:
     def load(self, fresh: Sequence[Container], old: Sequence[Container]) -> int:
         return sum(container.inflight for container in [*fresh, *old])
 
-    def target(self, data: api_pb2.FunctionData, settings: api_pb2.AutoscalerSettings) -> float:
+    def target(self, _: api_pb2.FunctionData, settings: api_pb2.AutoscalerSettings) -> float:
         return settings.target_concurrency_float
 
     def fixed(self, settings: api_pb2.AutoscalerSettings) -> bool:
@@ -60,13 +60,13 @@ class Work:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
 
-    def load(self, fresh: Sequence[Container], old: Sequence[Container]) -> int:
+    def load(self, fresh: Sequence[Container], _: Sequence[Container]) -> int:
         return self._inputs.waiting + sum(container.inflight for container in fresh)
 
-    def target(self, data: api_pb2.FunctionData, settings: api_pb2.AutoscalerSettings) -> float:
+    def target(self, data: api_pb2.FunctionData, _: api_pb2.AutoscalerSettings) -> float:
         spec = data.ranked_functions[0].function
         at_once = spec.batch_max_size or 1
         return float((spec.target_concurrent_inputs or spec.max_concurrent_inputs or 1) * at_once)
 
-    def fixed(self, settings: api_pb2.AutoscalerSettings) -> bool:
+    def fixed(self, _: api_pb2.AutoscalerSettings) -> bool:
         return False

@@ -40,7 +40,7 @@ class Inputs:
         changed: Callable[[], None],
         succeeded: Callable[[], None],
     ) -> None:
-        self._calls = calls
+        self.calls = calls
         self._ledger = ledger
         self._clock = clock
         self._spec = spec
@@ -67,8 +67,10 @@ class Inputs:
         delayed = [made for made, _ in self._delayed.values()]
         return [made for made in [*self._waiting, *delayed, *held] if not made.done]
 
-    def held_by(self, container_id: str) -> list[Input]:
-        return list(self._held.get(container_id, {}).values())
+    def holds(self, container_id: str, call: FunctionCall) -> bool:
+        """Whether the container has an input of this call, a cancelled one included."""
+        held = self._held.get(container_id, {})
+        return any(made.call is call for made in held.values())
 
     # -- in
 
@@ -118,7 +120,7 @@ class Inputs:
     def _give(self, made: Input, container: Container) -> Input:
         made.container_id = container.id
         made.started_at = self._clock.time()
-        self._calls.save(made)
+        self.calls.save(made)
         self._held.setdefault(container.id, {})[made.id] = made
         container.enter_request()
         container.works_on(made.call.id, made.id)
@@ -158,6 +160,7 @@ class Inputs:
             limit.cancel()
         container.leave_request()
         container.works_not_on(made.id)
+        made.call.wake()
 
     def _settle(self, made: Input, output: api_pb2.FunctionGetOutputsItem) -> None:
         """An attempt ended: the input is done with, or waits for the next one."""
@@ -184,7 +187,7 @@ class Inputs:
         self._changed()
 
     def _retry_later(self, made: Input, delay: float) -> None:
-        self._calls.reopen(made)
+        self.calls.reopen(made)
         alarm = self._clock.call_at(self._clock.monotonic() + delay, lambda: self._retry(made))
         self._delayed[made.id] = (made, alarm)
 
@@ -194,7 +197,7 @@ class Inputs:
 
     def _finish(self, made: Input, output: api_pb2.FunctionGetOutputsItem) -> None:
         output.idx, output.input_id, output.retry_count = made.idx, made.id, made.attempt
-        self._calls.finish(made, output, self._clock.time())
+        self.calls.finish(made, output, self._clock.time())
 
     def retry(self, made: Input, body: api_pb2.FunctionInput, attempt: int) -> None:
         """The client wants it tried again."""
@@ -204,7 +207,7 @@ class Inputs:
             made.body = body
         made.attempt = attempt or made.attempt + 1
         made.forgotten = False
-        self._calls.reopen(made)
+        self.calls.reopen(made)
         self.put([made])
 
     # -- what goes wrong
@@ -240,7 +243,7 @@ class Inputs:
                     "it ended. The app's logs say how.",
                 )
             else:
-                self._calls.reopen(made)
+                self.calls.reopen(made)
                 back.append(made)
         self._waiting.extendleft(reversed(back))
         if back:
@@ -312,7 +315,3 @@ def _delay(policy: api_pb2.FunctionRetryPolicy, attempt: int) -> float:
 def is_web(made: Input) -> bool:
     """Whether an HTTP client waits for it, which cannot wait as long as others."""
     return not made.call.kept
-
-
-def whole_call(call: FunctionCall) -> list[Input]:
-    return list(call.inputs.values())

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from modelctl.local.clock import Clock
+from modelctl.local.keeping.definitions import web_endpoints
 from modelctl.local.keeping.ledger import Ledger, RequestEntry
 from modelctl.local.running.containers import Container
 from modelctl.local.running.pool import Pool
@@ -29,6 +30,7 @@ from modelctl.local.running.relay import (
     undecided,
     without_additions,
 )
+from modelctl.local.running.web import Exchange, answer, http_scope
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Entrance:
     listener: socket.socket
     pool: Pool | None = None  # None before the first publish
     stopped: bool = False
+    method: str = ""  # of a class, if it is that which answers here
 
     @property
     def url(self) -> str:
@@ -127,6 +130,8 @@ class Proxy:
         pool = entrance.pool
         if pool is None or entrance.stopped:
             return _refusal(404, "modal-http: this server is not running")
+        if not pool.is_server:
+            return await self._call(request, entrance.method, pool)
         if not pool.data.http_config.unauthenticated and not self._authorised(
             request, pool.function.app_id
         ):
@@ -156,6 +161,21 @@ class Proxy:
                 container.leave_request()
                 pool.reconcile()
         return _refusal(502, "modal-http: the container closed the connection")
+
+    async def _call(self, request: web.Request, method: str, pool: Pool) -> web.StreamResponse:
+        """The answer of a web function: requests wait until a container is there."""
+        app_id = pool.function.app_id
+        config = web_endpoints(pool.data).get(method)
+        if config is None:
+            return _refusal(404, "modal-http: this function is not running")
+        if config.requires_proxy_auth and not self._authorised(request, app_id):
+            return _refusal(401, "modal-http: missing or wrong proxy authentication")
+        scope = http_scope(request, self._headers(request, app_id))
+        exchange = Exchange(pool, method, scope, self._clock.time())
+        try:
+            return await answer(request, exchange)
+        finally:
+            request[_SERVED_BY] = exchange.container_id
 
     def _authorised(self, request: web.Request, app_id: str) -> bool:
         key = request.headers.get("Modal-Key")

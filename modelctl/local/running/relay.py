@@ -123,7 +123,7 @@ class Relay:
         resets = has_body and not has_length and request.version < (1, 1)
         transport = request.transport
         if transport is not None and resets:
-            _reset_on_close(transport, True)
+            reset_on_close(transport, True)
         await response.prepare(request)
         try:
             async for chunk in upstream.content.iter_any():
@@ -133,14 +133,14 @@ class Relay:
         except (aiohttp.ClientError, OSError) as error:
             log.info("an answer broke off: %s", error)
             if transport is not None:
-                _reset_on_close(transport, True)
+                reset_on_close(transport, True)
                 transport.abort()
             return response
         if transport is not None and resets:
             # There is no event for an empty buffer.
             while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110
                 await asyncio.sleep(_MOMENT)
-            _reset_on_close(transport, False)
+            reset_on_close(transport, False)
         await response.write_eof()
         return response
 
@@ -186,19 +186,24 @@ def _target(request: web.Request) -> str:
     return URL(raw, encoded=True).raw_path_qs
 
 
-async def _body(request: web.Request) -> AsyncIterator[bytes] | bytes | None:
-    if not request.can_read_body:
-        return None
+def tell_to_go_on(request: web.Request) -> None:
+    """Lets a client that asked first send its body."""
     waits = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
     if waits and _TOLD not in request and request.transport is not None:
         request[_TOLD] = True
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def _body(request: web.Request) -> AsyncIterator[bytes] | bytes | None:
+    if not request.can_read_body:
+        return None
+    tell_to_go_on(request)
     if request.content_length is not None and request.content_length <= _READ_FIRST:
         return await request.read()
     return request.content.iter_any()
 
 
-def _reset_on_close(transport: asyncio.Transport, wanted: bool) -> None:
+def reset_on_close(transport: asyncio.Transport, wanted: bool) -> None:
     """Whether the other side sees a reset when the connection goes, instead of an end."""
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:

@@ -3,7 +3,7 @@
 Runs as a small process between the plane and a container (``python -I -S supervise.py ARGV...``).
 The plane holds the other end of standard input: when it closes, because the plane wants the end now
 or was itself killed, every descendant is killed. When the container's main process exits, what it
-left behind is killed too. SIGTERM and SIGINT are passed on to the main process alone, as Modal does.
+left behind is killed too. SIGTERM and SIGINT are passed on to the main process alone.
 
 Standard library only: it is started without site-packages to come up in milliseconds.
 """

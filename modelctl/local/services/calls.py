@@ -1,4 +1,4 @@
-"""How are functions called? The RPCs with which clients put inputs, and fetch what comes of them."""
+"""How are functions called? Clients put inputs and fetch what comes of them."""
 
 import asyncio
 import time
@@ -142,11 +142,10 @@ class Calls:
         deadline = time.monotonic() + request.timeout
         while not (found := call.outputs(after, first, last)):
             left = deadline - time.monotonic()
-            if left <= 0 or not call.unfinished:
-                # A call whose results are gone has nothing to wait for; one whose inputs did not
-                # come yet has.
-                if left <= 0 or (call.inputs and first is not None):
-                    break
+            # Results that are gone are not waited for; a map whose inputs did not come yet is.
+            gone = first is not None and bool(call.inputs) and not call.unfinished
+            if left <= 0 or gone:
+                break
             try:
                 await asyncio.wait_for(call.news().wait(), max(0.0, left))
             except TimeoutError:

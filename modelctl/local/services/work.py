@@ -93,7 +93,9 @@ class Work:
     async def function_call_put_data_out(
         self, request: api_pb2.FunctionCallPutDataRequest, caller: Caller
     ) -> Empty:
-        call = self._call(request.function_call_id)
+        call = self._calls.get(request.function_call_id)
+        if call is None:
+            return Empty()  # its client left
         if not any(made.container_id == caller.task_id for made in call.inputs.values()):
             return Empty()  # its input was given to another
         for chunk in request.data_chunks:
@@ -104,9 +106,10 @@ class Work:
         return Empty()
 
     async def function_call_get_data_in(
-        self, request: api_pb2.FunctionCallGetDataRequest
+        self, request: api_pb2.FunctionCallGetDataRequest, caller: Caller
     ) -> AsyncIterator[api_pb2.DataChunk]:
         """The body of an HTTP request, as it comes."""
+        container, pool = self._at_work(caller)
         call = self._call(request.function_call_id)
         seen = request.last_index
         while True:
@@ -117,7 +120,8 @@ class Work:
                 yield chunk
             if found:
                 call.wake()  # who sends may go on
-            if not call.unfinished:
+                continue
+            if not pool.inputs.holds(container.id, call):
                 return
             try:
                 await asyncio.wait_for(news.wait(), _LONGEST_WAIT)
