@@ -201,4 +201,5 @@ def test_what_happened_outlives_the_plane(own_client: Client) -> None:
 
 def kill_and_restart(client: Client) -> Plane:
     os.kill(client.plane.pid, signal.SIGKILL)
+    os.waitpid(client.plane.pid, 0)
     return lifecycle.up(client.plane.state_dir)

@@ -8,9 +8,15 @@ from typing import Any
 
 from modal_proto import api_pb2
 
+from modelctl.local.clock import Clock
 from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
+from modelctl.local.keeping.ledger import Ledger
+from modelctl.local.keeping.records import App
+from modelctl.local.keeping.recipes import is_builder
 from modelctl.local.keeping.state import State
 from modelctl.local.protobuf import Timestamp
+from modelctl.local.rpc import Refused, Status
+from modelctl.local.services.spans import PRESENT
 
 _STREAM_BATCH = 1000
 # Conditions are put together from fragments of our own; values always go in as parameters.
@@ -21,16 +27,16 @@ _COUNTS = "SELECT ns / ? AS bucket, sum(fd = ?), sum(fd = ?), sum(fd = ?) FROM l
 class Logs:
     """The log RPCs."""
 
-    def __init__(self, state: State, journal: Journal) -> None:
+    def __init__(self, state: State, journal: Journal, ledger: Ledger, clock: Clock) -> None:
         self._state = state
         self._store = state.store
         self._journal = journal
+        self._ledger = ledger
+        self._clock = clock
 
     def app_fetch_logs(self, request: api_pb2.AppFetchLogsRequest) -> api_pb2.AppFetchLogsResponse:
         """The most recent `limit` lines of the time range, oldest first."""
-        where, values = _filters(request)
-        where += " AND ns >= ? AND ns < ?"
-        values += [_ns(request.since), _ns(request.until)]
+        where, values = self._in_span(request)
         rows = self._store.execute(
             f"{_LINES} WHERE {where} ORDER BY ns DESC, id DESC LIMIT ?",
             [*values, request.limit or 20_000],
@@ -39,9 +45,7 @@ class Logs:
 
     def app_count_logs(self, request: api_pb2.AppCountLogsRequest) -> api_pb2.AppCountLogsResponse:
         """Lines per bucket; the buckets lie on multiples of their length, empty ones left out."""
-        where, values = _filters(request)
-        where += " AND ns >= ? AND ns < ?"
-        values += [_ns(request.since), _ns(request.until)]
+        where, values = self._in_span(request)
         length = max(1, request.bucket_secs) * 1_000_000_000
         rows = self._store.execute(
             f"{_COUNTS} WHERE {where} GROUP BY bucket ORDER BY bucket",
@@ -53,19 +57,57 @@ class Logs:
             entry.bucket_start_at.FromNanoseconds(bucket * length)
         return response
 
+    def _in_span(
+        self, request: api_pb2.AppFetchLogsRequest | api_pb2.AppCountLogsRequest
+    ) -> tuple[str, list[Any]]:
+        self._journal.flush()
+        builds_image = is_builder(self._state.images, request.app_id)
+        app_id = request.app_id if builds_image else self._app(request).id
+        where, values = _filters(request, app_id)
+        since, until = _ns(request.since), _ns(request.until)
+        if until >= (time.time() - PRESENT) * 1e9:  # as in `span`, to the nanosecond
+            until += int(self._clock.ahead * 1e9)
+        return f"{where} AND ns >= ? AND ns < ?", [*values, since, until]
+
+    def _app(self, request: Any) -> App:
+        """The app whose logs are asked for, or that of the function or container."""
+        app_id = request.app_id
+        if not app_id and request.function_id:
+            app_id = self._state.function(request.function_id).app_id
+        if not app_id and request.task_id:
+            if (container := self._ledger.container(request.task_id)) is None:
+                raise Refused(Status.NOT_FOUND, f"Container '{request.task_id}' not found.")
+            app_id = container.app_id
+        if not app_id:
+            raise Refused(
+                Status.INVALID_ARGUMENT, "Logs are asked for by an app, a function or a container."
+            )
+        return self._state.app(app_id)
+
+    def _over(self, app: App, task_id: str) -> bool:
+        """Whether nothing more can come."""
+        if task_id:
+            container = self._ledger.container(task_id)
+            return container is None or container.ended_at > 0
+        return app.stopped_at > 0 and not self._journal.speakers[app.id]
+
     async def app_get_logs(
         self, request: api_pb2.AppGetLogsRequest
     ) -> AsyncIterator[api_pb2.TaskLogsBatch]:
-        """Follows an app until the request's timeout or the app's end. See assumptions."""
-        app = self._state.app(request.app_id)
-        if request.last_entry_id:
-            seen = int(request.last_entry_id)
+        """Follows an app until the request's timeout, or the end of what it follows.
+
+        See assumptions for where it begins.
+        """
+        app = self._app(request)
+        if request.last_entry_id.isdecimal():
+            seen = min(int(request.last_entry_id), self._journal.last)
         else:
             seen = self._journal.last if app.name else 0
-        where, values = _filters(request)
+        where, values = _filters(request, app.id)
         deadline = time.monotonic() + (request.timeout or 60.0)
         yield api_pb2.TaskLogsBatch(entry_id=str(seen))
         while True:
+            over = self._over(app, request.task_id)
             news = self._journal.news(app.id)
             rows = self._store.execute(
                 f"{_LINES} WHERE {where} AND id > ? ORDER BY id LIMIT ?",
@@ -76,7 +118,7 @@ class Logs:
             if rows:
                 seen = int(rows[-1][0])
                 continue
-            if app.stopped_at and not self._journal.speakers[app.id]:
+            if over:
                 yield api_pb2.TaskLogsBatch(entry_id=str(seen), app_done=True)
                 return
             try:
@@ -85,11 +127,11 @@ class Logs:
                 return
 
 
-def _filters(request: Any) -> tuple[str, list[Any]]:
-    where, values = "app_id = ?", [request.app_id]
-    if request.function_id:
+def _filters(request: Any, app_id: str) -> tuple[str, list[Any]]:
+    where, values = "app_id = ?", [app_id]
+    if function_id := request.parametrized_function_id or request.function_id:
         where += " AND function_id = ?"
-        values.append(request.function_id)
+        values.append(function_id)
     if request.task_id:
         where += " AND task_id = ?"
         values.append(request.task_id)

@@ -5,7 +5,7 @@ import time
 from modelctl.local.clock import Clock
 from modelctl.local.protobuf import Timestamp
 
-_PRESENT = 5.0  # seconds that may pass between a client's look at the clock and its request
+PRESENT = 5.0  # seconds that may pass between a client's look at the clock and its request
 _USUAL = 3600.0
 
 
@@ -21,6 +21,6 @@ def span(since: Timestamp, until: Timestamp, clock: Clock) -> tuple[float, float
     """
     end = seconds(until) or time.time()
     begin = seconds(since) if since.seconds else end - _USUAL
-    if end >= time.time() - _PRESENT:
+    if end >= time.time() - PRESENT:
         end += clock.ahead
     return begin, end
