@@ -1,10 +1,10 @@
 """How does an app that insists on its port have it to itself? In a network of its own.
 
 Runs between the supervisor and a container (``python -I -S isolate.py OUTSIDE INSIDE THROUGH PROXY
-ARGV...``), enters a new network namespace, which has a loopback of its own and nothing else, and
-becomes the container. Two relays stay beside it until the supervisor ends them: one takes
-connections on port OUTSIDE of this machine to port INSIDE, as soon as somebody listens there; the
-other one is the way out: to the ports THROUGH of this machine, and to the web by an HTTP proxy.
+ARGV...``), enters a new network namespace, in which it is alone, and becomes the container. Two
+relays stay beside it until the supervisor ends them: one takes connections on port OUTSIDE of this
+machine to port INSIDE, as soon as somebody listens there; the other one is the way out: to ports
+THROUGH of this machine, and to the web by an HTTP proxy.
 
 Linux only, and only where namespaces are permitted: `python -I -S isolate.py` without arguments
 exits with 0 there. Standard library only: it is started without site-packages.
@@ -27,7 +27,9 @@ from urllib.parse import urlsplit
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCSIFNAME = 0x8914, 0x8916, 0x891C, 0x8923
+_IFF_UP = 1
+_INTERFACE, _ADDRESS = b"eth0", "10.0.0.2"
 _LISTENING = "0A"  # of /proc/net/tcp
 _POLL = 0.02
 _CONNECT_TIMEOUT = 30.0
@@ -53,12 +55,24 @@ def _write(path: str, text: str) -> None:
         out.write(text)
 
 
-def _loopback_up() -> None:
+def _network_up() -> None:
+    """The one interface, by the name and with an address of its own that Modal's runtime looks for.
+
+    Who listens on 127.0.0.1 only is not found at that address: neither is he on Modal.
+    """
     with socket.socket() as control:
-        request = struct.pack("16sH14x", b"lo", 0)
-        answer = fcntl.ioctl(control, _SIOCGIFFLAGS, request)
-        flags = struct.unpack("16sH14x", answer)[1] | _IFF_UP
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags))
+
+        def set_to(request: int, name: bytes, value: bytes) -> None:
+            fcntl.ioctl(control, request, struct.pack("16s24s", name, value))
+
+        def address(dotted: str) -> bytes:
+            return struct.pack("HH4s", socket.AF_INET, 0, socket.inet_aton(dotted))
+
+        set_to(_SIOCSIFNAME, b"lo", _INTERFACE)
+        set_to(_SIOCSIFFLAGS, _INTERFACE, struct.pack("H", _IFF_UP))
+        set_to(_SIOCSIFADDR, _INTERFACE, address(_ADDRESS))
+        set_to(_SIOCSIFNETMASK, _INTERFACE, address("255.255.255.255"))
+        set_to(_SIOCSIFADDR, _INTERFACE + b":lo", address("127.0.0.1"))
     with suppress(OSError):  # containers of Modal's run as root: any port may be listened on
         _write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
 
@@ -221,7 +235,7 @@ def probe() -> int:
     """Whether namespaces are permitted here, as an exit status."""
     try:
         _unshare()
-        _loopback_up()
+        _network_up()
     except OSError:
         return 1
     return 0
@@ -244,7 +258,7 @@ def become(arguments: list[str]) -> NoReturn:
     _beside(way_out)
     theirs.close()
     _unshare()
-    _loopback_up()
+    _network_up()
     proxy = _listener(0)
     listeners = [proxy, *(_listener(port) for port in through)]
     for listener in listeners:

@@ -30,9 +30,13 @@ def declared_port(data: api_pb2.FunctionData) -> int:
 
 
 def insists(data: api_pb2.FunctionData, state: State, content: Content) -> bool:
-    """Whether it declares a port, and nowhere in the app's own code is MODELCTL_PORT named."""
-    if not declared_port(data):
-        return False
+    """Whether it needs the port that it declares, and no other one will do.
+
+    A server's app may name MODELCTL_PORT in its own code. A web_server is looked for by Modal's
+    runtime, in the container, where it says that it listens.
+    """
+    if not data.is_server:
+        return declared_port(data) != 0
     spec = data.ranked_functions[0].function
     if any(_VARIABLE in code for code in (spec.class_serialized, spec.function_serialized)):
         return False
@@ -61,12 +65,14 @@ def permitted() -> bool:
         return False
 
 
-def taken(port: int) -> str:
+def taken(data: api_pb2.FunctionData) -> str:
     """What is to be said where the port is another one's and no namespace is permitted."""
+    port = declared_port(data)
+    by_variable = "Take the port from the variable MODELCTL_PORT, as rendered apps do, or stop"
+    way_out = by_variable if data.is_server else "Stop"
     return (
-        f"its app listens on port {port}, which another process on this machine has taken. Take "
-        "the port from the variable MODELCTL_PORT where it is set, as rendered apps do, or stop "
-        f"what listens on port {port}."
+        f"its app listens on port {port}, which another process on this machine has taken. "
+        f"{way_out} what listens on port {port}."
     )
 
 

@@ -114,6 +114,7 @@ class Launcher:
             "MODAL_ENVIRONMENT": self._state.environment_name(app.environment),
             "MODAL_CONTAINER_ARGUMENTS_PATH": str(arguments_path),
             "MODAL_SERVER_URL": server_url,
+            "MODAL_DISABLE_API_PROXY": "1",  # the plane is not to be looked for on the web
             "MODAL_CONFIG_PATH": str(home / "home" / ".modal.toml"),
             "MODELCTL_GPU": gpu,  # what it was placed on; the GPU itself is not there
             "MODELCTL_HOST": "127.0.0.1",  # nobody reaches an engine past the proxy from outside
