@@ -82,7 +82,7 @@ async def serve(state_dir: Path) -> None:
     workspaces = Workspaces(state)
     token = (workspaces.default.token_id, workspaces.default.token_secret)
     proxy_token = workspaces.proxy_token(workspaces.default.id)
-    sockets = _sockets_folder(store)
+    sockets = _sockets_folder(mark)
 
     grpc_listener = _listen(store, "grpc_port")
     admin_listener = _listen(store, "admin_port")
@@ -95,7 +95,7 @@ async def serve(state_dir: Path) -> None:
     placement.blocked = lambda choice: faults.keeps_back(choice.type, str(choice))
     content = Content(state_dir)
     signer = Signer(admin_url, token[1])
-    journal = Journal(store)
+    journal = Journal(store, clock.time)
     ledger = Ledger(store, clock.time)
     places = Places(state, state_dir)
     methods: dict[str, Method] = {}
@@ -136,9 +136,9 @@ async def serve(state_dir: Path) -> None:
         Work(fleet),
         Tasks(state, fleet, ledger),
         Mounts(state, content, signer),
-        Images(state, journal, faults),
+        Images(state, journal, faults, clock),
         ImageNames(state),
-        Logs(state, journal),
+        Logs(state, journal, ledger, clock),
         Statistics(state, fleet, ledger, sampler, clock),
         Metrics(state, ledger, sampler, clock),
         Account(state),
@@ -211,6 +211,7 @@ async def serve(state_dir: Path) -> None:
     await proxy.close()
     await runner.cleanup()
     ledger.flush()
+    journal.flush()
     leftovers.end(mark)
     store.close()
     shutil.rmtree(sockets, ignore_errors=True)
@@ -270,12 +271,18 @@ def _listen(store: Store, key: str) -> socket.socket:
     raise OSError("no port is free on the loopback")
 
 
-def _sockets_folder(store: Store) -> Path:
-    """A private folder with a short path for containers' sockets."""
-    if left_over := store.get_meta("sockets"):
-        shutil.rmtree(left_over, ignore_errors=True)  # of a plane that was killed
+def _sockets_folder(mark: str) -> Path:
+    """A private folder with a short path for containers' sockets.
+
+    It is always the same one, so that what a plane that was killed left in it goes.
+    """
     base = tempfile.gettempdir()
-    short = base if len(base) <= 50 else "/tmp"  # noqa: S108 - mkdtemp makes it private
-    folder = tempfile.mkdtemp(prefix="modelctl-", dir=short)
-    store.set_meta("sockets", folder)
-    return Path(folder)
+    short = base if len(base) <= 50 else "/tmp"  # noqa: S108 - made private below
+    folder = Path(short) / f"modelctl-{mark}"
+    if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:  # somebody else's
+        return Path(tempfile.mkdtemp(prefix="modelctl-", dir=short))
+    return folder
