@@ -77,10 +77,15 @@ def up(state_dir: Path, *, timeout: float = 15.0) -> Plane:
             "Choose another directory."
         ) from None
     with _exclusive(state_dir, deadline):
-        if (running := status(state_dir)) is not None:
-            return running
-        if _locked(state_dir / "plane.lock"):
-            return _await_answer(state_dir, None, deadline, timeout)
+        while _locked(state_dir / "plane.lock"):  # by one that answers soon, or is on its way out
+            if (running := status(state_dir)) is not None:
+                return running
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    f"A local control plane runs in {state_dir} but does not answer. "
+                    "Run `modelctl local down` and try again." + _log_tail(state_dir)
+                )
+            time.sleep(_POLL)
         process, said_before = _start(state_dir)
         return _await_answer(state_dir, process, deadline, timeout, said_before)
 
@@ -92,23 +97,26 @@ def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
     """
     state_dir = state_dir.absolute()
     lock = state_dir / "plane.lock"
-    announced = _announced(state_dir) or {}
-    if not _locked(lock):
-        if announced:  # by a plane that was killed
-            with _exclusive(state_dir, time.monotonic() + timeout):
-                if not _locked(lock):
-                    _clear_up(state_dir, announced)
-        return False
+    ran = _locked(lock)
+    if ran:
+        _stop(lock, timeout)
+    if (announced := _announced(state_dir)) is not None:  # it was killed
+        with _exclusive(state_dir, time.monotonic() + timeout):
+            if not _locked(lock):
+                _clear_up(state_dir, announced)
+    return ran
+
+
+def _stop(lock: Path, timeout: float) -> None:
     try:
         pid = int(lock.read_text())
         os.kill(pid, signal.SIGTERM)
         if not _released(lock, timeout):
             os.kill(pid, signal.SIGKILL)
             _released(lock, 5.0)
-            _clear_up(state_dir, announced)
         _reap(pid)
     except ProcessLookupError:
-        return True
+        return
     except ValueError:
         raise LocalError("The local control plane is just starting. Try again.") from None
     except OSError as error:
@@ -116,7 +124,6 @@ def down(state_dir: Path, *, timeout: float = 15.0) -> bool:
             f"The local control plane could not be stopped: {error.strerror}. "
             "It may belong to another user."
         ) from None
-    return True
 
 
 def environ(plane: Plane, workspace: str | None = None) -> dict[str, str]:
@@ -390,32 +397,26 @@ def _start(state_dir: Path) -> "tuple[subprocess.Popen[bytes], int]":
 
 def _await_answer(
     state_dir: Path,
-    process: "subprocess.Popen[bytes] | None",
+    process: "subprocess.Popen[bytes]",
     deadline: float,
     timeout: float,
-    said_before: int = 0,
+    said_before: int,
 ) -> Plane:
     while True:
         if (running := status(state_dir)) is not None:
-            if process is not None:
-                process.returncode = 0  # it outlives us on purpose: nothing to warn of
+            process.returncode = 0  # it outlives us on purpose: nothing to warn of
             return running
-        if process is not None and process.poll() is not None:
+        if process.poll() is not None:
             raise LocalError(
                 f"The local control plane did not start (exit code {process.returncode})."
                 + _log_tail(state_dir, said_before)
             )
         if time.monotonic() > deadline:
-            if process is not None:
-                process.kill()
-                process.wait()
-                raise LocalError(
-                    f"The local control plane did not start within {timeout:g} s."
-                    + _log_tail(state_dir, said_before)
-                )
+            process.kill()
+            process.wait()
             raise LocalError(
-                f"A local control plane runs in {state_dir} but does not answer. "
-                "Run `modelctl local down` and try again." + _log_tail(state_dir)
+                f"The local control plane did not start within {timeout:g} s."
+                + _log_tail(state_dir, said_before)
             )
         time.sleep(_POLL)
 

@@ -89,6 +89,7 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
         self._commit_planned = False
+        self._closed = False
 
     def execute(self, sql: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         """Read, or write outside the records; a write joins the open transaction."""
@@ -113,7 +114,8 @@ class Store:
 
     def _planned_commit(self) -> None:
         self._commit_planned = False
-        self.commit()
+        if not self._closed:
+            self.commit()
 
     def commit(self) -> None:
         if self._db.in_transaction:
@@ -121,6 +123,7 @@ class Store:
 
     def close(self) -> None:
         self.commit()
+        self._closed = True
         self._db.close()
 
     def load(self, kind: type[R]) -> dict[str, R]:

@@ -18,6 +18,7 @@ from modelctl.local import leftovers
 _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE = 0.01
 _PATIENCE = 500  # pauses
+_LOOK = 0.1
 _LINUX = sys.platform.startswith("linux")
 
 
@@ -28,56 +29,86 @@ class Orphans:
         self.mark = mark
         self._supervisors: set[int] = set()
         self._killed: set[int] = set()
+        self._dead: set[int] = set()  # not by us, and not yet taken note of
+        self._tasks: set[asyncio.Task[None]] = set()
         if _LINUX:
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
-    def supervised(self, pid: int) -> None:
-        """A supervisor was started."""
-        self._supervisors.add(pid)
+    def watch(self, supervisor: asyncio.subprocess.Process, task_id: str) -> None:
+        """Once this supervisor has ended, so does what it could not end itself.
 
-    async def after(self, pid: int, task_id: str, code: int) -> None:
-        """A container's supervisor ended: so does what it could not end itself."""
-        self._supervisors.discard(pid)
-        if not _LINUX:  # a supervisor there reaches its container's process group only
-            await asyncio.to_thread(leftovers.end, self.mark, task_id)
-        elif code < 0:
+        Its `wait` is of no use for that: it returns when the pipes are closed, and what has to be
+        ended may hold them open.
+        """
+        task = asyncio.create_task(self._after(supervisor, task_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _after(self, supervisor: asyncio.subprocess.Process, task_id: str) -> None:
+        self._supervisors.add(supervisor.pid)
+        try:
+            await _ended(supervisor)
+            if not _LINUX:  # a supervisor there reaches its container's process group only
+                await asyncio.to_thread(leftovers.end, self.mark, task_id)
             for _ in range(_PATIENCE):
                 if not self._end_adopted():
-                    return
+                    break
                 await asyncio.sleep(_PAUSE)
+        finally:
+            self._supervisors.discard(supervisor.pid)
 
     def _end_adopted(self) -> bool:
-        """Kills every adopted process, takes note of the dead; whether there were any.
+        """Kills every adopted process, takes note of the dead; whether anything was new.
 
         Those that they leave in turn are adopted next, so this is to be repeated.
         """
-        living = False
+        news = False
         for pid in _children():
             if pid in self._supervisors:
                 continue
             state, session = _state(pid)
             if state == "Z":
-                self._bury(pid)
+                news |= self._bury(pid)
             elif session not in ("", str(os.getsid(0))) and not _supervises(pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 self._killed.add(pid)
-                living = True
-        return living
+                news = True
+        return news
 
-    def _bury(self, pid: int) -> None:
+    def _bury(self, pid: int) -> bool:
         # A supervisor that has only just been started may end before it is known as one; its exit
         # code is awaited elsewhere. What is still there a second later is nobody else's.
         if pid in self._killed:
-            self._killed.discard(pid)
-            _reap(pid)
+            self._reap(pid)
+        elif pid not in self._dead:
+            self._dead.add(pid)
+            asyncio.get_running_loop().call_later(1.0, self._reap, pid)
         else:
-            asyncio.get_running_loop().call_later(1.0, _reap, pid)
+            return False
+        return True
+
+    def _reap(self, pid: int) -> None:
+        self._killed.discard(pid)
+        self._dead.discard(pid)
+        with suppress(ChildProcessError):  # somebody else was faster
+            os.waitpid(pid, os.WNOHANG)
 
 
-def _reap(pid: int) -> None:
-    with suppress(ChildProcessError):  # somebody else was faster
-        os.waitpid(pid, os.WNOHANG)
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    try:
+        handle = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # not Linux, or over already
+        while process.returncode is None:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(_LOOK)
+        return
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(handle, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
 
 
 def _children() -> list[int]:
