@@ -13,7 +13,7 @@ from modelctl.local.calls import CallLog
 from modelctl.local.controls import Controls, shows
 from modelctl.local.keeping.content import Content, Signer, arriving
 from modelctl.local.keeping.ids import new_id
-from modelctl.local.keeping.places import Places
+from modelctl.local.keeping.places import Places, from_segment
 
 _STEP = 1 << 20
 
@@ -49,7 +49,7 @@ class Admin:
         app.router.add_put("/blobs/{blob}", self._put_blob)
         app.router.add_get("/blobs/{blob}", self._get_blob)
         app.router.add_put("/blocks/{sha}", self._put_block)
-        app.router.add_get(r"/volumes/{volume}/{first:\d+}-{last:\d+}/{path:.+}", self._get_range)
+        app.router.add_get(r"/volumes/{volume}/{first:\d+}-{last:\d+}/{path}", self._get_range)
         app.router.add_routes(self._controls.routes())
         return app
 
@@ -102,7 +102,7 @@ class Admin:
 
     async def _get_range(self, request: web.Request) -> web.StreamResponse:
         self._check_key(request)
-        volume, path = request.match_info["volume"], request.match_info["path"]
+        volume, path = request.match_info["volume"], from_segment(request.match_info["path"])
         first, last = int(request.match_info["first"]), int(request.match_info["last"])
         try:
             file = self._places.place(volume, path).open("rb")

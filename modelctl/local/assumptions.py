@@ -150,9 +150,86 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "A publish that is retried after a lost answer makes two versions.",
     ),
     Assumption(
-        "Must an environment exist before it is used?",
-        "No: any name is an environment here.",
-        "Modal answers NOT_FOUND.",
+        "What does an unknown environment answer?",
+        "NOT_FOUND, whatever the call; only `modal environment create` and create_if_missing make "
+        "one.",
+        "Another status, or a call that makes it.",
+    ),
+    Assumption(
+        "May the default environment be deleted?",
+        "No: FAILED_PRECONDITION; another one must be made the default first.",
+        "`modal environment delete main --yes` works.",
+    ),
+    Assumption(
+        "What is a new environment's web suffix?",
+        "Its name; that of main is empty.",
+        "`modal environment list` shows another suffix after a create.",
+    ),
+    Assumption(
+        "What becomes of an environment's apps when it is deleted?",
+        "They are stopped, and still answer by their ids; Volumes, Secrets, Dicts and Queues are "
+        "gone.",
+        "An app's id is unknown after its environment was deleted.",
+    ),
+    Assumption(
+        "What does another workspace's id answer?",
+        "NOT_FOUND, as an id that nobody has.",
+        "PERMISSION_DENIED, or a sentence that tells that it exists.",
+    ),
+    Assumption(
+        "When does a Dict's entry expire?",
+        "After seven days in which it was neither put nor looked at: get, contains, a refused put "
+        "and an iteration count as use, len does not.",
+        "An entry that is only read is gone after a week, or one that is only counted stays.",
+    ),
+    Assumption(
+        "What does Dict.put answer that replaces a value?",
+        "True; False only where skip_if_exists kept the old one.",
+        "put() of a key that is there returns False.",
+    ),
+    Assumption(
+        "What does a Queue's put do that does not fit?",
+        "Nothing of it is put: RESOURCE_EXHAUSTED past 5,000 items or 64 MiB in a partition or "
+        "100,000 partitions, INVALID_ARGUMENT for an item over 1 MiB or a key over 64 bytes.",
+        "A part of put_many is in the Queue, or another status.",
+    ),
+    Assumption(
+        "Who gets an item that several wait for?",
+        "Who waits longest in that partition; a get that does not wait may overtake.",
+        "Items go to getters in another order.",
+    ),
+    Assumption(
+        "How long does an ephemeral Dict, Queue or Volume live?",
+        "Fifteen minutes after its last heartbeat, which the SDK sends every five.",
+        "It is gone earlier, or answers by its id later.",
+    ),
+    Assumption(
+        "What does a Secret without a required key answer?",
+        "FAILED_PRECONDITION, with the missing keys.",
+        "Another status.",
+    ),
+    Assumption(
+        "What may a client do with links in a Volume?",
+        "Read those that stay inside it; one that leads out of it is not found.",
+        "Another status, or the link's own text is read.",
+    ),
+    Assumption(
+        "Who may open a protected server?",
+        "Every proxy token of the workspace that the app is in; tokens are not scoped to "
+        "environments.",
+        "A token is refused that was not allowed for the environment.",
+    ),
+    Assumption(
+        "What is apart between workspaces?",
+        "Environments and all that lives in them, tokens and settings. Images, mounts and uploaded "
+        "files are by content: the same content has the same id for all.",
+        "On Modal a workspace has image ids of its own.",
+        deliberate=True,
+    ),
+    Assumption(
+        "When was a Secret last used?",
+        "Not recorded.",
+        "`modal secret list` shows a time on Modal.",
         deliberate=True,
     ),
     Assumption(
@@ -190,12 +267,6 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Is HTTP/2 proxied?",
         "No: clients speak HTTP/1.1 (WebSockets included) or 1.0.",
         "A client that insists on HTTP/2 connects there and not here.",
-        deliberate=True,
-    ),
-    Assumption(
-        "Do Dict entries expire?",
-        "No.",
-        "On Modal they expire after seven days without use.",
         deliberate=True,
     ),
 )

@@ -1,7 +1,9 @@
 """Where does a Volume lie? A folder each under the state directory, which no path leads out of."""
 
+import base64
+import os
 import posixpath
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from modal_proto import api_pb2
 
@@ -26,6 +28,15 @@ class Places:
         """Where a path of the Volume lies; no path leads out of the Volume's folder."""
         inside = posixpath.normpath("/" + path).strip("/")
         return self.folder(self._state.volume(volume_id).id) / inside
+
+
+def as_segment(path: PurePath) -> str:
+    """A path as one segment of a URL that no client quotes or normalises."""
+    return base64.urlsafe_b64encode(os.fsencode(path)).decode()
+
+
+def from_segment(segment: str) -> str:
+    return os.fsdecode(base64.urlsafe_b64decode(segment))
 
 
 def volume_metadata(volume: Volume) -> api_pb2.VolumeMetadata:

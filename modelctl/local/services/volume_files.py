@@ -12,12 +12,11 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
 
 from modal_proto import api_pb2
 
 from modelctl.local.keeping.content import PARTIAL, Content, Signer, arriving, copy
-from modelctl.local.keeping.places import Places
+from modelctl.local.keeping.places import Places, as_segment
 from modelctl.local.keeping.records import Volume
 from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Refused, Status
@@ -124,7 +123,7 @@ class VolumeFiles:
         length = min(request.len or size - start, size - start)
         blocks = range(start // BLOCK, -(-(start + length) // BLOCK)) if length else range(0)
         root = self._root(request.volume_id).resolve()
-        inside = quote(os.fsencode(place.relative_to(root)))
+        inside = as_segment(place.relative_to(root))
         urls = []
         for block in blocks:
             first = max(start, block * BLOCK)
