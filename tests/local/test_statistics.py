@@ -124,6 +124,63 @@ def test_a_function_that_is_not_there(client: Client) -> None:
         )
 
 
+# -- functions
+
+FUNCTIONS = """
+import modal
+
+app = modal.App("counted-calls")
+
+@app.function(serialized=True)
+def half(n):
+    return 1 / n
+"""
+
+
+@pytest.fixture(scope="module")
+def called(client: Client) -> str:
+    """A function with three calls that succeeded and one that failed."""
+    path = client.folder / "counted_calls.py"
+    path.write_text(FUNCTIONS)
+    client.sdk(f"load({str(path)!r}).app.deploy()")
+    answers = client.sdk(
+        """
+        half = modal.Function.from_name("counted-calls", "half")
+        result = [half.remote(n) for n in (1, 2, 4)]
+        try:
+            half.remote(0)
+        except ZeroDivisionError:
+            pass
+        """
+    )
+    assert answers == [1, 0.5, 0.25]
+    return "counted-calls/half"
+
+
+def test_inputs_of_a_function_are_counted_by_their_end(client: Client, called: str) -> None:
+    stats = by_cli(client, "function", "stats", called)
+    assert (stats["input_success_count"], stats["input_failure_count"]) == (3, 1)
+    assert (stats["input_timeout_count"], stats["input_running_at_end_count"]) == (0, 0)
+    execution = stats["input_percentile_stats"]["Execution time (s)"]["percentiles"]
+    whole = stats["input_percentile_stats"]["End-to-end latency (s)"]["percentiles"]
+    assert 0 <= execution["p99"] <= whole["p99"] < 30
+    assert stats["container_started_count"] == stats["container_total_count"] == 1
+    calls = by_cli(client, "app", "stats", "counted-calls")["functions"]["total"]["calls"]
+    assert calls == {"total": 4, "succeeded": 3, "failed": 1}
+    assert client.sdk(
+        """
+        stats = modal.Function.from_name("counted-calls", "half").get_current_stats()
+        result = [stats.backlog, stats.num_running_inputs]
+        """
+    ) == [0, 0]
+
+
+def test_metrics_of_a_function(client: Client, called: str) -> None:
+    assert "--group calls" in client.modal("function", "metrics", called)
+    got = by_cli(client, "function", "metrics", called, "--group", "calls")
+    assert "successful_calls_count" in [series["name"] for series in got["series"]]
+
+
 # -- metrics
 
 

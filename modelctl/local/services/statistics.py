@@ -8,14 +8,15 @@ from modal_proto import api_pb2
 
 from modelctl.local.clock import Clock
 from modelctl.local.keeping.definitions import parsed
-from modelctl.local.keeping.ledger import ContainerEntry, Ledger
+from modelctl.local.keeping.ledger import ContainerEntry, InputEntry, Ledger
 from modelctl.local.keeping.records import App
 from modelctl.local.keeping.state import State
+from modelctl.local.keeping.variants import variants_of
 from modelctl.local.rpc import Refused, Status
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.usage import Sampler
 from modelctl.local.services.apps import lifecycle
-from modelctl.local.services.spans import seconds, span
+from modelctl.local.services.spans import PRESENT, seconds, span
 
 _PERCENTILES = (5000, 9000, 9500, 9900)  # basis points
 _LONGEST_SPAN = 7 * 86_400.0
@@ -44,7 +45,12 @@ class Statistics:
         pool = self._fleet.pool(self._state.function(request.function_id).id)
         running = pool.running() if pool else []
         return api_pb2.FunctionStats(
-            num_total_tasks=len(running), num_running_inputs=sum(c.inflight for c in running)
+            backlog=pool.inputs.waiting if pool else 0,
+            num_total_tasks=len(running),
+            num_running_inputs=sum(c.inflight for c in running),
+            input_headroom=sum(
+                max(0, (c.max_concurrent or 1) - c.inflight) for c in (pool.live() if pool else [])
+            ),
         )
 
     # -- of a span of time
@@ -67,17 +73,18 @@ class Statistics:
             response.request_percentile_stats,
             {"Duration (s)": ("seconds", self._ledger.durations(*which))},
         )
-        self._count_containers(response, *which)
+        self._count_containers(response, [function_id], since, until, request.container_id)
         return response
 
     async def function_get_time_range_stats(
         self, request: api_pb2.FunctionGetTimeRangeStatsRequest
     ) -> api_pb2.FunctionGetTimeRangeStatsResponse:
         function_id = self._state.function(request.function_id).id
+        variants = [made.id for made in variants_of(self._state, {function_id})]
+        ids = [function_id, *variants] if request.rollup else [function_id]
         since, until = self._checked(request)
         await self._sampler.take()
-        which = (function_id, since, until, request.container_id)
-        inputs = self._ledger.inputs(*which)
+        inputs = self._inputs(ids, since, until, request.container_id)
         ends = Counter(entry.status for entry in inputs)
         response = api_pb2.FunctionGetTimeRangeStatsResponse(
             since=request.since,
@@ -85,9 +92,13 @@ class Statistics:
             input_success_count=ends[_SUCCESS],
             input_timeout_count=ends[_TIMEOUT],
             input_failure_count=len(inputs) - ends[_SUCCESS] - ends[_TIMEOUT],
+            variant_count=len(variants),
         )
-        if until >= self._clock.time() and (pool := self._fleet.pool(function_id)):
-            response.input_running_at_end_count = sum(c.inflight for c in pool.running())
+        if until >= self._clock.time() - PRESENT:
+            pools = [pool for known in ids if (pool := self._fleet.pool(known))]
+            response.input_running_at_end_count = sum(
+                c.inflight for pool in pools for c in pool.running()
+            )
         execution = sorted(i.ended_at - i.started_at for i in inputs if i.started_at)
         whole = sorted(i.ended_at - i.created_at for i in inputs)
         _distribute(
@@ -97,8 +108,17 @@ class Statistics:
                 "End-to-end latency (s)": ("seconds", whole),
             },
         )
-        self._count_containers(response, *which)
+        self._count_containers(response, ids, since, until, request.container_id)
         return response
+
+    def _inputs(
+        self, function_ids: Iterable[str], since: float, until: float, container_id: str = ""
+    ) -> list[InputEntry]:
+        return [
+            entry
+            for function_id in function_ids
+            for entry in self._ledger.inputs(function_id, since, until, container_id)
+        ]
 
     def app_get_time_range_stats(
         self, request: api_pb2.AppGetTimeRangeStatsRequest
@@ -115,7 +135,12 @@ class Statistics:
         response.servers.SetInParent()
         response.sandboxes.SetInParent()
         for name, function_id, is_server in self._layout(app):
-            containers = self._ledger.containers(since, until, function_id=function_id)
+            ids = [function_id, *(made.id for made in variants_of(self._state, {function_id}))]
+            containers = [
+                container
+                for known in ids
+                for container in self._ledger.containers(since, until, function_id=known)
+            ]
             seen = api_pb2.AppContainerCounts(
                 container_errors=sum(_failed_in(c, since, until) for c in containers),
                 container_active_count=len(containers),
@@ -128,7 +153,7 @@ class Statistics:
                 server.counts.CopyFrom(counts)
                 _add(response.servers.total, counts)
             else:
-                calls = self._calls(function_id, since, until)
+                calls = self._calls(ids, since, until)
                 called = api_pb2.AppFunctionCounts(calls=calls, containers=seen)
                 function = response.functions.by_name[name]
                 function.object_id = function_id
@@ -149,8 +174,8 @@ class Statistics:
         ok = sum(count for status, count in statuses.items() if 100 <= status < 400)
         return api_pb2.AppRequestCounts(total=total, ok=ok, failed=total - ok)
 
-    def _calls(self, function_id: str, since: float, until: float) -> api_pb2.AppCallCounts:
-        inputs = self._ledger.inputs(function_id, since, until)
+    def _calls(self, ids: Iterable[str], since: float, until: float) -> api_pb2.AppCallCounts:
+        inputs = self._inputs(ids, since, until)
         good = sum(entry.status == _SUCCESS for entry in inputs)
         return api_pb2.AppCallCounts(total=len(inputs), succeeded=good, failed=len(inputs) - good)
 
@@ -171,14 +196,18 @@ class Statistics:
         self,
         response: api_pb2.ServerGetTimeRangeStatsResponse
         | api_pb2.FunctionGetTimeRangeStatsResponse,
-        function_id: str,
+        function_ids: Sequence[str],
         since: float,
         until: float,
         container_id: str,
     ) -> None:
-        containers = self._ledger.containers(
-            since, until, function_id=function_id, container_id=container_id
-        )
+        containers = [
+            container
+            for function_id in function_ids
+            for container in self._ledger.containers(
+                since, until, function_id=function_id, container_id=container_id
+            )
+        ]
         response.container_total_count = len(containers)
         response.container_started_count = sum(since <= c.started_at < until for c in containers)
         response.container_error_count = sum(_failed_in(c, since, until) for c in containers)
@@ -188,7 +217,11 @@ class Statistics:
         starts = sorted(
             c.ready_at - c.enqueued_at for c in containers if since <= c.ready_at < until
         )
-        samples = self._ledger.samples(function_id, since, until, container_id)
+        samples = [
+            sample
+            for function_id in function_ids
+            for sample in self._ledger.samples(function_id, since, until, container_id)
+        ]
         capital = isinstance(response, api_pb2.FunctionGetTimeRangeStatsResponse)
         word = "Usage" if capital else "usage"  # as the SDK's tables order them
         _distribute(
