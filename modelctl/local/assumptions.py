@@ -75,6 +75,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Containers are added although no target is set.",
     ),
     Assumption(
+        "How do containers become idle that are too many while requests go on?",
+        "New requests go to the others as long as these have room, so that the surplus ones finish "
+        "and leave after scaledown_window. A Modal-Session-ID stays where it is.",
+        "A server under steady load never has fewer containers.",
+    ),
+    Assumption(
         "When do buffer_containers run?",
         "While there is at least one request.",
         "They run with no request at all.",
@@ -137,6 +143,47 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Where does a log stream begin?",
         "For a deployed app at the moment it is opened, unless it names the last entry seen.",
         "Earlier lines are sent first.",
+    ),
+    Assumption(
+        "Which statuses do a server's statistics tell apart?",
+        "Families: 200, 300, 400 and 500, as the CLI shows them. A client that left before its "
+        "answer counts as 400.",
+        "Single statuses are counted in `Server.stats()`.",
+    ),
+    Assumption(
+        "What are the percentiles of statistics called?",
+        "`Duration (s)` for requests; `Startup time (s)`, `CPU usage (cores)` and `Memory usage "
+        "(GiB)` for containers; nearest rank.",
+        "`stats --json` has other names.",
+    ),
+    Assumption(
+        "Which containers are started, errored or total in a span of time?",
+        "Those whose process started in it, that ended in it without having been asked to, and "
+        "that existed at some moment of it.",
+        "The counts differ from those that Modal shows.",
+    ),
+    Assumption(
+        "What is the route of a single request?",
+        "Its method and its path, without the query: `GET /v1/models`.",
+        "`modal server requests` shows another form.",
+    ),
+    Assumption(
+        "Which time series are in which group of metrics?",
+        "Those that `modal server metrics` lists here. The groups are Modal's; the names are "
+        "ours and end in how a bucket's values became one: count, sum, avg, max, p50.",
+        "A name from here does not exist there.",
+    ),
+    Assumption(
+        "What are the keys and units of billing rates?",
+        "CPU by the core-second, Memory by the GiB-second, and each type of GPU by the second, "
+        "in USD.",
+        "`modal billing rates --json` has other keys, or prices by the hour.",
+    ),
+    Assumption(
+        "Does a stream of logs keep lines apart?",
+        "Yes: an entry is a line, without its carriage return; one of more than 65,536 "
+        "characters is several entries.",
+        "Entries break elsewhere.",
     ),
     Assumption(
         "How long is a stopped app listed?",
@@ -261,6 +308,30 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Are memory snapshots taken?",
         "No: enter hooks run in Modal's order, each time.",
         "State made before a snapshot is there again after a restore.",
+        deliberate=True,
+    ),
+    Assumption(
+        "What do billing reports count?",
+        "Modal's list prices for the seconds from a container's start to its end: the GPU that "
+        "it was given, and the CPU and memory that it asked for (0.125 cores and 128 MiB if "
+        "nothing). On the processor no GPU is counted; use above what was asked, regional and "
+        "other surcharges, storage and credits are left out.",
+        "The bill is another: Modal counts the greater of what was asked for and what was used.",
+        deliberate=True,
+    ),
+    Assumption(
+        "How many logs and statistics are kept?",
+        "200,000 lines of logs (256 MiB), 200,000 requests, inputs and samples each, and 50,000 "
+        "containers of all apps together; the oldest go first. A container that writes more "
+        "than 9,000 lines a second waits.",
+        "Older ones are still there, for as long as the plan keeps logs.",
+        deliberate=True,
+    ),
+    Assumption(
+        "What do CPU and memory metrics show?",
+        "The container's processes, sampled every 15 seconds from /proc: nothing where there is "
+        "no /proc. GPU and network metrics are empty.",
+        "They have values there.",
         deliberate=True,
     ),
     Assumption(

@@ -85,6 +85,7 @@ class Container:
         self.gpu = ""  # what it was given, once it was placed
         self.pid = 0
         self.inflight = 0
+        self.spare = False  # more than needed: requests go to others that have room
         self.enqueued_at = self._means.clock.time()
         self.started_at = 0.0
         self.ready_at = 0.0

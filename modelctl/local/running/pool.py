@@ -150,6 +150,7 @@ class Pool:
         fresh = [c for c in active if self._current(c)]
         old = [c for c in active if not self._current(c)]
         wanted, look_again = self._wanted(fresh, old, now)
+        self._spare(fresh, wanted)
         if len(fresh) < wanted:
             if now >= self._not_before:
                 for _ in range(wanted - len(fresh)):
@@ -200,6 +201,12 @@ class Pool:
         if most := settings.max_containers or self._demand.most_unasked:
             wanted = min(wanted, max(most, settings.min_containers))
         return wanted, look_again
+
+    def _spare(self, fresh: list[Container], wanted: int) -> None:
+        """Marks what is too much: requests go elsewhere, for it has to become idle to leave."""
+        surplus = len(fresh) - wanted
+        for number, container in enumerate(sorted(fresh, key=lambda c: (not c.spare, c.inflight))):
+            container.spare = number < surplus
 
     def _shrink(self, fresh: list[Container], wanted: int, now: float) -> float:
         """Drains idle containers past their window; answers when the next one will be."""

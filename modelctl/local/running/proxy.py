@@ -206,7 +206,7 @@ class Proxy:
 
 
 def _choose(live: list[Container], session: str | None) -> Container | None:
-    """The least loaded container with room; a session's own one first, if it has room."""
+    """The least loaded container with room that is not spare; a session's own one first."""
     room = [c for c in live if not c.max_concurrent or c.inflight < c.max_concurrent]
     if not room:
         return None
@@ -214,7 +214,7 @@ def _choose(live: list[Container], session: str | None) -> Container | None:
         favourite = max(live, key=lambda c: hashlib.blake2b(f"{session}/{c.id}".encode()).digest())
         if favourite in room:
             return favourite
-    return min(room, key=lambda c: c.inflight)
+    return min(room, key=lambda c: (c.spare, c.inflight))
 
 
 def _refusal(status: int, sentence: str) -> web.Response:
