@@ -76,6 +76,26 @@ def test_hooks_may_use_the_sdk(client: Client) -> None:
     until(lambda: "said by a file" in client.logs("hand-sdk"))
 
 
+def test_the_experimental_way_to_declare_a_server_is_refused_clearly(client: Client) -> None:
+    (client.folder / "hand_experimental.py").write_text(
+        """
+import modal, modal.experimental
+app = modal.App("hand-experimental", include_source=False)
+
+@app.cls(serialized=True)
+@modal.experimental.http_server(port=8000, proxy_regions=["us-east"])
+class Server:
+    pass
+"""
+    )
+    with pytest.raises(AssertionError) as refused:
+        client.modal("deploy", "hand_experimental.py")
+    assert (
+        "The local control plane serves what @app.server and @modal.web_server declare, not "
+        "modal.experimental.http_server: use @app.server."
+    ) in " ".join(str(refused.value).split())
+
+
 def test_where_namespaces_are_not_permitted_a_taken_port_is_said(tmp_path: Path) -> None:
     state = tmp_path / "state"
     up = f"from pathlib import Path; from modelctl.local import lifecycle; lifecycle.up({state!r})"

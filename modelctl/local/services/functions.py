@@ -46,6 +46,12 @@ class Functions:
         self, request: api_pb2.FunctionCreateRequest
     ) -> api_pb2.FunctionCreateResponse:
         data = function_data(request)
+        if data.http_config.port and not data.is_server:
+            raise Refused(
+                Status.UNIMPLEMENTED,
+                "The local control plane serves what @app.server and @modal.web_server declare, "
+                "not modal.experimental.http_server: use @app.server.",
+            )
         app = self._state.app(request.app_id)
         name = data.ranked_functions[0].function.function_name
         function = self._state.functions.get(request.existing_function_id)
