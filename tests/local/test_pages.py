@@ -1,9 +1,14 @@
 """The pages about the local control plane say what the code says."""
 
 import os
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 from modelctl.local.assumptions import ASSUMPTIONS, Assumption
+from tests.local.conftest import Client
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -43,3 +48,20 @@ def test_no_rule_is_assumed_twice() -> None:
         assert row.rule.endswith("?")
         assert row.assumed and row.shows
         assert "|" not in row.rule + row.assumed + row.shows
+
+
+def test_the_commands_of_the_page_work(own_client: Client) -> None:
+    """Those on how to steer a plane, in their order, on one that runs."""
+    page = (DOCS / "local-control-plane.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^modelctl local (?!down)(.+?)(?: +#.*)?$", page, re.MULTILINE)
+    assert len(lines) > 12
+    for line in lines:
+        done = subprocess.run(
+            [sys.executable, "-m", "modelctl", "local", *shlex.split(line)],
+            cwd=own_client.folder,
+            env=os.environ | {"MODELCTL_LOCAL_DIR": str(own_client.plane.state_dir)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"modelctl local {line}: {done.stdout}{done.stderr}"
