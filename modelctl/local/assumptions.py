@@ -192,9 +192,39 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Is an RPC with the same x-idempotency-key carried out once?",
-        "Those that would take effect twice (AppCreate, AppPublish, AppRollback, AppRollover) are, "
-        "as long as the plane lives; the others may be repeated without harm.",
+        "Each that changes something is, also when it comes again while it still runs, as long as "
+        "its answer is among the last 4,096; AppCreate, AppPublish, AppRollback and AppRollover "
+        "even across a restart. What only reads is read again.",
         "A publish that is retried after a lost answer makes two versions.",
+    ),
+    Assumption(
+        "Which GPU is given when the first of the list is not free?",
+        "The first entry that can be had: of its own type, else of one that Modal may give for it "
+        "(an H200 for an H100, 80 GB for an A100 without a size, a B300 for a B200+). While none "
+        "can be had the container waits, and its startup timeout has not begun.",
+        "The second entry is given although a bigger card was free for the first, or a container "
+        "that waits times out.",
+    ),
+    Assumption(
+        "Who gets a GPU that becomes free?",
+        "Who has waited longest of those whom it suits; who needs more than is free holds up "
+        "nobody.",
+        "A later container is served first.",
+    ),
+    Assumption(
+        "What does a revoked token get?",
+        "UNAUTHENTICATED, for every call.",
+        "Another status, or calls that still work.",
+    ),
+    Assumption(
+        "Is an image built again whose build failed, or was forced?",
+        "Yes, as another image with an id of its own; from then on the recipe stands for that.",
+        "The id of the failed or earlier image comes back.",
+    ),
+    Assumption(
+        "What does an image's name stand for once it was published twice?",
+        "For the later image; the history shows both, and deleting the name deletes it too.",
+        "`modal image names list` shows the earlier one, or publishing is refused.",
     ),
     Assumption(
         "What does an unknown environment answer?",
@@ -284,6 +314,13 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "No: containers run this interpreter and what this machine has installed; of an image only "
         "its ENV lines count, without PATH, HOME, PYTHONPATH, LD_LIBRARY_PATH and TMPDIR.",
         "A package that the image installs is missing here.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Are there GPUs?",
+        "No: containers run on the processor. Without an inventory a request for any GPU is "
+        "placed at once and told `cpu`; with one, containers are told what they were given of it.",
+        "On Modal the card is there.",
         deliberate=True,
     ),
     Assumption(
