@@ -337,8 +337,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "Is a Volume mounted read_only protected?",
-        "No: the option is recorded and not enforced.",
-        "On Modal a write fails.",
+        "Where this machine permits mount namespaces (Linux, mostly): a write fails with EROFS. "
+        "Elsewhere the option is recorded and not enforced.",
+        "On Modal a write fails always.",
         deliberate=True,
     ),
     Assumption(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from modal_proto import api_pb2
 
+from modelctl.local.running import read_only
 from tests.local.conftest import Client, CommandLine, refusal
 
 BLOCK = 8 << 20
@@ -394,6 +395,37 @@ def test_a_container_commits_and_reloads(client: Client) -> None:
         )
         == "kept"
     )
+
+
+def test_a_volume_mounted_read_only_cannot_be_written_where_this_machine_can_see_to_it(
+    client: Client,
+) -> None:
+    """It can where it permits mount namespaces; what others write is seen all the same."""
+    folder = folder_of(client, made(client, "v-protected"))
+    (folder / "model").write_text("weights")
+    (folder_of(client, made(client, "v-part")) / "sub").mkdir()
+    made(client, "v-open")
+    url = client.deploy(
+        "protected",
+        "min_containers=1, unauthenticated=True, volumes={"
+        '"/whole": modal.Volume.from_name("v-protected").with_mount_options(read_only=True), '
+        '"/deep/part": modal.Volume.from_name("v-part").with_mount_options('
+        'read_only=True, sub_path="/sub"), '
+        '"/open": modal.Volume.from_name("v-open")}',
+    )
+    client.ready(url)
+    assert client.get(url + "/read/whole/model", {}).body == b"weights"
+    (folder / "later").write_text("seen")
+    assert client.get(url + "/read/whole/later", {}).body == b"seen"
+    assert client.get(url + "/write/open/new", {}).status == 200
+    protected = read_only.permitted()
+    for path in ("whole/new", "whole/model", "deep/part/new"):
+        assert client.get(f"{url}/write/{path}", {}).status == (502 if protected else 200)
+    assert (folder / "model").read_text() == ("weights" if protected else "written")
+    assert listed(client, "v-part") == ["sub"] + ["sub/new"] * (not protected)
+    assert listed(client, "v-open") == ["new"]
+    if protected:
+        assert "Read-only file system" in client.logs("protected")
 
 
 def test_an_unknown_volume_is_not_found(client: Client) -> None:

@@ -19,7 +19,7 @@ from modelctl.local.keeping.recipes import image_environment
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.keeping.state import State
 from modelctl.local.leftovers import MARK
-from modelctl.local.running import isolation
+from modelctl.local.running import isolation, read_only
 
 # Below the kernel's ephemeral ports, so that no outgoing connection takes one from under us.
 _PORTS = range(30_000, 32_768)
@@ -87,7 +87,7 @@ class Launcher:
         workdir = root / "root"
         for folder in (workdir, scratch, home / "home"):
             folder.mkdir(parents=True)
-        self._materialise(spec, root)
+        protected = self._materialise(spec, root)
         arguments = api_pb2.ContainerArguments(
             task_id=task_id,
             function_id=function.id,
@@ -123,6 +123,8 @@ class Launcher:
         }
         supervisor = Path(__file__).with_name("supervise.py")
         container: tuple[str, ...] = (sys.executable, "-m", "modal._container_entrypoint")
+        if protected:
+            container = (*read_only.argv(protected), *container)
         insists = isolation.insists(data, self._state, self._content)
         isolated = insists and isolation.permitted()
         if isolated:
@@ -132,7 +134,9 @@ class Launcher:
         argv = (sys.executable, "-I", "-S", str(supervisor), *container)
         return Launch(argv, environment, workdir, port, isolated, insists)
 
-    def _materialise(self, spec: api_pb2.Function, root: Path) -> None:
+    def _materialise(self, spec: api_pb2.Function, root: Path) -> list[tuple[str, str]]:
+        """Lays out its files and Volumes; answers which folders are to be bound read-only where."""
+        protected = []
         for mount_id in spec.mount_ids:
             for path, sha256, mode in self._state.mounts[mount_id].files:
                 target = root / os.path.normpath(f"/{path}").lstrip("/")  # never above root
@@ -142,8 +146,14 @@ class Launcher:
             source.mkdir(parents=True, exist_ok=True)
             target = root / os.path.normpath(f"/{mount.mount_path}").lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not os.path.lexists(target):
+            if os.path.lexists(target):
+                continue
+            if mount.read_only and read_only.permitted():
+                target.mkdir()
+                protected.append((str(source), str(target)))
+            else:
                 target.symlink_to(source, target_is_directory=True)
+        return protected
 
     def _environment(self, spec: api_pb2.Function) -> dict[str, str]:
         environment = {
