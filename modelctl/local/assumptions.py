@@ -186,6 +186,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Entries break elsewhere.",
     ),
     Assumption(
+        "Which lines of a container belong to a function call?",
+        "Those from the start of one of its inputs until the next one's in that container, at most "
+        "a second past its end.",
+        "With inputs at once in one container, `--function-call` shows other lines.",
+    ),
+    Assumption(
         "How long is a stopped app listed?",
         "For an hour.",
         "It leaves `modal app list` earlier or later.",

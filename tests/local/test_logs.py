@@ -271,3 +271,33 @@ def test_a_flood_is_kept_whole_and_nobody_else_waits(client: Client) -> None:
         """
     )
     assert fetched == [f"line {n} of the flood\n" for n in range(15_000)]
+
+
+CALLED = """
+import modal
+
+app = modal.App("telling")
+
+@app.function(serialized=True)
+def tell(what):
+    print("told", what)
+    return what
+"""
+
+
+def test_logs_of_a_function_and_of_one_of_its_calls(client: Client) -> None:
+    path = client.folder / "telling.py"
+    path.write_text(CALLED)
+    client.sdk(f"load({str(path)!r}).app.deploy()")
+    first, second = client.sdk(
+        """
+        tell = modal.Function.from_name("telling", "tell")
+        calls = [tell.spawn(what) for what in ("one", "two")]
+        [call.get() for call in calls]
+        result = [call.object_id for call in calls]
+        """
+    )
+    until(lambda: "told two" in client.modal("function", "logs", "telling/tell"))
+    for call, said in ((first, "told one"), (second, "told two")):
+        shown = client.modal("function", "logs", "telling/tell", "--function-call", call)
+        assert [line for line in shown.splitlines() if line.startswith("told")] == [said]

@@ -35,6 +35,8 @@ _SCHEMA = (
     "CREATE INDEX IF NOT EXISTS function_inputs_by_call ON function_inputs (call_id)",
     "CREATE INDEX IF NOT EXISTS function_inputs_by_time "
     "ON function_inputs (function_id, created_at)",
+    "CREATE INDEX IF NOT EXISTS function_inputs_by_container "
+    "ON function_inputs (container_id, started_at)",
 )
 _INPUT = (
     "id, call_id, function_id, idx, method, created_at, started_at, finished_at, status, "

@@ -11,8 +11,8 @@ from modal_proto import api_pb2
 from modelctl.local.clock import Clock
 from modelctl.local.keeping.journal import STDERR, STDOUT, SYSTEM, Journal
 from modelctl.local.keeping.ledger import Ledger
-from modelctl.local.keeping.records import App
 from modelctl.local.keeping.recipes import is_builder
+from modelctl.local.keeping.records import App
 from modelctl.local.keeping.state import State
 from modelctl.local.protobuf import Timestamp
 from modelctl.local.rpc import Refused, Status
@@ -22,6 +22,14 @@ _STREAM_BATCH = 1000
 # Conditions are put together from fragments of our own; values always go in as parameters.
 _LINES = "SELECT id, function_id, task_id, fd, ns, data FROM logs"
 _COUNTS = "SELECT ns / ? AS bucket, sum(fd = ?), sum(fd = ?), sum(fd = ?) FROM logs"
+
+# A line belongs to the input that its container began last; see assumptions.
+_OF_CALL = (
+    "task_id IN (SELECT container_id FROM function_inputs WHERE call_id = ?) AND "
+    "(SELECT i.call_id FROM function_inputs i WHERE i.container_id = task_id "
+    "AND i.started_at * 1e9 <= ns AND (i.finished_at = 0 OR (i.finished_at + 1) * 1e9 >= ns) "
+    "ORDER BY i.started_at DESC LIMIT 1) = ?"
+)
 
 
 class Logs:
@@ -142,8 +150,11 @@ def _filters(request: Any, app_id: str) -> tuple[str, list[Any]]:
     if source := request.file_descriptor if is_stream else request.source:
         where += " AND fd = ?"
         values.append(source)
-    if request.function_call_id or request.sandbox_id:
-        where += " AND 0"  # no calls and no sandboxes run here
+    if request.function_call_id:
+        where += f" AND {_OF_CALL}"
+        values += [request.function_call_id, request.function_call_id]
+    if request.sandbox_id:
+        where += " AND 0"  # no sandboxes run here
     return where, values
 
 
