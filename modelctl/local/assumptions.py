@@ -4,15 +4,10 @@ Each row says what is assumed here and how one would notice on Modal that it is 
 differences, where this machine cannot or should not do as Modal does, are marked as such.
 """
 
-from dataclasses import dataclass
+from modelctl.local.assumption import Assumption
+from modelctl.local.assumptions_on_functions import FUNCTIONS
 
-
-@dataclass(frozen=True)
-class Assumption:
-    rule: str  # the question
-    assumed: str  # what the plane does
-    shows: str  # what would be seen on Modal if that is wrong
-    deliberate: bool = False  # known to differ from Modal
+__all__ = ["ASSUMPTIONS", "Assumption"]
 
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
@@ -384,4 +379,5 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "A client that insists on HTTP/2 connects there and not here.",
         deliberate=True,
     ),
+    *FUNCTIONS,
 )

@@ -107,7 +107,11 @@ class Apps:
             data = parsed(self._state.definitions[function.definition_id])
             summary = response.function_info_summaries[name]
             summary.is_sessioned = data.is_sessioned
-            summary.requires_proxy_auth = not data.http_config.unauthenticated
+            summary.requires_proxy_auth = (
+                not data.http_config.unauthenticated
+                if data.is_server
+                else data.webhook_config.requires_proxy_auth
+            )
             for ranked in data.ranked_functions:
                 if ranked.function.resources.gpu_config.count:
                     summary.gpu_config.add().CopyFrom(ranked.function.resources.gpu_config)

@@ -5,7 +5,7 @@ from modal_proto import api_pb2
 from modelctl.local.keeping.definitions import handle_metadata, parsed
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.state import State
-from modelctl.local.keeping.variants import variant
+from modelctl.local.keeping.variants import variant, variants_of
 from modelctl.local.rpc import Refused, Status
 
 
@@ -53,3 +53,15 @@ class Classes:
             bound_function_id=bound.id,
             handle_metadata=handle_metadata(bound, data, bound.definition_id, {}),
         )
+
+    def function_list_variants(
+        self, request: api_pb2.FunctionListVariantsRequest
+    ) -> api_pb2.FunctionListVariantsResponse:
+        """All of them at once, in the order in which they were first asked for."""
+        base = self._state.function(request.function_id)
+        response = api_pb2.FunctionListVariantsResponse()
+        for bound in variants_of(self._state, {base.id})[: request.limit or None]:
+            info = response.infos.add(function_id=bound.id, serialized_params=bound.params)
+            if bound.options:
+                info.function_options.ParseFromString(bound.options)
+        return response

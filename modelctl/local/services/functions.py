@@ -83,6 +83,12 @@ class Functions:
                 Status.NOT_FOUND,
                 f"App '{request.app_name}' not found in environment '{environment.name}'.",
             )
+        if request.app_version not in (0, app.version):
+            raise Refused(
+                Status.UNIMPLEMENTED,
+                "The local control plane runs the live version of an app only: version "
+                f"{app.version} of '{request.app_name}', not {request.app_version}.",
+            )
         function_id = app.function_ids.get(request.object_tag)
         if function_id is None:
             raise Refused(
