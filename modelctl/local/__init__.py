@@ -6,8 +6,8 @@ reaches it through :mod:`modelctl.local.lifecycle` only, which is light enough f
 The way in: `plane` puts the parts together; `rpc` turns methods into RPCs; `services/` has a class
 for each kind of object that answers them; `keeping/` holds what they know, in memory and in SQLite;
 `running/` is what was published, live: a `fleet` of pools of containers, laid out by `launch` and
-held by `supervise`, behind the `proxy`. `admin` is the plain HTTP beside it, and `controls` the part
-of that which steers a plane: its `faults`, its GPUs, its clock. What nobody could verify about Modal
+held by `supervise`, behind the `proxy`. `admin` is the plain HTTP beside it; that part of it which
+steers a plane, its `faults`, GPUs and clock, is `controls`. What nobody could verify about Modal
 stands in `assumptions`.
 
 To serve another RPC, add a method with its name in snake case to the service that it belongs to.

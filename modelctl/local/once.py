@@ -6,14 +6,13 @@ running, so calls that change something run to their end even if who asked goes 
 
 import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from modelctl.local.keeping.store import Store
 
 _KEPT = 4096
-_LONGEST = 64 << 10  # bytes of an answer that is worth keeping
+_KEPT_BYTES = 16 << 20  # of all answers together
 _LASTING = frozenset({"AppCreate", "AppPublish", "AppRollback", "AppRollover"})
 """Repeated after a restart of the plane, these would still make a second version or app."""
 _LASTING_KEPT = 1000
@@ -32,7 +31,9 @@ class Once:
 
     def __init__(self, store: Store | None = None) -> None:
         self._store = store
-        self._made: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()
+        self._made: dict[str, asyncio.Future[Any]] = {}
+        self._sizes: dict[str, int] = {}  # in bytes, of those that are answered, oldest first
+        self._held = 0
 
     async def answer(
         self, name: str, key: str, answer_type: Any, make: Callable[[], Awaitable[Any]]
@@ -50,11 +51,12 @@ class Once:
             answer = await make()
             self._made[key] = done = asyncio.get_running_loop().create_future()
             done.set_result(answer)
-        else:
-            self._made[key] = made = asyncio.ensure_future(self._carry_out(name, key, make))
-            made.add_done_callback(lambda over: over.cancelled() or over.exception())
-        self._forget_oldest()
-        return await asyncio.shield(self._made[key])
+            self._count(key, answer)
+            return answer
+        made = asyncio.ensure_future(self._carry_out(name, key, make))
+        made.add_done_callback(lambda over: over.cancelled() or over.exception())
+        self._made[key] = made
+        return await asyncio.shield(made)
 
     async def _carry_out(self, name: str, key: str, make: Callable[[], Awaitable[Any]]) -> Any:
         try:
@@ -62,9 +64,8 @@ class Once:
         except BaseException:
             self._made.pop(key, None)  # it took no effect: it may be tried again
             raise
-        if answer.ByteSize() > _LONGEST:
-            self._made.pop(key, None)
-        elif name in _LASTING and self._store is not None:
+        self._count(key, answer)
+        if name in _LASTING and self._store is not None:
             self._store.execute(
                 "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)",
                 [key, answer.SerializeToString()],
@@ -81,9 +82,11 @@ class Once:
         row = self._store.execute("SELECT answer FROM answers WHERE key = ?", [key]).fetchone()
         return None if row is None else bytes(row[0])
 
-    def _forget_oldest(self) -> None:
-        while len(self._made) > _KEPT:
-            oldest = next(iter(self._made))
-            if not self._made[oldest].done():
-                return
+    def _count(self, key: str, answer: Any) -> None:
+        """Keeps within bounds; the oldest go first."""
+        self._sizes[key] = answer.ByteSize()
+        self._held += self._sizes[key]
+        while len(self._sizes) > _KEPT or self._held > _KEPT_BYTES:
+            oldest = next(iter(self._sizes))
+            self._held -= self._sizes.pop(oldest)
             del self._made[oldest]

@@ -170,7 +170,8 @@ class Router:
                         status = Status.CANCELLED
                     return
                 metadata: Mapping[str, Any] = stream.metadata or {}
-                key = str(metadata.get("x-idempotency-key", ""))
+                if key := str(metadata.get("x-idempotency-key", "")):
+                    key = f"{caller.workspace} {key}"
                 make = partial(self._carry_out, method, request, caller)
                 answer = await self._once.answer(name, key, answer_type, make)
                 if trouble.lost is not None:

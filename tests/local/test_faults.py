@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
-from modelctl.local import lifecycle
+from modelctl.local import lifecycle, once
 from modelctl.local.faults import KINDS, Faults, made
 from modelctl.local.lifecycle import LocalError, Plane
 from modelctl.local.once import Once
@@ -225,12 +226,12 @@ def test_a_call_that_comes_again_while_it_runs_is_carried_out_once() -> None:
         return api_pb2.AppPublishResponse(url=str(number))
 
     async def scene() -> list[str]:
-        once = Once()
-        answers = [once.answer("AppPublish", "k", None, make) for _ in range(3)]
-        gone = asyncio.ensure_future(once.answer("AppPublish", "left", None, make))
+        calls = Once()
+        answers = [calls.answer("AppPublish", "k", None, make) for _ in range(3)]
+        gone = asyncio.ensure_future(calls.answer("AppPublish", "left", None, make))
         await asyncio.sleep(0)
         gone.cancel()  # the caller hangs up; what it began is carried out all the same
-        again = once.answer("AppPublish", "left", None, make)
+        again = calls.answer("AppPublish", "left", None, make)
         return [answer.url for answer in await asyncio.gather(*answers, again)]
 
     first, second, third, left = asyncio.run(scene())
@@ -248,14 +249,82 @@ def test_a_call_that_failed_may_be_tried_again_under_its_key() -> None:
         return outcome
 
     async def scene() -> None:
-        once = Once()
+        calls = Once()
         with pytest.raises(OSError):
-            await once.answer("AppStop", "k", None, make)
-        await once.answer("AppStop", "k", None, make)
-        await once.answer("AppStop", "k", None, make)
+            await calls.answer("AppStop", "k", None, make)
+        await calls.answer("AppStop", "k", None, make)
+        await calls.answer("AppStop", "k", None, make)
 
     asyncio.run(scene())
     assert outcomes == []
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(once, "_KEPT", 3)
+    monkeypatch.setattr(once, "_KEPT_BYTES", 1000)
+    answers: list[api_pb2.DictPopResponse] = []
+
+    async def scene(sizes: dict[str, int]) -> list[str]:
+        """Makes a call for each key; those of the keys that are carried out a second time."""
+        calls = Once()
+
+        async def make(size: int) -> api_pb2.DictPopResponse:
+            answers.append(api_pb2.DictPopResponse(value=bytes(size)))
+            return answers[-1]
+
+        again = []
+        for key, size in sizes.items():
+            await calls.answer("DictPop", key, None, partial(make, size))
+        for key, size in reversed(sizes.items()):
+            before = len(answers)
+            await calls.answer("DictPop", key, None, partial(make, size))
+            if len(answers) > before:
+                again.append(key)
+                break
+        return again
+
+    assert asyncio.run(scene({"a": 1, "b": 1, "c": 1})) == []
+    assert asyncio.run(scene({"a": 1, "b": 1, "c": 1, "d": 1})) == ["a"]
+    assert asyncio.run(scene({"a": 600, "b": 600})) == ["a"]
+    assert asyncio.run(scene({"a": 2000})) == ["a"]
+
+
+@pytest.mark.parametrize("method", ["AppList", "DictGet", "AppHeartbeat", "AppFetchLogs"])
+def test_what_only_reads_is_read_again(method: str) -> None:
+    read: list[int] = []
+
+    async def make() -> api_pb2.AppListResponse:
+        read.append(1)
+        return api_pb2.AppListResponse()
+
+    async def scene() -> None:
+        calls = Once()
+        for _ in range(2):
+            await calls.answer(method, "k", None, make)
+
+    asyncio.run(scene())
+    assert len(read) == 2
+
+
+def test_who_waited_for_an_item_and_went_away_takes_none() -> None:
+    taken: list[int] = []
+
+    async def make() -> api_pb2.QueueGetResponse:
+        await asyncio.sleep(0.01)
+        taken.append(1)
+        return api_pb2.QueueGetResponse(values=[b"item"])
+
+    async def scene() -> None:
+        calls = Once()
+        gone = asyncio.ensure_future(calls.answer("QueueGet", "gone", None, make))
+        await asyncio.sleep(0)
+        gone.cancel()
+        for _ in range(2):  # the answer was lost, and the item is not
+            answer = await calls.answer("QueueGet", "again", None, make)
+            assert list(answer.values) == [b"item"]
+
+    asyncio.run(scene())
+    assert len(taken) == 1
 
 
 # -- on containers
