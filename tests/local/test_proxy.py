@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from modelctl.local import lifecycle
+from modelctl.local.running.launch import claimed_port
 from tests.local.conftest import Client, until
 from tests.local.streaming import Reply, deploy, fetch, read
 
@@ -370,3 +371,12 @@ def _peak_memory(client: Client) -> int:
 def _status(pid: int, name: str) -> str:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(line for line in lines if line.startswith(f"{name}:")).split()[1]
+
+
+def test_no_two_containers_are_given_one_port() -> None:
+    claims = [claimed_port() for _ in range(300)]
+    try:
+        assert len({port for port, _ in claims}) == 300
+    finally:
+        for _, claim in claims:
+            claim.close()

@@ -62,9 +62,12 @@ class Launcher:
         """Ports of this machine that a container in a network of its own can reach."""
         shutil.rmtree(self._root, ignore_errors=True)  # left by a plane that was killed
         self._root.mkdir()
+        self._claims: dict[str, socket.socket] = {}  # to the containers' ports
 
     def remove(self, task_id: str) -> None:
         shutil.rmtree(self._root / task_id, ignore_errors=True)
+        if claim := self._claims.pop(task_id, None):
+            claim.close()
 
     def lay_out(
         self,
@@ -99,7 +102,7 @@ class Launcher:
         )
         arguments_path = home / "arguments.bin"
         arguments_path.write_bytes(arguments.SerializeToString())
-        port = free_port()
+        port, self._claims[task_id] = claimed_port()
         environment = self._environment(spec)
         environment |= {
             "HOME": str(home / "home"),
@@ -226,8 +229,27 @@ def _where_modal_is() -> list[str]:
     return [folder] if folder in inherited else []
 
 
+def claimed_port() -> tuple[int, socket.socket]:
+    """A port for an engine to listen on, and the claim to it, to be closed when it is given back.
+
+    Between choosing a port and listening there an engine takes its time, and another container,
+    perhaps another plane's, would be given the same one. So the port of the same number is held
+    for UDP, where no engine listens; it is free again even if this process is killed.
+    """
+    for _ in _PORTS:
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        port = free_port()
+        try:
+            claim.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        return port, claim
+    raise OSError(f"no free port between {_PORTS.start} and {_PORTS.stop - 1}")
+
+
 def free_port() -> int:
-    """A port for an engine to listen on, free at this moment."""
+    """A port that nobody listens on at this moment."""
     first = randrange(len(_PORTS))  # noqa: S311 - spreads planes out, hides nothing
     for offset in range(len(_PORTS)):
         port = _PORTS[(first + offset) % len(_PORTS)]
