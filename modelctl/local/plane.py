@@ -116,7 +116,7 @@ async def serve(state_dir: Path) -> None:
     )
     proxy = Proxy(workspaces.proxy_opens, ledger, clock)
     fleet = Fleet(state, means, proxy, FunctionCalls(store))
-    workspaces.know("ta", fleet.app_of)
+    _tell_owners(workspaces, state, ledger, fleet.calls)
     means.launcher.urls = fleet.urls
     means.launcher.reachable = (admin_listener.getsockname()[1],)  # uploads and downloads
     sampler = Sampler(fleet, ledger, clock)
@@ -215,6 +215,24 @@ async def serve(state_dir: Path) -> None:
     leftovers.end(mark)
     store.close()
     shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _tell_owners(
+    workspaces: Workspaces, state: State, ledger: Ledger, calls: FunctionCalls
+) -> None:
+    """Containers and calls belong to the workspace of their app, after their end too."""
+
+    def app_of_container(task_id: str) -> str | None:
+        entry = ledger.container(task_id)
+        return entry.app_id if entry else None
+
+    def app_of_call(call_id: str) -> str | None:
+        call = calls.get(call_id)
+        function = state.functions.get(call.function_id) if call else None
+        return function.app_id if function else None
+
+    workspaces.know("ta", app_of_container)
+    workspaces.know("fc", app_of_call)
 
 
 def hold_lock(state_dir: Path) -> int | None:

@@ -2,11 +2,18 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from modal_proto import api_pb2
 
 from modelctl.local import lifecycle
+from modelctl.local.keeping.state import State, find_named
+from modelctl.local.keeping.store import Store
+from modelctl.local.keeping.workspaces import Workspaces
 from modelctl.local.lifecycle import LocalError
 from modelctl.local.protobuf import Empty
 from tests.local.conftest import Client, refusal, until
@@ -115,7 +122,7 @@ def test_names_of_one_workspace_are_another_ones_too(client: Client) -> None:
 
 def test_ids_of_another_workspace_are_not_found(client: Client) -> None:
     stranger = guest(client, "strangers")
-    client.deploy("private")
+    client.deploy("private", "min_containers=1")
     ids = client.sdk(
         """
         app = modal.App.lookup("private")
@@ -129,6 +136,7 @@ def test_ids_of_another_workspace_are_not_found(client: Client) -> None:
         }
         """
     )
+    ids["Container"] = until(lambda: client.containers("private"))[0]
     asked = {
         "AppStop": api_pb2.AppStopRequest(app_id=ids["App"]),
         "AppGetOrCreate": api_pb2.AppGetOrCreateRequest(app_name=ids["App"]),
@@ -137,6 +145,8 @@ def test_ids_of_another_workspace_are_not_found(client: Client) -> None:
         "DictGet": api_pb2.DictGetRequest(dict_id=ids["Dict"], key=b"k"),
         "QueuePut": api_pb2.QueuePutRequest(queue_id=ids["Queue"], values=[b"v"]),
         "VolumeDelete": api_pb2.VolumeDeleteRequest(volume_id=ids["Volume"]),
+        "TaskGetInfo": api_pb2.TaskGetInfoRequest(task_id=ids["Container"]),
+        "ContainerStop": api_pb2.ContainerStopRequest(task_id=ids["Container"]),
         "EnvironmentGetRoles": api_pb2.EnvironmentGetRolesRequest(
             environment_id=ids["Environment"]
         ),
@@ -203,6 +213,59 @@ def test_proxy_tokens_are_made_used_and_deleted(client: Client) -> None:
     assert key not in client.modal("workspace", "proxy-tokens", "list")
     status, said = refusal(client, "WebhookTokenDelete", api_pb2.TokenDeleteRequest(token_id=key))
     assert (status, said) == ("NOT_FOUND", f"Proxy token '{key}' not found.")
+
+
+def test_the_command_line_gives_out_a_workspace(client: Client) -> None:
+    state = {"MODELCTL_LOCAL_DIR": str(client.plane.state_dir)}
+    command = [sys.executable, "-m", "modelctl", "local", "env", "--workspace"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MODAL_")} | state
+    done = subprocess.run(
+        [*command, "acme"], env=environment, cwd=client.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    token_id = lifecycle.environ(client.plane, "acme")["MODAL_TOKEN_ID"]
+    assert f"export MODAL_TOKEN_ID={token_id}\n" in done.stdout
+    refused = subprocess.run(
+        [*command, "No Name"], env=environment, cwd=client.folder, capture_output=True, text=True
+    )
+    assert refused.returncode != 0
+    assert "'No Name' cannot name a workspace" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_what_an_earlier_version_left_is_still_there(tmp_path: Path) -> None:
+    """State from before there were workspaces: environments by name, one token for the plane."""
+    store = Store(tmp_path / "state.db")
+    store.set_meta("token", "ak-old as-old")
+    store.set_meta("proxy_token", "wk-old ws-old")
+    for kind, body in (
+        ("environment", {"id": "en-old", "name": "main", "created_at": 1.0}),
+        (
+            "app",
+            {
+                "id": "ap-old",
+                "environment": "main",
+                "description": "old",
+                "state": 3,
+                "created_at": 1.0,
+                "name": "old",
+                "version": 1,
+            },
+        ),
+        ("dict", {"id": "di-old", "environment": "main", "name": "d", "created_at": 1.0}),
+    ):
+        store.execute("INSERT INTO objects VALUES (?, ?, ?)", (kind, body["id"], json.dumps(body)))
+    store.close()
+    store = Store(tmp_path / "state.db")
+    state = State(store)
+    workspaces = Workspaces(state)
+    assert workspaces.with_token("ak-old", "as-old") == workspaces.default.id
+    assert workspaces.proxy_opens("ap-old", "wk-old", "ws-old")
+    main = state.environment("")
+    assert (main.id, main.name) == ("en-old", "main")
+    assert state.deployed_app(main.id, "old") is state.apps["ap-old"]
+    assert find_named(state.dicts, main.id, "d") is state.dicts["di-old"]
+    store.close()
 
 
 def test_settings_hold_for_one_workspace(client: Client) -> None:

@@ -170,6 +170,9 @@ class State:
             case "fu":
                 function = self.functions.get(object_id)
                 found = self.apps.get(function.app_id) if function else None
+            case "de":
+                definition = self.definitions.get(object_id)
+                return self.workspace_of(definition.function_id) if definition else None
             case "st":
                 found = self.secrets.get(object_id)
             case "vo":

@@ -25,6 +25,8 @@ _KINDS = {
     "di": "Dict",
     "qu": "Queue",
     "ta": "Container",
+    "fc": "Function call",
+    "de": "Definition",
 }
 
 

@@ -162,11 +162,6 @@ class Fleet:
     def containers(self) -> list[Container]:
         return [c for pool in self._pools.values() for c in pool.running()]
 
-    def app_of(self, task_id: str) -> str | None:
-        """The id of the app that a container runs for."""
-        container = self.container(task_id)
-        return container.function.app_id if container else None
-
     def container(self, task_id: str) -> Container | None:
         return next((c for c in self.containers() if c.id == task_id), None)
 
