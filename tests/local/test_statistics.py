@@ -208,13 +208,14 @@ def test_a_width_that_modal_does_not_offer_is_refused(client: Client, url: str) 
 @pytest.fixture
 def moved(own_client: Client) -> tuple[Client, str]:
     """A plane whose clock went on by ten minutes after three requests."""
-    url = own_client.deploy("moved", "min_containers=1, unauthenticated=True")
+    url = own_client.deploy("moved", 'min_containers=1, gpu="H100:2", unauthenticated=True')
     own_client.ready(url)
     for _ in range(3):
         own_client.get(url + "/who", {})
     lifecycle.down(own_client.plane.state_dir)
     with sqlite3.connect(own_client.plane.state_dir / "state.db") as store:
         store.execute("INSERT OR REPLACE INTO meta VALUES ('clock', '600.0')")
+        store.execute("INSERT OR REPLACE INTO meta VALUES ('inventory', 'H100=2')")
     store.close()
     plane = lifecycle.up(own_client.plane.state_dir)
     until(lambda: own_client.get(url + "/who", {}).status == 200)
@@ -236,6 +237,12 @@ def test_metrics_and_statistics_follow_the_clock_of_the_plane(moved: tuple[Clien
     rows = by_cli(client, "server", "requests", "moved/Server", "--tail", "100")
     assert datetime.fromisoformat(rows[0]["timestamp"]) > datetime.now(UTC) + timedelta(minutes=9)
     assert datetime.fromisoformat(rows[-1]["timestamp"]) < datetime.now(UTC)
+    (task,) = client.containers("moved")
+    client.get(url + "/say/later", {})
+    until(lambda: "said later" in client.modal("container", "logs", task))
+    assert "said later" in client.modal("app", "logs", "moved", "--since", "5m")
+    info = client.rpc("TaskGetInfo", api_pb2.TaskGetInfoRequest(task_id=task)).info
+    assert (info.gpu_type, info.gpu_config.count) == ("H100", 2)
     csv = client.modal("server", "metrics", "moved/Server", "--group", "requests", "--csv")
     assert csv.startswith("series_name,unit,time,value\nrequests_count,requests,")
 
