@@ -17,7 +17,7 @@ _NAMES = (
     "deployment_name", "app_name", "name", "description", "tag", "path", "environment_name",
     "app_id", "function_id", "task_id", "image_id",
 )  # fmt: skip
-_FORMAT = "{:>7}  {:<12}  {:>9}  {:<17}  "
+_FORMAT = "{:>6}  {:<12}  {:>8}  "
 
 
 @click.command("calls")
@@ -41,7 +41,7 @@ def command(method: str | None, since: int | None, follow: bool, output: str) ->
         say(machine.dump({"calls": found}))
         return Exit.DONE
     if output == "human":
-        say((_FORMAT + "{}").format("n", "at", "ms", "status", "call"))
+        say(_FORMAT.format("n", "at", "ms") + "call")
     last = since or 0
     while True:
         for call in found:
@@ -59,11 +59,12 @@ def _line(call: dict[str, Any]) -> str:
     paint, width = for_stream()
     at = time.strftime("%H:%M:%S", time.localtime(call["at"]))
     clock = f"{at}.{int(call['at'] % 1 * 1000):03}"
-    start = _FORMAT.format(call["n"], clock, f"{call['ms']:.1f}", call["status"])
-    what = " ".join(filter(None, [call["method"], _about(call["request"])]))
-    room = max(20, width - len(start))
+    start = _FORMAT.format(call["n"], clock, f"{call['ms']:.1f}")
+    refused = "" if call["status"] == "OK" else f"  {call['status']}"
+    what = f"{call['method']} {_about(call['request'])}".rstrip()
+    room = max(20, width - len(start) - len(refused))
     what = what if len(what) <= room else what[: room - 1] + "…"
-    return start + what if call["status"] == "OK" else paint(start + what, "yellow")
+    return start + what + paint(refused, "yellow")
 
 
 def _about(request: Any) -> str:

@@ -229,14 +229,28 @@ def test_calls_are_shown_with_what_they_took(plane: Here) -> None:
     since = plane.project.last_call()
     _sdk(plane.project, "modal.App.lookup('called', create_if_missing=True)")
     heads, *calls = _lines(plane.run("calls", "--since", str(since)))
-    assert heads.split() == ["n", "at", "ms", "status", "call"]
-    number, _, took, status, *call = calls[-1].split()
+    assert heads.split() == ["n", "at", "ms", "call"]
+    number, _, took, *call = calls[-1].split()
     assert int(number) > since
     assert float(took) >= 0
-    assert (status, call) == ("OK", ["AppGetOrCreate", "called"])
+    assert call == ["AppGetOrCreate", "called"]
     found = plane.run("calls", "--method", "AppGet*", "--output", "json").json["calls"]
     assert {call["method"] for call in found} >= {"AppGetOrCreate"}
     assert all(call["method"].startswith("AppGet") for call in found)
+
+
+def test_a_call_that_was_refused_says_how(plane: Here) -> None:
+    since = plane.project.last_call()
+    lifecycle.add_fault(plane.plane, "refuse", status="NOT_FOUND", times=1)
+    _sdk(
+        plane.project,
+        "try: modal.App.lookup('a-name-that-is-long-enough-to-be-cut-off-' + 'x' * 20)\n"
+        "except modal.exception.NotFoundError: pass",
+    )
+    (line,) = _lines(plane.run("calls", "--since", str(since)))[1:]
+    assert len(line) == 80
+    assert " AppGetOrCreate a-name-that-is-" in line
+    assert line.endswith("…  NOT_FOUND")
 
 
 def test_calls_are_followed_until_interrupted(plane: Here) -> None:
