@@ -135,15 +135,18 @@ def _print_status(state: object, plane: object) -> int:
 
 
 @command.command("env")
+@click.option(
+    "--workspace", help="One with tokens, environments and names of its own; made on first use."
+)
 @output("human", "json")
-def env(output: str) -> int:
+def env(workspace: str | None, output: str) -> int:
     """Print what points any Modal program at it: eval "$(modelctl local env)"."""
     from modelctl.cli.pipeline import project_here
     from modelctl.cli.world import running_plane
     from modelctl.local import lifecycle
     from modelctl.views import machine
 
-    variables = lifecycle.environ(running_plane(project_here()))
+    variables = lifecycle.environ(running_plane(project_here()), workspace)
     if output == "json":
         click.echo(machine.dump({"variables": variables}))
         return Exit.DONE
