@@ -30,7 +30,8 @@ from modelctl.local.running.relay import (
     undecided,
     without_additions,
 )
-from modelctl.local.running.web import Exchange, answer, http_scope
+from modelctl.local.running.web import Exchange, answer, scope_of
+from modelctl.local.running.websocket import converse, wants_socket
 
 log = logging.getLogger(__name__)
 
@@ -170,10 +171,11 @@ class Proxy:
             return _refusal(404, "modal-http: this function is not running")
         if config.requires_proxy_auth and not self._authorised(request, app_id):
             return _refusal(401, "modal-http: missing or wrong proxy authentication")
-        scope = http_scope(request, self._headers(request, app_id))
+        socket = wants_socket(request)
+        scope = scope_of(request, self._headers(request, app_id), socket)
         exchange = Exchange(pool, method, scope, self._clock.time())
         try:
-            return await answer(request, exchange)
+            return await (converse if socket else answer)(request, exchange)
         finally:
             request[_SERVED_BY] = exchange.container_id
 

@@ -164,20 +164,31 @@ async def _body(request: web.Request) -> AsyncIterator[bytes]:
             yield chunk[start : start + _CHUNK]
 
 
-def http_scope(request: web.Request, headers: CIMultiDict[str]) -> dict[str, Any]:
-    """The request as ASGI describes it."""
+def scope_of(request: web.Request, headers: CIMultiDict[str], socket: bool) -> dict[str, Any]:
+    """The request as ASGI describes it; of a WebSocket, or not."""
     assert request.transport is not None
     peer = request.transport.get_extra_info("peername")
     path, _, query = request.raw_path.partition("?")
     named = [(hdrs.HOST, request.host), *((n, v) for n, v in headers.items() if n != hdrs.HOST)]
-    return {
-        "type": "http",
+    if socket:  # extensions are between the client and us
+        named = [(n, v) for n, v in named if n.lower() != "sec-websocket-extensions"]
+        offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
+        kind: dict[str, Any] = {
+            "type": "websocket",
+            "scheme": "ws",
+            "subprotocols": [name.strip() for name in offered.split(",") if name.strip()],
+        }
+    else:
+        kind = {
+            "type": "http",
+            "method": request.method,
+            "scheme": request.scheme,
+            "extensions": {"http.response.trailers": {}},
+        }
+    return kind | {
         "http_version": f"{request.version.major}.{request.version.minor}",
-        "method": request.method,
-        "scheme": request.scheme,
         "path": unquote(path),
         "query_string": query.encode(),
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in named],
         "client": (peer[0], peer[1]),
-        "extensions": {"http.response.trailers": {}},
     }
