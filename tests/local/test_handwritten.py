@@ -100,7 +100,7 @@ def test_where_namespaces_are_not_permitted_a_taken_port_is_said(tmp_path: Path)
     state = tmp_path / "state"
     up = f"from pathlib import Path; from modelctl.local import lifecycle; lifecycle.up({state!r})"
     start = [sys.executable, "-c", up.replace("PosixPath", "Path")]
-    if isolation.permitted():  # a plane that may not make any
+    if isolation.networks_permitted():  # a plane that may not make any
         forbid = 'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"'
         start = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh", *start]
     subprocess.run(start, check=True, timeout=30)

@@ -16,7 +16,7 @@ from tests.local.conftest import Client, until
 from tests.local.handwritten import deployed, engines
 
 # A machine that permits no namespaces has none of this: there, test_handwritten tells what is said.
-__test__ = isolation.permitted()
+__test__ = isolation.networks_permitted()
 
 
 def processes_of(container: str) -> list[int]:

@@ -1,13 +1,14 @@
-"""Which containers get a network of their own? Those whose app insists on the port it declares.
+"""Which containers get a network of their own, and which see their files where they belong?
 
-On Modal a container is a machine: each may listen on port 8000. An app that takes its port from
-MODELCTL_PORT, as rendered apps do, runs beside others on this machine's network. Any other one that
-declares a port runs in a network namespace, where that port is free, if this machine permits it.
+On Modal a container is a machine: each may listen on port 8000, and its Volumes are at their paths.
+A rendered app takes its port from MODELCTL_PORT and the root of its paths from MODELCTL_MOUNT_ROOT:
+it runs beside others on this machine's network and files. An app that does not name the variable
+runs in a namespace, where that port is free and those paths are there, if this machine permits it.
 """
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from modal_proto import api_pb2
 from modelctl.local.keeping.content import Content
 from modelctl.local.keeping.state import State
 
-_VARIABLE = b"MODELCTL_PORT"
-_PROGRAM = Path(__file__).with_name("isolate.py")
+_PORT, _MOUNT_ROOT = b"MODELCTL_PORT", b"MODELCTL_MOUNT_ROOT"
+_BARE_PYTHON = (sys.executable, "-I", "-S")
+_ISOLATE = Path(__file__).with_name("isolate.py")
+_MOUNTING = Path(__file__).with_name("mounting.py")
 _PROBE_TIMEOUT = 5.0
 
 
@@ -37,29 +40,57 @@ def insists(data: api_pb2.FunctionData, state: State, content: Content) -> bool:
     """
     if not data.is_server:
         return declared_port(data) != 0
+    return not _code_names(_PORT, data, state, content)
+
+
+def names_paths(data: api_pb2.FunctionData, state: State, content: Content) -> bool:
+    """Whether it has Volumes or files, besides its code, that it looks for at their own paths."""
     spec = data.ranked_functions[0].function
-    if any(_VARIABLE in code for code in (spec.class_serialized, spec.function_serialized)):
+    if not spec.volume_mounts and all(path.endswith(".py") for path, _ in _files(data, state)):
         return False
-    files = (file for mount_id in spec.mount_ids for file in state.mounts[mount_id].files)
-    return not any(
-        _names_it(content.path(str(sha256)))
-        for path, sha256, _ in files
-        if str(path).endswith(".py")
-    )
+    return not _code_names(_MOUNT_ROOT, data, state, content)
+
+
+def _files(data: api_pb2.FunctionData, state: State) -> Iterator[tuple[str, str]]:
+    """The paths of what is mounted, with their contents' hashes."""
+    for mount_id in data.ranked_functions[0].function.mount_ids:
+        for path, sha256, _ in state.mounts[mount_id].files:
+            yield str(path), str(sha256)
+
+
+def _code_names(
+    variable: bytes, data: api_pb2.FunctionData, state: State, content: Content
+) -> bool:
+    """Whether the variable occurs anywhere in the app's own code."""
+    spec = data.ranked_functions[0].function
+    if any(variable in code for code in (spec.class_serialized, spec.function_serialized)):
+        return True
+    code = (content.path(sha) for path, sha in _files(data, state) if path.endswith(".py"))
+    return any(_contains(path, variable) for path in code)
 
 
 @lru_cache(maxsize=4096)
-def _names_it(path: Path) -> bool:
-    return path.is_file() and _VARIABLE in path.read_bytes()  # its name is its content's hash
+def _contains(path: Path, variable: bytes) -> bool:
+    return path.is_file() and variable in path.read_bytes()  # its name is its content's hash
 
 
-@lru_cache(maxsize=1)
-def permitted() -> bool:
+def networks_permitted() -> bool:
     """Whether a process of ours may have a network namespace: on Linux often, elsewhere never."""
+    return _succeeds(_ISOLATE)
+
+
+def mounts_permitted() -> bool:
+    """Whether it may have mounts of its own."""
+    return _succeeds(_MOUNTING)
+
+
+@lru_cache(maxsize=2)
+def _succeeds(program: Path) -> bool:
+    """Whether the program, asked, says that it can do here what it is for."""
     if not sys.platform.startswith("linux"):
         return False
     try:
-        probe = [sys.executable, "-I", "-S", str(_PROGRAM)]
+        probe = [*_BARE_PYTHON, str(program)]
         return subprocess.run(probe, timeout=_PROBE_TIMEOUT, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -84,5 +115,9 @@ def argv(outside: int, inside: int, through: Sequence[int], proxy: str) -> tuple
     """
     ports = ",".join(map(str, through))
     next_proxy = proxy if proxy.startswith("http://") else ""
-    bare_python = (sys.executable, "-I", "-S")
-    return (*bare_python, str(_PROGRAM), str(outside), str(inside), ports, next_proxy)
+    return (*_BARE_PYTHON, str(_ISOLATE), str(outside), str(inside), ports, next_proxy)
+
+
+def mounts_argv(root: Path) -> tuple[str, ...]:
+    """What to put before a container's own command: all below `root` is to be found below /."""
+    return (*_BARE_PYTHON, str(_MOUNTING), str(root))

@@ -126,10 +126,12 @@ class Launcher:
         }
         supervisor = Path(__file__).with_name("supervise.py")
         container: tuple[str, ...] = (sys.executable, "-m", "modal._container_entrypoint")
+        if isolation.names_paths(data, self._state, self._content) and isolation.mounts_permitted():
+            container = (*isolation.mounts_argv(root), *container)
         if protected:
             container = (*read_only.argv(protected), *container)
         insists = isolation.insists(data, self._state, self._content)
-        isolated = insists and isolation.permitted()
+        isolated = insists and isolation.networks_permitted()
         if isolated:
             proxy = environment.get("HTTPS_PROXY", "")
             inside = isolation.declared_port(data)
