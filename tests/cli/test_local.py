@@ -21,8 +21,6 @@ from modelctl.cli.local_images import compared
 from modelctl.local import lifecycle
 from modelctl.local.faults import KINDS
 from modelctl.local.tested import TESTED, other_version
-from modelctl.views.human.tables import table
-from modelctl.views.paint import Paint
 from tests.conftest import Project, Ran
 from tests.local.conftest import until
 
@@ -439,14 +437,3 @@ def test_every_command_that_shows_something_has_json() -> None:
 def test_the_page_names_every_command_of_local() -> None:
     page = (Path(__file__).parents[2] / "docs" / "local-control-plane.md").read_text()
     assert [name for name in local.commands if f"modelctl local {name}" not in page] == []
-
-
-def test_a_table_ends_where_the_line_does() -> None:
-    rows = [["a", "1", "x" * 40], ["bcd", "22", "short"]]
-    plain = Paint()
-    assert table(["k", "n", "what"], rows, paint=plain, width=20, right=["n"]).splitlines() == [
-        "k     n  what",
-        f"a     1  {'x' * 10}…",
-        "bcd  22  short",
-    ]
-    assert "x" * 40 in table(["k", "n", "what"], rows, paint=plain, width=20, whole=True)

@@ -141,7 +141,7 @@ def test_the_container_sees_neither_the_callers_home_nor_its_credentials(
     assert environment["HOME"].startswith(str(client.plane.state_dir))
     assert not [name for name in environment if name.startswith("MODAL_TOKEN")]
     assert client.plane.token_secret not in str(environment)
-    assert environment["PATH"].endswith(str(client.plane.state_dir / "bin"))
+    assert environment["PATH"].startswith(str(client.plane.state_dir / "bin"))
 
 
 def test_logs_reach_the_sdk_and_the_cli(client: Client, url: str) -> None:
