@@ -216,6 +216,7 @@ def test_following_a_container_ends_with_it(client: Client) -> None:
         client.modal("container", "stop", task, "--yes")
 
 
+@pytest.mark.full
 def test_following_with_filters(client: Client, url: str) -> None:
     arguments = ("app", "logs", APP, "--source", "stderr", "--search", "again")
     with following(client, *arguments) as lines, speaking(client, url):
@@ -224,6 +225,7 @@ def test_following_with_filters(client: Client, url: str) -> None:
     assert not [line for line in first if line.startswith("said")]
 
 
+@pytest.mark.full
 def test_a_stream_goes_on_where_it_was_after_the_plane_was_killed(own_client: Client) -> None:
     url = own_client.deploy("resumed", "min_containers=1, unauthenticated=True")
     own_client.ready(url)
@@ -249,6 +251,7 @@ def test_a_stream_goes_on_where_it_was_after_the_plane_was_killed(own_client: Cl
     assert read("999999999") == []  # of another plane: nothing is repeated, nothing waited for
 
 
+@pytest.mark.full
 def test_a_flood_is_kept_whole_and_nobody_else_waits(client: Client) -> None:
     code = "print(''.join(f'line {n} of the flood\\n' for n in range(15_000)), end='', flush=True)"
     quiet = client.deploy("quiet", "min_containers=1, unauthenticated=True")

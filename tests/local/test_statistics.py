@@ -222,6 +222,7 @@ def moved(own_client: Client) -> tuple[Client, str]:
     return Client(plane, own_client.folder, own_client.worker), url
 
 
+@pytest.mark.full
 def test_metrics_and_statistics_follow_the_clock_of_the_plane(moved: tuple[Client, str]) -> None:
     client, url = moved
     got = by_cli(client, "server", "metrics", "moved/Server", "--bucket-size", "1m")
