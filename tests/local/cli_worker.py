@@ -1,5 +1,7 @@
 """Runs the modal CLI, one JSON line a command: `main` of the unchanged package, in a fork each.
 
+A line is the command's words, or those and the variables that it has beside ours.
+
 Importing the CLI takes half a second; a fork of a process that has done so takes none.
 """
 
@@ -11,7 +13,7 @@ import tempfile
 import modal.__main__ as cli
 
 
-def run(arguments: list[str]) -> tuple[int, str]:
+def run(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
     """Exit code, and what it printed on both outputs."""
     with tempfile.TemporaryFile() as output:
         sys.stdout.flush()
@@ -23,6 +25,7 @@ def run(arguments: list[str]) -> tuple[int, str]:
                 os.dup2(output.fileno(), 2)
                 sys.stdout = os.fdopen(1, "w")
                 sys.argv = ["modal", *arguments]
+                os.environ.update(variables)
                 cli.main()
                 code = 0
             except SystemExit as end:
@@ -42,7 +45,9 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        print(json.dumps(run(json.loads(line))), file=channel, flush=True)
+        said = json.loads(line)
+        words, variables = said if said and isinstance(said[0], list) else (said, {})
+        print(json.dumps(run(words, variables)), file=channel, flush=True)
 
 
 if __name__ == "__main__":

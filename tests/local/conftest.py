@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -314,11 +314,12 @@ class CommandLine:
     """Modal's own CLI in a process that has it imported: a command takes no half second."""
 
     worker: "subprocess.Popen[str]"
+    variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Exit code, and what was printed."""
         assert self.worker.stdin is not None and self.worker.stdout is not None
-        self.worker.stdin.write(json.dumps(arguments) + "\n")
+        self.worker.stdin.write(json.dumps([arguments, self.variables]) + "\n")
         self.worker.stdin.flush()
         code, output = json.loads(self.worker.stdout.readline())
         return int(code), str(output)

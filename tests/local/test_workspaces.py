@@ -16,7 +16,7 @@ from modelctl.local.keeping.store import Store
 from modelctl.local.keeping.workspaces import Workspaces
 from modelctl.local.lifecycle import LocalError
 from modelctl.local.protobuf import Empty
-from tests.local.conftest import Client, refusal, until
+from tests.local.conftest import Client, CommandLine, refusal, until
 
 
 def guest(client: Client, name: str) -> Client:
@@ -30,6 +30,11 @@ def guest(client: Client, name: str) -> Client:
         proxy_token_secret=environment["MODELCTL_PROXY_TOKEN_SECRET"],
     )
     return dataclasses.replace(client, plane=plane)
+
+
+def guest_cli(cli: CommandLine, client: Client, name: str) -> CommandLine:
+    """Modal's CLI in another workspace."""
+    return dataclasses.replace(cli, variables=lifecycle.environ(client.plane, name))
 
 
 def test_a_workspace_is_made_when_it_is_first_asked_for(client: Client) -> None:
@@ -58,11 +63,11 @@ def test_a_workspace_is_only_for_who_has_the_planes_token(client: Client) -> Non
     assert str(caught.value) == "A workspace needs the plane's token secret."
 
 
-def test_a_token_says_whose_it_is(client: Client) -> None:
+def test_a_token_says_whose_it_is(client: Client, cli: CommandLine) -> None:
     acme = guest(client, "acme")
-    said = acme.modal("token", "info")
+    said = guest_cli(cli, client, "acme")("token", "info")
     assert f"Token: {acme.plane.token_id}" in said and "Workspace: acme" in said
-    assert "Workspace: local (ac-local)" in client.modal("token", "info")
+    assert "Workspace: local (ac-local)" in cli("token", "info")
     assert acme.rpc("WorkspaceNameLookup", Empty()).username == "acme"
 
 
@@ -120,7 +125,7 @@ def test_names_of_one_workspace_are_another_ones_too(client: Client) -> None:
     )
 
 
-def test_ids_of_another_workspace_are_not_found(client: Client) -> None:
+def test_ids_of_another_workspace_are_not_found(client: Client, cli: CommandLine) -> None:
     stranger = guest(client, "strangers")
     client.deploy("private", "min_containers=1")
     ids = client.sdk(
@@ -165,19 +170,20 @@ def test_ids_of_another_workspace_are_not_found(client: Client) -> None:
     )
     status, said = refusal(stranger, "FunctionCreate", mounting)
     assert (status, said) == ("NOT_FOUND", f"Volume with id '{ids['Volume']}' not found.")
-    assert client.modal("app", "list", "--json").count('"private"') == 1
+    assert cli("app", "list", "--json").count('"private"') == 1
 
 
-def test_a_server_belongs_to_the_workspace_of_its_app(client: Client) -> None:
+def test_a_server_belongs_to_the_workspace_of_its_app(client: Client, cli: CommandLine) -> None:
     """Its containers speak for that workspace, and only that one's proxy tokens open it."""
     acme = guest(client, "servers")
+    acme_cli = guest_cli(cli, client, "servers")
     path = client.write(
         "housed",
         "min_containers=1",
         before='modal.Dict.from_name("housed", create_if_missing=True)["workspace"] = '
         "modal.Workspace.from_context().hydrate().name",
     )
-    acme.modal("deploy", str(path))
+    acme_cli("deploy", str(path))
     url = acme.sdk_alone("result = modal.Server.from_name('housed', 'Server').get_url()")
     acme.ready(url)
     assert client.get(url + "/who").status == 401
@@ -189,12 +195,12 @@ def test_a_server_belongs_to_the_workspace_of_its_app(client: Client) -> None:
     assert "housed" not in {
         task.app_description for task in client.rpc("TaskList", api_pb2.TaskListRequest()).tasks
     }
-    acme.modal("app", "stop", "housed", "--yes")
+    acme_cli("app", "stop", "housed", "--yes")
     until(lambda: not acme.rpc("TaskList", api_pb2.TaskListRequest()).tasks)
 
 
-def test_proxy_tokens_are_made_used_and_deleted(client: Client) -> None:
-    made = json.loads(client.modal("workspace", "proxy-tokens", "create", "--name", "ci", "--json"))
+def test_proxy_tokens_are_made_used_and_deleted(client: Client, cli: CommandLine) -> None:
+    made = json.loads(cli("workspace", "proxy-tokens", "create", "--name", "ci", "--json"))
     key = made["Modal-Key"]
     url = client.deploy("tokened", "min_containers=1")
     client.ready(url)
@@ -204,13 +210,13 @@ def test_proxy_tokens_are_made_used_and_deleted(client: Client) -> None:
     shown = client.get(url + "/headers", {"Authorization": made["Authorization"]}).json()
     assert "Authorization" not in shown  # the engine does not see the credential
     assert client.get(url + "/who", both | {"Modal-Secret": "ws-wrong"}).status == 401
-    client.modal("workspace", "proxy-tokens", "update", key, "name", "pipeline")
-    listed = client.modal("workspace", "proxy-tokens", "list", "--json")
+    cli("workspace", "proxy-tokens", "update", key, "name", "pipeline")
+    listed = cli("workspace", "proxy-tokens", "list", "--json")
     assert [t["name"] for t in json.loads(listed) if t["token_id"] == key] == ["pipeline"]
     assert made["Modal-Secret"] not in listed
-    client.modal("workspace", "proxy-tokens", "delete", key, "--yes")
+    cli("workspace", "proxy-tokens", "delete", key, "--yes")
     assert client.get(url + "/who", both).status == 401
-    assert key not in client.modal("workspace", "proxy-tokens", "list")
+    assert key not in cli("workspace", "proxy-tokens", "list")
     status, said = refusal(client, "WebhookTokenDelete", api_pb2.TokenDeleteRequest(token_id=key))
     assert (status, said) == ("NOT_FOUND", f"Proxy token '{key}' not found.")
 
@@ -268,13 +274,14 @@ def test_what_an_earlier_version_left_is_still_there(tmp_path: Path) -> None:
     store.close()
 
 
-def test_settings_hold_for_one_workspace(client: Client) -> None:
+def test_settings_hold_for_one_workspace(client: Client, cli: CommandLine) -> None:
     acme = guest(client, "settings")
-    acme.modal("environment", "create", "dev")
-    acme.modal("workspace", "settings", "set", "default-environment", "dev")
-    acme.modal("workspace", "settings", "set", "image-builder-version", "2025.06")
-    assert acme.modal("workspace", "settings", "list", "--json").split() == (
-        client.modal("workspace", "settings", "list", "--json")
+    acme_cli = guest_cli(cli, client, "settings")
+    acme_cli("environment", "create", "dev")
+    acme_cli("workspace", "settings", "set", "default-environment", "dev")
+    acme_cli("workspace", "settings", "set", "image-builder-version", "2025.06")
+    assert acme_cli("workspace", "settings", "list", "--json").split() == (
+        cli("workspace", "settings", "list", "--json")
         .replace('"main"', '"dev"')
         .replace('"2026.10"', '"2025.06"')
         .split()
@@ -297,10 +304,10 @@ def test_settings_hold_for_one_workspace(client: Client) -> None:
     assert [found.name for found in in_dev.dicts] == ["there"]
 
 
-def test_members_and_member_tokens_are_listed(client: Client) -> None:
-    members = json.loads(client.modal("workspace", "members", "list", "--json"))
+def test_members_and_member_tokens_are_listed(client: Client, cli: CommandLine) -> None:
+    members = json.loads(cli("workspace", "members", "list", "--json"))
     assert [(m["name"], m["role"]) for m in members] == [("local", "owner")]
-    tokens = client.modal("workspace", "member-tokens", "list", "--json")
+    tokens = cli("workspace", "member-tokens", "list", "--json")
     assert client.plane.token_id in tokens and client.plane.token_secret not in tokens
 
 
