@@ -254,11 +254,12 @@ def test_an_image_is_published_found_and_forgotten_by_name(client: Client) -> No
         """
     )
     assert published == second
-    (listed,) = json.loads(client.modal("image", "names", "list", "--prefix", "pict", "--json"))
-    assert (listed["tag"], listed["image_id"]) == ("picture:latest", second)
-    history = json.loads(client.modal("image", "names", "history", "picture", "--json"))
-    assert [entry["image_id"] for entry in history] == [second, first]
-    client.modal("image", "names", "delete", "picture:latest", "--yes")
+    (listed,) = client.rpc("ImageListTags", api_pb2.ImageListTagsRequest(tag_prefix="pict")).items
+    assert (listed.tag, listed.image_id) == ("picture:latest", second)
+    revisions = api_pb2.ImageTagRevisionsRequest(tag="main/picture:latest")
+    history = client.rpc("ImageTagRevisions", revisions).items
+    assert [entry.image_id for entry in history] == [second, first]
+    client.rpc("ImageNameDelete", api_pb2.ImageNameDeleteRequest(tag="main/picture:latest"))
     said = client.sdk(
         """
         try:
@@ -268,3 +269,20 @@ def test_an_image_is_published_found_and_forgotten_by_name(client: Client) -> No
         """
     )
     assert said == "Image 'picture:latest' not found in environment 'main'."
+
+
+def test_names_are_listed_page_by_page(client: Client) -> None:
+    image_id = _build(client, "paged").image_id
+    for number in range(5):
+        request = api_pb2.ImagePublishRequest(image_id=image_id, tag=f"page-{number}:v1")
+        client.rpc("ImagePublish", request)
+    tags, token = [], ""
+    while True:
+        page = client.rpc(
+            "ImageListTags",
+            api_pb2.ImageListTagsRequest(tag_prefix="page-", max_objects=2, page_token=token),
+        )
+        tags.append([item.tag for item in page.items])
+        if not (token := page.next_page_token):
+            break
+    assert tags == [["page-0:v1", "page-1:v1"], ["page-2:v1", "page-3:v1"], ["page-4:v1"]]
