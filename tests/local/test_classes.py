@@ -4,7 +4,7 @@ import pytest
 
 from tests.local.conftest import Client, until
 
-CLASSES = '''
+CLASSES = """
 import os
 import modal
 
@@ -48,7 +48,7 @@ class Plain:
     @modal.method()
     async def double(self, n):
         return 2 * n
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -145,9 +145,7 @@ def test_an_exception_comes_back_as_itself_with_where_it_was_raised(calls: Clien
 
 def test_large_arguments_and_results_go_by_blobs(calls: Client) -> None:
     before = len(calls.calls("BlobCreate"))
-    assert run(
-        calls, 'result = len(f("do").remote("echo", "x" * 5_000_000)[0])'
-    ) == 5_000_000
+    assert run(calls, 'result = len(f("do").remote("echo", "x" * 5_000_000)[0])') == 5_000_000
     assert len(calls.calls("BlobCreate")) > before
 
 

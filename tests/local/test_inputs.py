@@ -52,12 +52,6 @@ class FakeContainer:
     def say(self, sentence: str) -> None:
         pass
 
-    def works_on(self, call_id: str, input_id: str) -> None:
-        pass
-
-    def works_not_on(self, input_id: str) -> None:
-        pass
-
 
 class Queue(RuleBasedStateMachine):
     """Inputs are put, taken, answered, cancelled and lost in any order."""

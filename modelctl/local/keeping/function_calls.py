@@ -33,6 +33,10 @@ _SCHEMA = (
     "status INTEGER NOT NULL, container_id TEXT NOT NULL, attempt INTEGER NOT NULL, "
     "body BLOB, output BLOB) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS function_inputs_by_call ON function_inputs (call_id)",
+    "CREATE INDEX IF NOT EXISTS function_inputs_by_container "
+    "ON function_inputs (container_id, started_at)",
+    "CREATE INDEX IF NOT EXISTS function_inputs_unfinished "
+    "ON function_inputs (call_id) WHERE finished_at = 0",
     "CREATE INDEX IF NOT EXISTS function_inputs_by_time "
     "ON function_inputs (function_id, created_at)",
     "CREATE INDEX IF NOT EXISTS function_inputs_by_container "

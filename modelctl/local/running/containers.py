@@ -106,7 +106,6 @@ class Container:
         self._cancelled: list[str] = []
         self._cancelling = asyncio.Event()
         self._crashed: Crash | None = None  # a fault ended it
-        self._work: dict[str, str] = {}  # the calls of the inputs that it holds, by their ids
         self._note()
         self._means.journal.speakers[function.app_id] += 1
         self._life = asyncio.create_task(self._live())
@@ -168,12 +167,6 @@ class Container:
         self._cancelling.clear()
         told, self._cancelled = self._cancelled, []
         return told
-
-    def works_on(self, call_id: str, input_id: str) -> None:
-        self._work[input_id] = call_id
-
-    def works_not_on(self, input_id: str) -> None:
-        self._work.pop(input_id, None)
 
     def say(self, sentence: str) -> None:
         """A line of the plane's own in the app's logs."""

@@ -10,7 +10,6 @@ from modelctl.local.keeping.definitions import parsed, web_endpoints
 from modelctl.local.keeping.function_calls import FunctionCalls
 from modelctl.local.keeping.records import App, Endpoint, Function
 from modelctl.local.keeping.state import State
-from modelctl.local.keeping.variants import variants_of
 from modelctl.local.running.containers import Container, Means
 from modelctl.local.running.pool import Pool
 from modelctl.local.running.proxy import Entrance, Proxy
@@ -109,9 +108,8 @@ class Fleet:
                 entrance.pool = pool
                 entrance.stopped = False
             pool.renew()
-        variants = {function.id for function in variants_of(self._state, layout)}
         for pool in self.pools(app.id):
-            if pool.function.id in variants:
+            if pool.function.base_id in layout:
                 pool.renew()
             elif pool.function.id not in layout:
                 self._close(pool, _NOT_THERE)

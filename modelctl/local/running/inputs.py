@@ -123,7 +123,6 @@ class Inputs:
         self.calls.save(made)
         self._held.setdefault(container.id, {})[made.id] = made
         container.enter_request()
-        container.works_on(made.call.id, made.id)
         if limit := self._spec().timeout_secs:
             self._limits[made.id] = asyncio.get_running_loop().call_later(
                 limit, self._time_out, made, container, limit
@@ -159,7 +158,6 @@ class Inputs:
         if limit := self._limits.pop(made.id, None):
             limit.cancel()
         container.leave_request()
-        container.works_not_on(made.id)
         made.call.wake()
 
     def _settle(self, made: Input, output: api_pb2.FunctionGetOutputsItem) -> None:

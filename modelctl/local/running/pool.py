@@ -112,10 +112,11 @@ class Pool:
         self.reconcile()
 
     def drop_inputs(self, reason: str) -> None:
-        """Nobody works on them any more: who waits is told why, and containers end at once."""
+        """Nobody works on them any more: who waits is told why, and work is interrupted."""
         self.inputs.close(reason)
         for container in [] if self.is_server else self.running():
-            container.stop()
+            if container.inflight:  # idle ones end by themselves
+                container.stop()
 
     def look_again(self) -> None:
         """Reconciles soon: once for the many inputs that may come and go in one turn."""
