@@ -12,8 +12,8 @@ def routes(workspaces: Workspaces, store: Store) -> list[web.RouteDef]:
     """``PUT /workspaces/<name>`` answers with its tokens; the workspace is made on first use."""
 
     async def put(request: web.Request) -> web.Response:
-        shown = request.headers.get("x-modal-token-secret", "")
-        if not secrets.compare_digest(shown.encode(), workspaces.default.token_secret.encode()):
+        shown = request.headers.get("x-modal-token-secret", "").encode(errors="replace")
+        if not secrets.compare_digest(shown, workspaces.default.token_secret.encode()):
             return web.Response(status=401, text="A workspace needs the plane's token secret.\n")
         try:
             workspace = workspaces.named(request.match_info["name"])
