@@ -85,16 +85,19 @@ def test_the_same_parameters_share_containers_and_others_do_not(classes: Client)
     assert first == again != other
 
 
+@pytest.mark.full
 def test_a_method_calls_another_one_of_its_instance(classes: Client) -> None:
     code = "result = modal.Cls.from_name('classes', 'Model')(size=4).limit.remote()"
     assert classes.sdk(code) == 5
 
 
+@pytest.mark.full
 def test_exit_hooks_run_when_a_container_was_idle_long_enough(classes: Client) -> None:
     classes.sdk("modal.Cls.from_name('classes', 'Model')(name='Dan').pid.remote()")
     until(lambda: "goodbye Dan" in classes.logs("classes"))
 
 
+@pytest.mark.full
 def test_options_make_a_variant(classes: Client) -> None:
     kind, sentence = classes.sdk(
         """
@@ -110,6 +113,7 @@ def test_options_make_a_variant(classes: Client) -> None:
     assert sentence.endswith(" hit its timeout of 1s")
 
 
+@pytest.mark.full
 def test_a_redeploy_reaches_every_variant(classes: Client) -> None:
     path = classes.folder / "classes.py"
     path.write_text(CLASSES.replace("hello", "good morning"))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from modal_proto import api_pb2
 
 from modelctl.local import lifecycle
@@ -84,11 +85,13 @@ def test_modal_run_shows_the_logs_and_the_result(client: Client) -> None:
     assert not client.containers("entrypoint")
 
 
+@pytest.mark.full
 def test_modal_run_calls_a_function_by_its_name(client: Client) -> None:
     path = write(client, "by-name")
     assert "working on 7" in client.modal("run", f"{path}::work", "--n", "7")
 
 
+@pytest.mark.full
 def test_a_failure_is_shown_and_ends_the_run(client: Client) -> None:
     path = write(client, "failing")
     done = subprocess.run(
@@ -131,6 +134,7 @@ def test_app_run_serves_functions_and_servers(client: Client) -> None:
     until(lambda: not client.containers("with-run"))
 
 
+@pytest.mark.full
 def test_a_run_beside_the_deployed_app_has_a_url_of_its_own(client: Client) -> None:
     path = write(client, "beside")
     deployed, run = client.sdk(
@@ -147,6 +151,7 @@ def test_a_run_beside_the_deployed_app_has_a_url_of_its_own(client: Client) -> N
     until(lambda: client.get(deployed, {}).status == 200)
 
 
+@pytest.mark.full
 def test_what_cannot_be_imported_fails_the_call(client: Client) -> None:
     path = client.folder / "broken.py"
     path.write_text(BROKEN)
@@ -163,6 +168,7 @@ def test_what_cannot_be_imported_fails_the_call(client: Client) -> None:
     assert (kind, sentence) == ("ImportError", "nothing here works")
 
 
+@pytest.mark.full
 def test_a_detached_run_finishes_what_it_has_begun(client: Client, tmp_path: Path) -> None:
     path, mark = write(client, "detached"), tmp_path / "mark"
     client.modal("run", "--detach", f"{path}::main", "--path", str(mark))

@@ -149,6 +149,7 @@ def test_large_arguments_and_results_go_by_blobs(calls: Client) -> None:
     assert len(calls.calls("BlobCreate")) > before
 
 
+@pytest.mark.full
 def test_a_function_calls_another_one(calls: Client) -> None:
     assert run(calls, 'result = f("do").remote("other")') == [3, [0, 1]]
 
@@ -200,6 +201,7 @@ def test_maps_keep_the_order_and_can_return_exceptions(calls: Client) -> None:
     ) == [list(range(60)), ["Unlucky", "tuple"]]
 
 
+@pytest.mark.full
 def test_a_spawned_map_is_fetched_by_index(calls: Client) -> None:
     assert run(
         calls,
@@ -275,10 +277,12 @@ def test_batched_inputs_come_together(calls: Client) -> None:
     assert pairs == [[1, 4], [2, 4], [3, 4], [4, 4]]
 
 
+@pytest.mark.full
 def test_a_container_for_a_single_use_is_not_used_again(calls: Client) -> None:
     assert run(calls, 'result = len({f("once").remote() for _ in range(3)})') == 3
 
 
+@pytest.mark.full
 def test_the_number_of_containers_keeps_within_its_limits(calls: Client) -> None:
     pids = run(calls, 'result = [f("do").remote("pid") for _ in range(2)]')
     slept = run(calls, 'result = len(list(f("do").starmap([("sleep", 0.1)] * 8)))')
@@ -297,6 +301,7 @@ def test_an_input_outlives_its_container_a_few_times(calls: Client, tmp_path: Pa
     assert len(set(path.read_text().split())) == 3
 
 
+@pytest.mark.full
 def test_a_redeploy_lets_inputs_finish(calls: Client) -> None:
     path = calls.folder / "calls.py"
     first = run(calls, 'call = f("do").spawn("sleep", 1.5)\nresult = call.object_id')
@@ -318,6 +323,7 @@ def test_a_redeploy_lets_inputs_finish(calls: Client) -> None:
 # -- what can be seen
 
 
+@pytest.mark.full
 def test_the_cli_tells_of_a_function_and_its_calls(calls: Client) -> None:
     run(calls, 'f("do").remote("echo", "seen")')
     listed = json.loads(calls.modal("function", "calls", "calls/do", "--json"))

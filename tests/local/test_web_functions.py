@@ -174,6 +174,7 @@ def connect(url: str, path: str) -> http.client.HTTPConnection:
     return connection
 
 
+@pytest.mark.full
 def test_the_cli_prints_the_url(client: Client, urls: dict[str, str]) -> None:
     assert urls["asgi"] in client.modal("deploy", str(client.folder / "web.py"), "--tag", "again")
 
@@ -264,6 +265,7 @@ def test_a_protected_one_wants_the_token(client: Client, urls: dict[str, str]) -
     assert client.get(url).status == 200
 
 
+@pytest.mark.full
 def test_containers_are_added_for_waiting_requests(client: Client, urls: dict[str, str]) -> None:
     pids: list[bytes] = []
     threads = [
@@ -311,6 +313,7 @@ def _pids(client: Client, url: str) -> set[bytes]:
     return set(found)
 
 
+@pytest.mark.full
 def test_a_stopped_one_is_404(client: Client) -> None:
     path = client.folder / "gone.py"
     path.write_text(WEB.replace('"web"', '"gone"').replace("min_containers=2", ""))

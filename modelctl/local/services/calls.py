@@ -147,7 +147,8 @@ class Calls:
             if left <= 0 or gone:
                 break
             try:
-                await asyncio.wait_for(call.news().wait(), max(0.0, left))
+                async with asyncio.timeout(left):
+                    await call.news().wait()
             except TimeoutError:
                 continue
         response = api_pb2.FunctionGetOutputsResponse(
@@ -177,7 +178,8 @@ class Calls:
                 seen = chunk.index
                 yield chunk
             try:
-                await asyncio.wait_for(news.wait(), _LONGEST_WAIT)
+                async with asyncio.timeout(_LONGEST_WAIT):
+                    await news.wait()
             except TimeoutError:
                 return
 

@@ -124,6 +124,7 @@ class Work:
             if not pool.inputs.holds(container.id, call):
                 return
             try:
-                await asyncio.wait_for(news.wait(), _LONGEST_WAIT)
+                async with asyncio.timeout(_LONGEST_WAIT):
+                    await news.wait()
             except TimeoutError:
                 return
