@@ -331,6 +331,23 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         deliberate=True,
     ),
     Assumption(
+        "What does a container see of the network?",
+        "A server whose app does not name MODELCTL_PORT, and a web_server, are alone in a network "
+        "namespace where this machine permits it: there the port is free, eth0 is the one "
+        "interface, and the web is reached by the HTTP proxy that HTTPS_PROXY names. Any other "
+        "container shares this machine's network.",
+        "On Modal programs that know no proxy, UDP and the URLs of other servers work too.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Where does a container find its files and Volumes?",
+        "At their paths, among this machine's files, where its app does not name "
+        "MODELCTL_MOUNT_ROOT and this machine permits mount namespaces; else below the folder "
+        "that this variable names.",
+        "On Modal always at their paths, among the image's files.",
+        deliberate=True,
+    ),
+    Assumption(
         "When do others see what a container writes to a Volume?",
         "At once; commit and reload do nothing.",
         "On Modal other containers see it after a commit and a reload.",
