@@ -62,11 +62,16 @@ class State:
             for definition in self.definitions.values()
         }
         self._function_by_name = {(f.app_id, f.name): f for f in self.functions.values()}
-        self._live_app = {
-            (app.environment, app.name): app
-            for app in self.apps.values()
-            if app.name and not app.stopped_at
-        }
+        self._live_app: dict[tuple[str, str], App] = {}
+        self._stopped_app: dict[tuple[str, str], App] = {}
+        for app in self.apps.values():
+            self._index_app(app)
+        self._versions_of: dict[str, dict[int, Version]] = {}
+        for version in self.versions.values():
+            self._versions_of.setdefault(version.app_id, {})[version.number] = version
+        self._unnamed_secrets: dict[str, dict[str, Secret]] = {}
+        for secret in self.secrets.values():
+            self._index_secret(secret)
 
     def _adopt(self) -> None:
         """What an earlier version left: no workspaces, and environments known by their names."""
@@ -95,6 +100,7 @@ class State:
                     self._index_app(record)
                 case Version():
                     self.versions[record.id] = record
+                    self._versions_of.setdefault(record.app_id, {})[record.number] = record
                 case Function():
                     self.functions[record.id] = record
                     self._function_by_name[record.app_id, record.name] = record
@@ -113,6 +119,7 @@ class State:
                     self.image_names[record.id] = record
                 case Secret():
                     self.secrets[record.id] = record
+                    self._index_secret(record)
                 case Volume():
                     self.volumes[record.id] = record
                 case Dict():
@@ -127,6 +134,13 @@ class State:
             self._live_app[key] = app
         elif self._live_app.get(key) is app:
             del self._live_app[key]
+        last = self._stopped_app.get(key)
+        if app.stopped_at and (last is None or last.stopped_at <= app.stopped_at):
+            self._stopped_app[key] = app
+
+    def _index_secret(self, secret: Secret) -> None:
+        if not secret.name:
+            self._unnamed_secrets.setdefault(secret.app_id, {})[secret.id] = secret
 
     @property
     def workspace(self) -> Workspace:
@@ -201,12 +215,8 @@ class State:
         return list(self._live_app.values())
 
     def stopped_app(self, environment: str, name: str) -> App | None:
-        stopped = [
-            app
-            for app in self.apps.values()
-            if app.stopped_at and (app.environment, app.name) == (environment, name)
-        ]
-        return max(stopped, key=lambda app: app.stopped_at, default=None)
+        """The one of that name that was stopped last."""
+        return self._stopped_app.get((environment, name))
 
     def function(self, function_id: str) -> Function:
         if function := self.functions.get(function_id):
@@ -217,8 +227,13 @@ class State:
         return self._function_by_name.get((app_id, name))
 
     def app_versions(self, app_id: str) -> list[Version]:
-        mine = [version for version in self.versions.values() if version.app_id == app_id]
-        return sorted(mine, key=lambda version: version.number)
+        mine = self._versions_of.get(app_id, {})
+        return [mine[number] for number in sorted(mine)]
+
+    def unnamed_secrets(self, app_id: str) -> list[Secret]:
+        """Those that an app made of its own values."""
+        mine = self._unnamed_secrets.get(app_id, {})
+        return [secret for secret in mine.values() if secret.id in self.secrets]
 
     def mount_with(self, digest: str) -> Mount | None:
         return self._mount_by_digest.get(digest)

@@ -33,6 +33,7 @@ class Fleet:
         self._proxy = proxy
         self.calls = calls
         self._pools: dict[str, Pool] = {}  # by function id
+        self._pools_of: dict[str, dict[str, Pool]] = {}  # the same, by app id
         self._entrances: dict[str, Entrance] = {}  # by endpoint id
         self._ended: deque[tuple[Container, float]] = deque(maxlen=2000)
 
@@ -91,7 +92,8 @@ class Fleet:
 
     async def publish(self, app: App) -> None:
         """Makes the app's pools those of its layout, each in the version that this names."""
-        self._pools = {key: pool for key, pool in self._pools.items() if not pool.over}
+        if any(pool.over for pool in self._pools.values()):
+            self._forget_those_over()
         layout = set(app.function_ids.values())
         for function_id in layout:
             function = self._state.functions[function_id]
@@ -117,7 +119,14 @@ class Fleet:
     def _add(self, function: Function, urls: Mapping[str, str]) -> Pool:
         pool = Pool(self._state, self._means, function, urls, self._died, self.calls)
         self._pools[function.id] = pool
+        self._pools_of.setdefault(function.app_id, {})[function.id] = pool
         return pool
+
+    def _forget_those_over(self) -> None:
+        self._pools = {key: pool for key, pool in self._pools.items() if not pool.over}
+        self._pools_of = {}
+        for key, pool in self._pools.items():
+            self._pools_of.setdefault(pool.function.app_id, {})[key] = pool
 
     def withdraw(self, app: App) -> None:
         for pool in self.pools(app.id):
@@ -140,7 +149,7 @@ class Fleet:
         self._means.journal.wake(container.function.app_id)
 
     def pools(self, app_id: str) -> list[Pool]:
-        return [pool for pool in self._pools.values() if pool.function.app_id == app_id]
+        return list(self._pools_of.get(app_id, {}).values())
 
     def pool(self, function_id: str) -> Pool | None:
         return self._pools.get(function_id)

@@ -54,9 +54,8 @@ class Secrets:
         """The same values in the same app are the same secret: a redeploy changes nothing."""
         environment = self._state.environment(request.environment_name).id
         values = dict(request.env_dict)
-        wanted = ("", request.app_id, environment)
-        for secret in self._state.secrets.values():
-            if (secret.name, secret.app_id, secret.environment) == wanted and secret.env == values:
+        for secret in self._state.unnamed_secrets(request.app_id):
+            if (secret.environment, secret.env) == (environment, values):
                 return secret
         secret = Secret(new_id("st"), environment, "", request.app_id, time.time(), values)
         self._state.save(secret)
