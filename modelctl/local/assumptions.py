@@ -313,7 +313,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "Are images built?",
         "No: containers run this interpreter and what this machine has installed; of an image only "
-        "its ENV lines count, without PATH, HOME, PYTHONPATH, LD_LIBRARY_PATH and TMPDIR.",
+        "its ENV lines count, without PATH, HOME, PYTHONPATH, LD_LIBRARY_PATH and TMPDIR, and the "
+        "local files and folders that it copies in.",
         "A package that the image installs is missing here.",
         deliberate=True,
     ),

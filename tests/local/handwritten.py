@@ -184,7 +184,7 @@ def write(client: Client, name: str, more: str = "", before: str = "pass") -> Pa
 
 def deployed(client: Client, name: str, more: str = "", before: str = "pass") -> str:
     """The server's URL."""
-    client.modal("deploy", str(write(client, name, more, before)))
+    client.sdk(f"load({str(write(client, name, more, before))!r}).app.deploy()")
     return str(client.sdk(f"result = modal.Server.from_name({name!r}, 'Inference').get_url()"))
 
 

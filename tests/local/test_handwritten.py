@@ -14,7 +14,8 @@ from tests.local.handwritten import deployed, write
 
 
 def test_hooks_may_wait_for_the_engine_put_it_to_sleep_and_wake_it(client: Client) -> None:
-    url = deployed(client, "hand-hooks")
+    client.modal("deploy", str(write(client, "hand-hooks")))
+    url = client.sdk("result = modal.Server.from_name('hand-hooks', 'Inference').get_url()")
     state = client.ready(url, "/state")
     assert state["events"] == ["warmup", "sleep", "wake_up"]
     assert state["port"] == 8000
@@ -29,35 +30,39 @@ def test_modal_run_serves_while_the_local_entrypoint_asks(client: Client) -> Non
     until(lambda: not client.containers("hand-run"))
 
 
-def test_answers_come_as_they_are_made(client: Client) -> None:
+@pytest.fixture(scope="module")
+def streaming(client: Client) -> str:
+    """The URL of a server that streams."""
     url = deployed(client, "hand-streams", "min_containers=1,")
     client.ready(url, "/state")
-    place = url.removeprefix("http://")
-    stream = http.client.HTTPConnection(place, timeout=20)
-    stream.request("GET", "/stream")
-    response = stream.getresponse()
+    return url
+
+
+def begun(url: str, path: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """An answer of which the first part has come."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection.request("GET", path)
+    response = connection.getresponse()
     assert response.read(6) == b"first "
-    assert client.get(url + "/go", {}).status == 200  # the rest is sent after this only
-    assert response.read() == b"last"
+    return connection, response
 
 
-def test_an_answer_that_breaks_off_is_seen_to_break_off(client: Client) -> None:
-    url = deployed(client, "hand-breaks", "min_containers=1,")
-    client.ready(url, "/state")
-    broken = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
-    broken.request("GET", "/break")
+def test_the_engine_learns_that_its_client_left(client: Client, streaming: str) -> None:
+    connection, response = begun(streaming, "/endless")
+    response.close()
+    connection.close()
+    until(lambda: "client left" in client.logs("hand-streams"))
+
+
+def test_an_answer_that_breaks_off_is_seen_to_break_off(streaming: str) -> None:
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
-        broken.getresponse().read()
+        begun(streaming, "/break")[1].read()
 
 
-def test_the_engine_learns_that_its_client_left(client: Client) -> None:
-    url = deployed(client, "hand-leaves", "min_containers=1,")
-    client.ready(url, "/state")
-    leaving = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
-    leaving.request("GET", "/endless")
-    assert leaving.getresponse().read(6) == b"first "
-    leaving.close()
-    until(lambda: "client left" in client.logs("hand-leaves"))
+def test_answers_come_as_they_are_made(client: Client, streaming: str) -> None:
+    _, response = begun(streaming, "/stream")
+    assert client.get(streaming + "/go", {}).status == 200  # the rest is sent after this only
+    assert response.read() == b"last"
 
 
 def test_hooks_may_use_the_sdk(client: Client) -> None:

@@ -19,6 +19,8 @@ data, cache, scratch = (
 )
 image = (
     modal.Image.debian_slim()
+    .add_local_file("settings.ini", "/root/copied.ini", copy=True)
+    .add_local_dir("assets", "/opt/copied-of-mounted", copy=True)
     .add_local_file("settings.ini", "/root/settings.ini")
     .add_local_dir("assets", "/assets-of-mounted")
 )
@@ -34,6 +36,7 @@ def look(name: str) -> dict[str, object]:
     return {
         "cwd": os.getcwd(),
         "settings": Path("settings.ini").read_text(),
+        "copied": Path("/root/copied.ini").read_text() + os.listdir("/opt/copied-of-mounted")[0],
         "asset": Path("/assets-of-mounted/logo.txt").read_text(),
         "machine": Path("/etc/passwd").exists() and "mounted" not in os.listdir("/"),
     }
@@ -56,7 +59,8 @@ def write(client: Client, name: str, source: str = APP) -> Path:
 def test_what_an_app_mounts_is_at_its_paths(client: Client) -> None:
     printed = client.modal("run", str(write(client, "mounted")), "--name", "one")
     assert (
-        "looked: {'cwd': '/root', 'settings': '[a]', 'asset': 'a logo', 'machine': True}"
+        "looked: {'cwd': '/root', 'settings': '[a]', 'copied': '[a]logo.txt', 'asset': 'a logo', "
+        "'machine': True}"
     ) in printed
     for volume, path, place in (
         ("data", "deep/one", "/of-mounted/deep"),
@@ -69,7 +73,7 @@ def test_what_an_app_mounts_is_at_its_paths(client: Client) -> None:
 
 def test_nobody_else_sees_it_there(client: Client) -> None:
     client.modal("run", str(write(client, "mounted-apart")), "--name", "two")
-    for path in ("/of-mounted", "/tmp/of-mounted", "/assets-of-mounted"):
+    for path in ("/of-mounted", "/tmp/of-mounted", "/assets-of-mounted", "/opt/copied-of-mounted"):
         assert not Path(path).exists()
 
 

@@ -87,6 +87,7 @@ def test_a_container_in_a_network_of_its_own_reaches_the_web(client: Client) -> 
     until(lambda: "page /through-a-tunnel" in client.logs("hand-tunnels"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["engine", "supervisor"])
 def test_nothing_is_left_of_a_container_that_is_killed(client: Client, name: str) -> None:
     app = f"hand-killed-{name}"

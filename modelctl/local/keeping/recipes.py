@@ -1,15 +1,17 @@
-"""What does an image's recipe say? Of what it says, containers here get the variables."""
+"""What does an image's recipe say? Of what it says, containers here get variables and files."""
 
 import hashlib
+import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from modal_proto import api_pb2
 
-from modelctl.local.keeping.records import Image
+from modelctl.local.keeping.records import Image, Mount
 
+_COPY = re.compile(r"COPY \. (/\S*)")
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -80,6 +82,25 @@ def summary(images: Mapping[str, Image], image: Image) -> dict[str, Any]:
         "starts": made_of[0][0] if made_of[0] else "",
         "ends": made_of[-1][-1] if made_of[-1] else "",
     }
+
+
+def files(
+    images: Mapping[str, Image], mounts: Mapping[str, Mount], spec: api_pb2.Function
+) -> Iterator[tuple[str, str, int]]:
+    """The files that a container has of its image's and its own mounts: path, hash and mode.
+
+    Of an image only whole contexts count (``COPY . PATH``): what else it holds is never built.
+    """
+    sources = [("/", mounts[mount_id]) for mount_id in spec.mount_ids]
+    for record in reversed(chain(images, spec.image_id)):
+        recipe = api_pb2.Image.FromString(record.image)
+        copied = (_COPY.fullmatch(command) for command in recipe.dockerfile_commands)
+        if (context := mounts.get(recipe.context_mount_id)) is not None:
+            sources += [(found[1], context) for found in copied if found]
+    for place, mount in reversed(sources):  # what comes later lies over what was there
+        for path, sha256, mode in mount.files:
+            path_there = posixpath.normpath(f"{place}/{path}").lstrip("/")
+            yield f"/{path_there}", str(sha256), int(mode)
 
 
 def layers(images: Mapping[str, Image], image_id: str) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from modal_proto import api_pb2
 
 from modelctl.local.keeping.content import Content
+from modelctl.local.keeping.recipes import files
 from modelctl.local.keeping.state import State
 
 _PORT, _MOUNT_ROOT = b"MODELCTL_PORT", b"MODELCTL_MOUNT_ROOT"
@@ -53,9 +54,8 @@ def names_paths(data: api_pb2.FunctionData, state: State, content: Content) -> b
 
 def _files(data: api_pb2.FunctionData, state: State) -> Iterator[tuple[str, str]]:
     """The paths of what is mounted, with their contents' hashes."""
-    for mount_id in data.ranked_functions[0].function.mount_ids:
-        for path, sha256, _ in state.mounts[mount_id].files:
-            yield str(path), str(sha256)
+    spec = data.ranked_functions[0].function
+    return ((path, sha256) for path, sha256, _ in files(state.images, state.mounts, spec))
 
 
 def _code_names(

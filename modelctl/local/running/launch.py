@@ -15,7 +15,7 @@ from modal_proto import api_pb2
 from modelctl.local.keeping.content import Content, copy
 from modelctl.local.keeping.definitions import handle_metadata, parsed
 from modelctl.local.keeping.places import Places, volume_metadata
-from modelctl.local.keeping.recipes import image_environment
+from modelctl.local.keeping.recipes import files, image_environment
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.keeping.state import State
 from modelctl.local.leftovers import MARK
@@ -142,10 +142,8 @@ class Launcher:
     def _materialise(self, spec: api_pb2.Function, root: Path) -> list[tuple[str, str]]:
         """Lays out its files and Volumes; answers which folders are to be bound read-only where."""
         protected = []
-        for mount_id in spec.mount_ids:
-            for path, sha256, mode in self._state.mounts[mount_id].files:
-                target = root / os.path.normpath(f"/{path}").lstrip("/")  # never above root
-                copy(self._content.path(str(sha256)), target, int(mode))
+        for path, sha256, mode in files(self._state.images, self._state.mounts, spec):
+            copy(self._content.path(sha256), root / path.lstrip("/"), mode)
         for mount in spec.volume_mounts:
             source = self._places.place(mount.volume_id, mount.sub_path)
             source.mkdir(parents=True, exist_ok=True)
