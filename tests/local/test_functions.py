@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import signal
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -318,6 +320,45 @@ def test_a_redeploy_lets_inputs_finish(calls: Client) -> None:
     finally:
         path.write_text(FUNCTIONS.replace("NAME", "calls"))
     assert new == [[1], "slept"]
+
+
+@pytest.mark.full
+def test_a_map_comes_whole_while_its_containers_are_killed(calls: Client) -> None:
+    """By the kernel, at random; inputs are tried again elsewhere."""
+    stop = threading.Event()
+    killed: list[int] = []
+
+    def kill() -> None:
+        for _ in range(4):  # no faster than containers come up
+            if stop.wait(1.0):
+                return
+            if running := _children_of(calls.plane.pid):
+                killed.append(random.choice(running))
+                os.kill(killed[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        result = run(
+            calls,
+            """
+            def arguments():
+                for n in range(40):
+                    time.sleep(0.1)
+                    yield ("sleep", 0.1)
+            result = list(f("do").starmap(arguments()))
+            """,
+        )
+    finally:
+        stop.set()
+        killer.join()
+    assert result == ["slept"] * 40
+    assert killed
+
+
+def _children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
 
 
 # -- what can be seen

@@ -194,5 +194,34 @@ class Queue(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+def test_results_are_forgotten_once_they_were_fetched_and_others_are_kept(tmp_path: Path) -> None:
+    async def finish_many() -> list[tuple[int, list[int]]]:
+        store = Store(tmp_path / "state.db")
+        calls = FunctionCalls(store)
+        output = api_pb2.GenericResult(status=SUCCESS, data=b"x")
+        made = []
+        for number in range(300):
+            call = FunctionCall(new_id("fc"), "fu-1", 1, ASYNC, float(number))
+            call.acknowledged = number != 1
+            one = Input(new_id("in"), call, 0, api_pb2.FunctionInput(args=b"x"), float(number))
+            calls.add(call)
+            calls.add_inputs(call, [one])
+            calls.finish(one, api_pb2.FunctionGetOutputsItem(result=output), number + 0.5)
+            made.append(call.id)
+        seen = []
+        for call_id in made[0], made[1], made[-1]:
+            found = calls.get(call_id)
+            assert found is not None
+            outputs = found.outputs(0, 0, 0)
+            seen.append(
+                (len(found.inputs), [len(o.output.result.data) for o in outputs if o.output])
+            )
+        assert calls.unfinished() == []
+        assert len(calls.history(["fu-1"], 100.0, 200.0, 50)) == 50
+        return seen
+
+    assert asyncio.run(finish_many()) == [(1, []), (1, [1]), (1, [1])]
+
+
 Queue.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestQueue = Queue.TestCase

@@ -300,6 +300,33 @@ def test_several_containers_have_the_same_port(client: Client, urls: dict[str, s
     until(seen)
 
 
+@pytest.mark.full
+def test_a_redeploy_fails_and_cuts_no_request(client: Client, urls: dict[str, str]) -> None:
+    path = client.folder / "web.py"
+    answers: list[tuple[int, bytes]] = []
+    stop = threading.Event()
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            answer = client.get(urls["asgi"] + "/stream", {})
+            answers.append((answer.status, answer.body))
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for version in range(2):
+            path.write_text(f"{WEB}\n# version {version}\n")
+            before = set(client.containers("web"))
+            client.sdk(f"load({str(path)!r}).app.deploy()")
+            until(lambda before=before: not before & set(client.containers("web")), timeout=30)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert set(answers) == {(200, b"0 1 2 3 4 ")}
+
+
 def _pids(client: Client, url: str) -> set[bytes]:
     found: list[bytes] = []
     threads = [
