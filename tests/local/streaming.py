@@ -93,6 +93,15 @@ async def route(method, path, headers, by_name, reader, writer):
                 digest.update(piece)
                 size += len(piece)
             reply(writer, json.dumps([size, digest.hexdigest()]).encode())
+        case ["store", name]:
+            try:
+                async for piece in body(by_name, reader):
+                    pass
+            except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+                print("half of", name, flush=True)
+            else:
+                print("all of", name, flush=True)
+                reply(writer, b"stored")
         case ["deaf", seconds]:
             await asyncio.sleep(float(seconds))
             reply(writer, b"heard nothing")

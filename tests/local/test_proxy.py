@@ -149,6 +149,21 @@ def test_a_large_upload_streams_through_without_being_held(client: Client, url: 
     assert _peak_memory(client) - before < 16 << 20
 
 
+def test_an_upload_that_breaks_off_never_looks_whole_to_the_engine(
+    client: Client, url: str
+) -> None:
+    heads = {
+        "sized": b"Content-Length: 1000000\r\n\r\n" + bytes(200_000),
+        "chunked": b"Transfer-Encoding: chunked\r\n\r\n" + b"5\r\nhello\r\n" * 1000,
+    }
+    for name, head in heads.items():
+        with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), 5) as connection:
+            connection.sendall(f"POST /store/{name} HTTP/1.1\r\nHost: me\r\n".encode() + head)
+            time.sleep(0.1)
+        until(lambda name=name: f"half of {name}" in client.logs("passing"))  # type: ignore[misc]
+    assert "all of" not in client.logs("passing")
+
+
 def test_an_engine_that_does_not_read_holds_the_upload_back(url: str) -> None:
     async def push() -> int:
         _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)

@@ -77,6 +77,8 @@ class Orphans:
         return news
 
     def _bury(self, pid: int) -> bool:
+        if not _over(pid):  # its other threads are still ending, and hold what is adopted next
+            return True
         # A supervisor that has only just been started may end before it is known as one; its exit
         # code is awaited elsewhere. What is still there a second later is nobody else's.
         if pid in self._killed:
@@ -109,6 +111,14 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     finally:
         loop.remove_reader(handle)
         os.close(handle)
+
+
+def _over(pid: int) -> bool:
+    """Whether a process that looks dead has ended with all of its threads."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def _children() -> list[int]:
