@@ -37,10 +37,10 @@ demo-stop:  ## Stop what the demo started
 	$(BIN)/modelctl local down
 
 test: setup lint  ## Lint, types and the default tests (under five minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not full'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not full'
 
 test-full: setup lint  ## All tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)  ## Lint, formatting and strict types
 	$(BIN)/ruff check .

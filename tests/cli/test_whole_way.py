@@ -14,7 +14,6 @@ from openai import OpenAI
 
 from tests.conftest import Project, place_model
 
-pytestmark = pytest.mark.xdist_group("whole-way")
 
 SPEC = """\
 model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf

@@ -25,7 +25,6 @@ NAMES = {
     "ENVIRONMENT": "matrix-env",
 }
 
-pytestmark = pytest.mark.xdist_group("modal-cli")
 
 FUNCTION = """
 
