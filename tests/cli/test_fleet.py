@@ -13,7 +13,6 @@ import pytest
 from modelctl.local import lifecycle
 from tests.conftest import Project
 
-
 QUIET = "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\nrollout: {gate: none}\n"
 
 

@@ -14,7 +14,6 @@ from openai import OpenAI
 
 from tests.conftest import Project, place_model
 
-
 SPEC = """\
 model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
 backend: llama.cpp
