@@ -92,9 +92,9 @@ def test_a_refusal_says_what_it_was_told_so_often(client: Client, plane: Plane) 
 def test_the_sdk_tries_again_what_was_refused_as_unavailable(client: Client, plane: Plane) -> None:
     since = _last(client)
     lifecycle.add_fault(plane, "refuse", method="AppPublish", times=2)
-    client.deploy("stubborn")
+    client.deploy("stubborn-builder")
     assert _statuses(client, "AppPublish", since) == ["UNAVAILABLE", "UNAVAILABLE", "OK"]
-    assert _versions(client, "stubborn") == [1]
+    assert _versions(client, "stubborn-builder") == [1]
 
 
 def test_a_lost_answer_is_asked_for_again_and_the_effect_is_there_once(

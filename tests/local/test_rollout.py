@@ -185,14 +185,14 @@ def test_an_enter_hook_that_raises_is_reported_and_tried_again_later(client: Cli
 
 
 def test_a_repeated_rpc_takes_effect_once(client: Client) -> None:
-    client.deploy("once", "unauthenticated=True")
-    app_id = client.sdk("result = modal.App.lookup('once').app_id")
+    client.deploy("once-over", "unauthenticated=True")
+    app_id = client.sdk("result = modal.App.lookup('once-over').app_id")
     request = api_pb2.AppRolloverRequest(app_id=app_id)
     answers = [
         client.rpc("AppRollover", request, **{"x-idempotency-key": "the-same"}) for _ in range(2)
     ]
     assert answers[0] == answers[1]
-    assert client.sdk("result = modal.App.lookup('once').info().lifecycle.version") == 2
+    assert client.sdk("result = modal.App.lookup('once-over').info().lifecycle.version") == 2
 
 
 def test_a_function_beside_the_server_is_deployed_too(client: Client) -> None:
