@@ -18,6 +18,7 @@ ENGINE = r"""
 import asyncio, base64, hashlib, json, os, signal, sys, time
 
 sent = 0  # bytes written by floods
+silences = 0  # requests that got no answer
 now = peak = 0  # requests at once
 
 
@@ -78,7 +79,7 @@ async def pieces(framing, count, gap, writer):
 
 
 async def route(method, path, headers, by_name, reader, writer):
-    global sent
+    global sent, silences
     match path:
         case ["who"]:
             reply(writer, json.dumps({"pid": os.getpid(), "mark": "MARK"}).encode())
@@ -124,7 +125,9 @@ async def route(method, path, headers, by_name, reader, writer):
         case ["nothing"]:
             writer.write(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
         case ["silent"]:
-            pass
+            silences += 1
+        case ["silences"]:
+            reply(writer, str(silences).encode())
         case ["ws"]:
             await websocket(by_name, reader, writer)
         case ["refusing-ws"]:

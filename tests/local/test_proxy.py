@@ -252,6 +252,12 @@ def test_an_engine_that_hangs_up_without_an_answer_is_502(client: Client, url: s
         assert reply.body == b"modal-http: the container closed the connection\n"
 
 
+def test_what_an_engine_may_have_begun_is_not_asked_of_it_again(url: str) -> None:
+    before = int(run(fetch(url, "/silences")).body)
+    assert run(fetch(url, "/silent")).status == 502
+    assert int(run(fetch(url, "/silences")).body) == before + 1
+
+
 async def pids(url: str) -> set[bytes]:
     """The engines that take requests, if there are not more than ten."""
     replies = await asyncio.gather(*(fetch(url, "/hold/0.05") for _ in range(10)))

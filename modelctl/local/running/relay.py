@@ -72,6 +72,8 @@ class Relay:
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,
         )
+        # It would send what is idempotent by its method once more; an engine may have begun.
+        self._client._retry_connection = False
 
     async def close(self) -> None:
         if self._client is not None:
