@@ -64,7 +64,10 @@ def up(gpus: str | None, output: str) -> int:
 @command.command("down")
 @output("human", "json")
 def down(output: str) -> int:
-    """Stop it and everything that it runs; what was deployed comes back with the next up."""
+    """Stop it, and all that it runs.
+
+    What was deployed is there again after the next up.
+    """
     from modelctl.cli.pipeline import project_here
     from modelctl.cli.said import say
     from modelctl.cli.world import local_state
@@ -140,7 +143,10 @@ def _print_status(state: object, plane: object) -> int:
 )
 @output("human", "json")
 def env(workspace: str | None, output: str) -> int:
-    """Print what points any Modal program at it: eval "$(modelctl local env)"."""
+    """Print what points Modal programs at it.
+
+    For a shell: eval "$(modelctl local env)"
+    """
     from modelctl.cli.pipeline import project_here
     from modelctl.cli.world import running_plane
     from modelctl.local import lifecycle

@@ -26,7 +26,10 @@ _FORMAT = "{:>6}  {:<12}  {:>8}  "
 @click.option("-f", "--follow", is_flag=True, help="Go on with each new call, until Ctrl-C.")
 @output("human", "json")
 def command(method: str | None, since: int | None, follow: bool, output: str) -> int:
-    """Show the calls that clients made: the last hundred, or those after number N."""
+    """Show the calls that clients made.
+
+    The last hundred, or those after number N.
+    """
     from modelctl.cli.pipeline import project_here
     from modelctl.cli.said import say
     from modelctl.cli.world import running_plane

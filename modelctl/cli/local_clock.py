@@ -12,7 +12,7 @@ from modelctl.cli.options import output
 @output("human", "json")
 @click.pass_context
 def command(ctx: click.Context, output: str) -> int:
-    """Show the clock by which idle windows and expiries go, or move it."""
+    """Show or move the clock of idle windows and expiries."""
     if ctx.invoked_subcommand is None:
         return _say(None, output)
     return Exit.DONE

@@ -39,7 +39,9 @@ def command() -> None:
 @click.option("--after", metavar="start|ready", help="From when a crash counts its seconds.")
 @output("human", "json")
 def add(kind: str, output: str, **options: Any) -> int:
-    """Add a fault; it holds until it is cleared, was met N times, or the plane ends.
+    """Add a fault.
+
+    It holds until it is cleared, was met N times, or the plane ends.
 
     \b
     latency      calls are answered --seconds later
