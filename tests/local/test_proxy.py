@@ -54,12 +54,16 @@ async def of_every_kind(url: str, doomed: int, after: float = 0.5) -> list[Reply
     )
 
 
-def test_an_answer_whose_engine_is_killed_never_looks_whole(client: Client) -> None:
-    url = deploy(client, "dying", "min_containers=1, unauthenticated=True")
+@pytest.mark.parametrize("fixed_port", [False, True], ids=["its own port", "a fixed port"])
+def test_an_answer_whose_engine_is_killed_never_looks_whole(
+    client: Client, fixed_port: bool
+) -> None:
+    name = "dying-apart" if fixed_port else "dying"
+    url = deploy(client, name, "min_containers=1, unauthenticated=True", fixed_port=fixed_port)
     for reply in run(of_every_kind(url, client.ready(url)["pid"])):
         assert 0 < reply.events < 200
         assert not reply.whole, reply
-    client.sdk("modal.App.lookup('dying').stop()")
+    client.sdk(f"modal.App.lookup({name!r}).stop()")
 
 
 def test_an_answer_whose_plane_is_killed_never_looks_whole(own_client: Client) -> None:

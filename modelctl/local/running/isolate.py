@@ -32,6 +32,7 @@ _IFF_UP = 1
 _INTERFACE, _ADDRESS = b"eth0", "10.0.0.2"
 _LISTENING = "0A"  # of /proc/net/tcp
 _POLL = 0.02
+_MOMENT = 0.01  # in which the kernel has closed all sockets of a process that was killed
 _CONNECT_TIMEOUT = 30.0
 _LONGEST_HEAD = 64 << 10
 
@@ -104,11 +105,18 @@ def _beside(work: Callable[[], None]) -> None:
 # -- relaying
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+def _nothing() -> None:
+    """What is to be done at most ends."""
+
+
+def _pump(
+    source: socket.socket, target: socket.socket, at_end: Callable[[], None] = _nothing
+) -> None:
     """Passes on what comes, then that no more comes; a break on either side breaks both."""
     try:
         while data := source.recv(1 << 16):
             target.sendall(data)
+        at_end()
         target.shutdown(socket.SHUT_WR)
     except OSError:
         for end in (source, target):
@@ -116,12 +124,14 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
                 end.shutdown(socket.SHUT_RDWR)
 
 
-def _relay(near: socket.socket, far: socket.socket) -> None:
+def _relay(
+    near: socket.socket, far: socket.socket, at_end_of_far: Callable[[], None] = _nothing
+) -> None:
     for end in (near, far):
         end.settimeout(None)
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with near, far:
-        back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+        back = threading.Thread(target=_pump, args=(far, near, at_end_of_far), daemon=True)
         back.start()
         _pump(near, far)
         back.join()
@@ -137,8 +147,13 @@ def _serve(listener: socket.socket, handle: Callable[[socket.socket], None]) -> 
         threading.Thread(target=guarded, args=(connection,), daemon=True).start()
 
 
-def _to(host: str, port: int) -> Callable[[socket.socket], None]:
-    return lambda near: _relay(near, socket.create_connection((host, port), _CONNECT_TIMEOUT))
+def _to(
+    host: str, port: int, at_end: Callable[[], None] = _nothing
+) -> Callable[[socket.socket], None]:
+    def handle(near: socket.socket) -> None:
+        _relay(near, socket.create_connection((host, port), _CONNECT_TIMEOUT), at_end)
+
+    return handle
 
 
 def _listened_to(port: int) -> bool:
@@ -152,11 +167,25 @@ def _listened_to(port: int) -> bool:
     return False
 
 
-def _way_in(listener: socket.socket, port: int) -> None:
-    while not _listened_to(port):
-        time.sleep(_POLL)
-    listener.listen(1024)  # from here on the port outside accepts, as the one inside does
-    _serve(listener, _to("localhost", port))
+def _way_in(entrance: socket.socket, port: int) -> None:
+    """The port outside accepts as long as the one inside does.
+
+    Whoever was given an answer that ends with its connection looks whether its engine still lives:
+    so the way in is closed before the end of a killed one is passed on.
+    """
+
+    def close_with_the_engine() -> None:
+        time.sleep(_MOMENT)
+        if not _listened_to(port):
+            with suppress(OSError):  # another connection's end was faster
+                entrance.shutdown(socket.SHUT_RDWR)  # which wakes who accepts
+
+    while True:
+        while not _listened_to(port):
+            time.sleep(_POLL)
+        entrance.listen(1024)
+        with suppress(OSError):
+            _serve(entrance, _to("localhost", port, close_with_the_engine))
 
 
 # -- the way out
