@@ -252,6 +252,26 @@ def test_no_link_leads_out_of_a_volume(client: Client, tmp_path: Path) -> None:
         ),
     ):
         assert refusal(client, method, request)[0] == "NOT_FOUND", method
+    # What is copied does not go through a link either.
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "target" / "tree").mkdir(parents=True)
+    (folder / "tree").mkdir()
+    (folder / "tree" / "sub").mkdir()
+    (folder / "tree" / "sub" / "file").write_text("planted")
+    (folder / "target" / "tree" / "sub").symlink_to(tmp_path / "elsewhere")
+    for sources, target, sentence in (
+        (["file"], "door", "door is a link that leads out of the Volume; nothing can be copied "),
+        (["tree"], "target", "sub is a link where the copy would lie. Remove it first, or copy "),
+        (["tree/sub"], "target/tree", "sub is a link where the copy would lie. Remove it first"),
+    ):
+        copied = api_pb2.VolumeCopyFiles2Request(
+            volume_id=volume_id, src_paths=sources, dst_path=target, recursive=True
+        )
+        status, said = refusal(client, "VolumeCopyFiles2", copied)
+        assert status == "INVALID_ARGUMENT"
+        assert said.startswith(sentence)
+    assert not (tmp_path / "file").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
     # A link goes, and what it leads to stays.
     client.sdk('modal.Volume.from_name("v-links").remove_file("door", recursive=True)')
     assert (tmp_path / "outside").read_text() == "secret"

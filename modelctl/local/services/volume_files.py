@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from modal_proto import api_pb2
@@ -196,6 +197,7 @@ class VolumeFiles:
         for path in request.src_paths:
             source = self._existing(request.volume_id, path)
             place = target / source.name if into else target
+            _check_inside(self._root(request.volume_id), place, request.dst_path)
             with _refusing(path):
                 if not source.is_dir() or source.is_symlink():
                     source = self._readable(request.volume_id, path)
@@ -208,6 +210,7 @@ class VolumeFiles:
                 elif place.resolve().is_relative_to(source.resolve()):
                     raise Refused(Status.INVALID_ARGUMENT, f"{path} cannot be copied into itself.")
                 else:
+                    await asyncio.to_thread(_check_no_links, source, place)
                     await asyncio.to_thread(
                         shutil.copytree, source, place, symlinks=True, dirs_exist_ok=True
                     )
@@ -223,6 +226,29 @@ def _check_free(path: str, place: Path, disallow_overwrite: bool) -> None:
         raise Refused(Status.INVALID_ARGUMENT, f"{path} is a folder.")
     if disallow_overwrite and os.path.lexists(place):
         raise Refused(Status.ALREADY_EXISTS, f"{path} already exists.")
+
+
+def _check_inside(root: Path, place: Path, said: str) -> None:
+    if not place.parent.resolve().is_relative_to(root.resolve()):
+        raise Refused(
+            Status.INVALID_ARGUMENT,
+            f"{said} is a link that leads out of the Volume; nothing can be copied there.",
+        )
+
+
+def _check_no_links(source: Path, place: Path) -> None:
+    """Refuses a link where a copy of the folder would lie: what is copied would go through it."""
+    if not os.path.lexists(place):
+        return
+    found = (Path(folder, name) for folder, *names in os.walk(source) for name in chain(*names))
+    for entry in chain([source], found):
+        inside = place / entry.relative_to(source)
+        if inside.is_symlink():
+            raise Refused(
+                Status.INVALID_ARGUMENT,
+                f"{inside.name} is a link where the copy would lie. Remove it first, or copy to "
+                "another place.",
+            )
 
 
 @contextmanager
