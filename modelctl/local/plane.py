@@ -67,6 +67,7 @@ from modelctl.local.services.workspace import Account
 
 log = logging.getLogger(__name__)
 
+LOCK_PATIENCE = 1.0  # seconds; whoever asks whether a plane runs has the lock for a moment
 END_GRACE = 10.0  # seconds that containers have for their exit hooks when the plane ends
 
 
@@ -238,11 +239,16 @@ def _tell_owners(
 def hold_lock(state_dir: Path) -> int | None:
     """The lock that says a plane runs here, held as long as this process lives; None if taken."""
     descriptor = os.open(state_dir / "plane.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.005)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor
