@@ -26,7 +26,7 @@ def shows(request: web.Request, secret: str) -> bool:
     """Whether the request carries the plane's token secret."""
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
     shown = request.headers.get("x-modal-token-secret") or bearer
-    return hmac.compare_digest(shown.encode(), secret.encode())
+    return hmac.compare_digest(shown.encode(errors="replace"), secret.encode())
 
 
 class Controls:

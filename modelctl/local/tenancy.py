@@ -1,9 +1,8 @@
 """How does a client get a workspace of its own? It asks for one by name, with the plane's token."""
 
-import secrets
-
 from aiohttp import web
 
+from modelctl.local.controls import shows
 from modelctl.local.keeping.store import Store
 from modelctl.local.keeping.workspaces import Workspaces
 
@@ -12,8 +11,7 @@ def routes(workspaces: Workspaces, store: Store) -> list[web.RouteDef]:
     """``PUT /workspaces/<name>`` answers with its tokens; the workspace is made on first use."""
 
     async def put(request: web.Request) -> web.Response:
-        shown = request.headers.get("x-modal-token-secret", "").encode(errors="replace")
-        if not secrets.compare_digest(shown, workspaces.default.token_secret.encode()):
+        if not shows(request, workspaces.default.token_secret):
             return web.Response(status=401, text="A workspace needs the plane's token secret.\n")
         try:
             workspace = workspaces.named(request.match_info["name"])

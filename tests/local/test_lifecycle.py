@@ -1,5 +1,6 @@
 """A plane starts once, is found, ends, and leaves nothing behind, however it ends."""
 
+import fcntl
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from modelctl.local import lifecycle
+from modelctl.local import lifecycle, plane
 from tests.local.conftest import Client, client_in, until
 
 
@@ -81,6 +82,17 @@ def test_status_is_fast_and_the_module_is_light(client: Client) -> None:
     assert not {"modal", "modal_proto", "grpclib", "aiohttp", "google"} & set(listed)
 
 
+def test_a_plane_starts_while_somebody_asks_for_its_status(tmp_path: Path) -> None:
+    asked = os.open(tmp_path / "plane.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(asked, fcntl.LOCK_SH)
+    released = threading.Timer(0.1, os.close, [asked])
+    released.start()
+    held = plane.hold_lock(tmp_path)
+    released.join()
+    assert held is not None
+    os.close(held)
+
+
 def test_a_long_state_directory_works(tmp_path: Path) -> None:
     state = tmp_path / ("long" * 30) / ("longer" * 20)
     with client_in(tmp_path, state) as client:
@@ -116,6 +128,25 @@ def test_the_call_log_needs_the_token(client: Client) -> None:
     request = urllib.request.Request(f"{client.plane.admin_url}/calls", headers=bearer)
     with urllib.request.urlopen(request) as response:
         assert "calls" in json.load(response)
+
+
+@pytest.mark.parametrize(("verb", "path"), [("GET", "calls"), ("PUT", "workspaces/w")])
+def test_a_malformed_token_is_refused_as_a_wrong_one_is(
+    client: Client, verb: str, path: str
+) -> None:
+    request = urllib.request.Request(
+        f"{client.plane.admin_url}/{path}", method=verb, headers={"x-modal-token-secret": "\xff"}
+    )
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(request)
+
+
+def test_an_upload_address_with_a_malformed_key_is_refused(client: Client) -> None:
+    request = urllib.request.Request(
+        f"{client.plane.admin_url}/blobs/bl-x?key=%C3%BF", method="PUT", data=b""
+    )
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request)
 
 
 def test_capabilities_say_what_this_machine_can_run(client: Client) -> None:

@@ -112,4 +112,4 @@ class Signer:
         return f"{self._base_url}{path}?key={self.signature(path)}"
 
     def valid(self, path: str, key: str) -> bool:
-        return hmac.compare_digest(self.signature(path), key)
+        return hmac.compare_digest(self.signature(path).encode(), key.encode(errors="replace"))
