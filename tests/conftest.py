@@ -97,7 +97,7 @@ class Project:
         return lifecycle.calls(self.plane, method, since)
 
     def last_call(self) -> int:
-        return max((call["n"] for call in self.calls()), default=0)
+        return max((call["n"] for call in lifecycle.calls(self.plane, limit=1)), default=0)
 
 
 @pytest.fixture

@@ -37,9 +37,7 @@ def command(method: str | None, since: int | None, follow: bool, output: str) ->
     from modelctl.views import machine
 
     plane = running_plane(project_here())
-    found = lifecycle.calls(plane, method, since or 0)
-    if since is None:
-        found = found[-_LAST:]
+    found = lifecycle.calls(plane, method, since or 0, _LAST if since is None else None)
     if output == "json" and not follow:
         say(machine.dump({"calls": found}))
         return Exit.DONE

@@ -8,7 +8,6 @@ from typing import Any
 
 from aiohttp import web
 
-from modelctl.local import calls
 from modelctl.local.calls import CallLog
 from modelctl.local.controls import Controls, shows
 from modelctl.local.keeping.content import Content, Signer, arriving
@@ -66,8 +65,13 @@ class Admin:
             since = int(request.query.get("since", "0"))
         except ValueError:
             return web.Response(status=400, text="since must be the number of a call.\n")
-        found = self._calls.since(since, request.query.get("method"))
-        return web.Response(text=calls.as_json(found), content_type="application/json")
+        limit = request.query.get("limit")
+        if limit is not None and not limit.isdecimal():
+            return web.Response(status=400, text="limit must be a number of calls.\n")
+        found = await self._calls.as_json(
+            since, request.query.get("method"), None if limit is None else int(limit)
+        )
+        return web.Response(text=found, content_type="application/json")
 
     def _check_key(self, request: web.Request) -> None:
         if not self._signer.valid(request.rel_url.raw_path, request.query.get("key", "")):

@@ -146,14 +146,19 @@ def environ(plane: Plane, workspace: str | None = None) -> dict[str, str]:
     }
 
 
-def calls(plane: Plane, method: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+def calls(
+    plane: Plane, method: str | None = None, since: int = 0, limit: int | None = None
+) -> list[dict[str, Any]]:
     """The RPCs that clients made, oldest first: n, at, method, ms, status, request, client.
 
-    `method` is a name or a pattern of names (``App*``), `since` the number of the last one known.
+    `method` is a name or a pattern of names (``App*``), `since` the number of the last one known,
+    `limit` how many of the last are wanted. Requests come without bytes, and long ones cut.
     """
     import urllib.parse
 
     query = {"since": str(since)} | ({"method": method} if method else {})
+    if limit is not None:
+        query["limit"] = str(limit)
     answer = _ask(plane, "GET", f"/calls?{urllib.parse.urlencode(query)}")
     found: list[dict[str, Any]] = answer["calls"]
     return found
