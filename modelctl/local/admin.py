@@ -80,8 +80,10 @@ class Admin:
     async def _put_blob(self, request: web.Request) -> web.Response:
         self._check_key(request)
         target = self._content.blob(request.match_info["blob"])
-        md5, sha256 = await _receive(request, target)
-        target.with_suffix(".sha256").write_text(sha256)
+        md5, sha256 = await _receive(request, target, self._content)
+        digest = target.with_suffix(".sha256")
+        digest.write_text(sha256)
+        self._content.stamp(digest)
         return web.Response(headers={"ETag": f'"{md5}"'})
 
     async def _get_blob(self, request: web.Request) -> web.StreamResponse:
@@ -96,7 +98,7 @@ class Admin:
         sha = request.match_info["sha"]
         blob_id = new_id("bl")
         target = self._content.blob(blob_id)
-        md5, received = await _receive(request, target)
+        md5, received = await _receive(request, target, self._content)
         if received != sha:
             target.unlink()
             return web.Response(status=400, text=f"The block does not have the sha256 {sha}.\n")
@@ -122,16 +124,18 @@ class Admin:
             return response
 
 
-async def _receive(request: web.Request, target: Path) -> tuple[str, str]:
+async def _receive(request: web.Request, target: Path, content: Content) -> tuple[str, str]:
     """Writes the body to a file as it comes in; its md5 and its sha256."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with arriving(target) as partial, partial.open("wb") as out:
+    with arriving(target) as partial:
+        with partial.open("wb") as out:
 
-        def absorb(chunk: bytes) -> None:
-            out.write(chunk)
-            md5.update(chunk)
-            sha256.update(chunk)
+            def absorb(chunk: bytes) -> None:
+                out.write(chunk)
+                md5.update(chunk)
+                sha256.update(chunk)
 
-        async for chunk in request.content.iter_chunked(_STEP):
-            await asyncio.to_thread(absorb, chunk)
+            async for chunk in request.content.iter_chunked(_STEP):
+                await asyncio.to_thread(absorb, chunk)
+        content.stamp(partial)
     return md5.hexdigest(), sha256.hexdigest()

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from modelctl.local.keeping.ledger import Ledger
 from modelctl.local.keeping.places import Places
 from modelctl.local.keeping.state import State
 from modelctl.local.keeping.store import Store
+from modelctl.local.keeping.sweeping import sweep
 from modelctl.local.keeping.workspaces import Workspaces
 from modelctl.local.once import Once
 from modelctl.local.rpc import Method, Router, methods_of
@@ -94,7 +96,7 @@ async def serve(state_dir: Path) -> None:
     placement = Placement(_inventory(store))
     faults = Faults(placement.look_again)
     placement.blocked = lambda choice: faults.keeps_back(choice.type, str(choice))
-    content = Content(state_dir)
+    content = Content(state_dir, clock.time)
     signer = Signer(admin_url, token[1])
     journal = Journal(store, clock.time)
     ledger = Ledger(store, clock.time)
@@ -202,6 +204,7 @@ async def serve(state_dir: Path) -> None:
     sampler.start()
     _announce(state_dir, announcement)
     log.info("serving at %s after %.2f s", url, time.monotonic() - began)
+    _sweep(state_dir, state, clock, began)
 
     await ended.wait()
     log.info("ending")
@@ -216,6 +219,17 @@ async def serve(state_dir: Path) -> None:
     leftovers.end(mark)
     store.close()
     shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _sweep(state_dir: Path, state: State, clock: Clock, began: float) -> None:
+    """Removes what nothing refers to while the plane serves; its end does not wait for that."""
+    started_at = time.time() - (time.monotonic() - began)
+    threading.Thread(
+        target=sweep,
+        args=(state_dir, state.volumes),
+        kwargs={"began": started_at, "now": clock.time()},
+        daemon=True,
+    ).start()
 
 
 def _tell_owners(

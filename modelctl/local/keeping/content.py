@@ -5,11 +5,13 @@ import hmac
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _COPY_STEP = 64 << 20
+_LATEST = float(1 << 33)  # that file systems can write down; a clock can be moved beyond it
 PARTIAL = ".modelctl-part-"
 """How files are called that are still being written; listings leave them out."""
 
@@ -17,7 +19,8 @@ PARTIAL = ".modelctl-part-"
 class Content:
     """The `files/` and `blobs/` folders of the state directory."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._files = state_dir / "files"
         self._blobs = state_dir / "blobs"
         self._files.mkdir(exist_ok=True)
@@ -47,6 +50,11 @@ class Content:
         if not blob_id.replace("-", "").isalnum():
             raise ValueError(f"not a blob id: {blob_id!r}")
         return self._blobs / blob_id
+
+    def stamp(self, upload: Path) -> None:
+        """Has it bear the plane's time, by which it is kept."""
+        now = min(self._now(), _LATEST)
+        os.utime(upload, (now, now))
 
     def adopt(self, sha256_hex: str, blob_id: str) -> bool:
         """Moves a finished upload to its place; False if it is missing or has other content."""

@@ -70,6 +70,7 @@ class Volumes:
         return Empty()
 
     def _wipe(self, volume: Volume) -> asyncio.Future[None]:
+        self._state.store.commit()  # a record that is gone for good: what is left then goes too
         folder = self._places.root / volume.id
         return asyncio.get_running_loop().run_in_executor(
             None, partial(shutil.rmtree, folder, ignore_errors=True)
