@@ -10,6 +10,7 @@ live as long as their HTTP request and are held in memory only.
 import asyncio
 import base64
 import json
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from modelctl.local.keeping.store import Store
 KEEP = 7 * 24 * 3600.0  # seconds that results can be fetched. See assumptions.
 _IN_MEMORY = 256  # finished calls that are not read back from the file when they are asked for
 _TRIM_EVERY = 1000
+_OVERHEAD = 256  # bytes of memory that a chunk takes beside its data
+REREADABLE = 64 << 20  # bytes of what generators yielded that are kept once they were read
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS function_calls (id TEXT PRIMARY KEY, function_id TEXT NOT NULL, "
@@ -39,8 +42,6 @@ _SCHEMA = (
     "ON function_inputs (call_id) WHERE finished_at = 0",
     "CREATE INDEX IF NOT EXISTS function_inputs_by_time "
     "ON function_inputs (function_id, created_at)",
-    "CREATE INDEX IF NOT EXISTS function_inputs_by_container "
-    "ON function_inputs (container_id, started_at)",
 )
 _INPUT = (
     "id, call_id, function_id, idx, method, created_at, started_at, finished_at, status, "
@@ -82,32 +83,51 @@ class Stream:
 
     def __init__(self) -> None:
         self.chunks: list[api_pb2.DataChunk] = []
+        self.last = 0  # the highest number that came
         self.taken = 0  # the highest number that was read
+        self.size = 0  # bytes
         self.pending = 0  # bytes that were not read yet
         self.dropped = False
 
     def add(self, chunk: api_pb2.DataChunk) -> None:
-        if not self.chunks or chunk.index > self.chunks[-1].index:
+        if chunk.index > self.last:
+            self.last = chunk.index
             self.chunks.append(chunk)
-            self.pending += len(chunk.data)
+            self.size += _weight(chunk)
+            self.pending += _weight(chunk)
 
     def after(self, index: int) -> list[api_pb2.DataChunk]:
-        found = [chunk for chunk in self.chunks if chunk.index > index]
-        for chunk in found:
-            if chunk.index > self.taken:
-                self.taken = chunk.index
-                self.pending -= len(chunk.data)
-        return found
+        self.taken, self.pending = self.last, 0
+        return self.chunks[self._place(index) :]
 
-    def drop_taken(self) -> None:
-        """Forgets what was read, for a stream too long to be read again."""
-        kept = [chunk for chunk in self.chunks if chunk.index > self.taken]
-        self.dropped = self.dropped or len(kept) < len(self.chunks)
-        self.chunks = kept
+    def _place(self, index: int) -> int:
+        """Where the chunks after this number begin."""
+        return bisect_right(self.chunks, index, key=_number)
+
+    def drop_taken(self, keep: int = 0) -> None:
+        """Forgets what was read, oldest first, down to so many bytes.
+
+        For a stream too long to be read again, or one that nobody will.
+        """
+        most = self._place(self.taken)
+        count = 0
+        while count < most and self.size > keep:
+            self.size -= _weight(self.chunks[count])
+            count += 1
+        del self.chunks[:count]
+        self.dropped = self.dropped or count > 0
 
     def clear(self) -> None:
         self.chunks = []
-        self.taken = self.pending = 0
+        self.last = self.taken = self.size = self.pending = 0
+
+
+def _weight(chunk: api_pb2.DataChunk) -> int:
+    return len(chunk.data) + _OVERHEAD
+
+
+def _number(chunk: api_pb2.DataChunk) -> int:
+    return chunk.index
 
 
 @dataclass(eq=False)
@@ -291,6 +311,11 @@ class FunctionCalls:
                     "UPDATE function_inputs SET body = NULL, output = NULL WHERE call_id = ?",
                     (old_id,),
                 )
+        size = 0
+        for finished in reversed(self._finished.values()):
+            size += finished.data_out.size
+            if size > REREADABLE and finished is not call:
+                finished.data_out.drop_taken()
 
     def _trim(self, now: float) -> None:
         self._store.execute(

@@ -22,7 +22,7 @@ from modelctl.local.running.pool import Pool
 from modelctl.local.running.relay import end_to_end, reset_on_close, tell_to_go_on
 
 _REPEATABLE = 8 << 20  # bytes of a body that are held so that another container can have it
-_MOST_PENDING = 4 << 20  # bytes of a body that may wait for the container
+_MOST_PENDING = 4 << 20  # bytes for the app that may wait for its container
 _CHUNK = 1 << 20
 ASGI = api_pb2.DATA_FORMAT_ASGI
 
@@ -64,6 +64,11 @@ class Exchange:
         self.call.data_in.add(api_pb2.DataChunk(data_format=ASGI, data=data, index=self._sent))
         self.call.wake()
 
+    async def room(self) -> None:
+        """Waits while the container has enough to do with what was sent."""
+        while self.call.data_in.pending > _MOST_PENDING and not self._input.done:
+            await self.call.news().wait()
+
     async def send_body(self, chunks: AsyncIterator[bytes]) -> None:
         """A request's body, no faster than the container takes it."""
         size = 0
@@ -72,8 +77,7 @@ class Exchange:
             self.send(
                 api_pb2.Asgi(http_request=api_pb2.Asgi.HttpRequest(body=chunk, more_body=True))
             )
-            while self.call.data_in.pending > _MOST_PENDING and not self._input.done:
-                await self.call.news().wait()
+            await self.room()
             if size > _REPEATABLE:
                 self.call.data_in.drop_taken()
         self.send(api_pb2.Asgi(http_request=api_pb2.Asgi.HttpRequest(more_body=False)))

@@ -68,5 +68,7 @@ async def _listen(socket: web.WebSocketResponse, exchange: Exchange) -> None:
         else:
             break
         exchange.send(api_pb2.Asgi(websocket_receive=received))
+        await exchange.room()
+        exchange.call.data_in.drop_taken()  # no other container can go on with this connection
     left = api_pb2.Asgi.WebsocketDisconnect(code=socket.close_code or _LOST)
     exchange.send(api_pb2.Asgi(websocket_disconnect=left))

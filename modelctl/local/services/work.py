@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from modal_proto import api_pb2
 
-from modelctl.local.keeping.function_calls import FunctionCall
+from modelctl.local.keeping.function_calls import REREADABLE, FunctionCall
 from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.running.containers import Container
@@ -100,6 +100,8 @@ class Work:
             return Empty()  # its input was given to another
         for chunk in request.data_chunks:
             call.data_out.add(chunk)
+        if call.kept:
+            call.data_out.drop_taken(REREADABLE)
         call.wake()
         while not call.kept and call.unfinished and call.data_out.pending > _MOST_PENDING:
             await call.news().wait()
