@@ -204,15 +204,3 @@ def test_statistics(client: Client, url: str) -> None:
     assert counts[0] >= 1
     assert counts[1]["200"] >= 1
     assert counts[2] == 1
-
-
-def test_an_app_that_ignores_the_port_given_to_it(client: Client) -> None:
-    from modelctl.local.running.launch import free_port
-
-    port = free_port()
-    url = client.deploy(
-        "stubborn",
-        f"port={port}, min_containers=1",
-        before=f"os.environ['MODELCTL_PORT'] = '{port}'",
-    )
-    client.ready(url)

@@ -6,9 +6,11 @@ that there are no more, and then ends by itself.
 
 import asyncio
 import logging
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -24,7 +26,7 @@ from modelctl.local.keeping.ledger import ContainerEntry, Ledger
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.rpc import Router
 from modelctl.local.running import isolation
-from modelctl.local.running.launch import Launcher, listens
+from modelctl.local.running.launch import Launch, Launcher, listens
 from modelctl.local.running.orphans import Orphans
 from modelctl.local.running.placement import Placement, choices
 
@@ -53,7 +55,7 @@ class Means:
     journal: Journal
     router: Callable[[str], Router]  # the RPCs for the container of this id
     sockets: Path  # a short path: a Unix socket's is limited to about a hundred bytes
-    declared: Counter[int]  # running containers by the port that their app declares
+    declared: Counter[int]  # containers by the port of this machine that their app insists on
     clock: Clock
     placement: Placement
     ledger: Ledger
@@ -115,10 +117,6 @@ class Container:
         return self.data.is_server
 
     @property
-    def declared_port(self) -> int:
-        return int(self.data.http_config.port)
-
-    @property
     def startup_timeout(self) -> int:
         """Seconds until its enter hooks must have returned, and a server must listen."""
         if self.is_server:
@@ -176,9 +174,11 @@ class Container:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        self._note()
         self._give_back_boot()  # ready or ended: the next one may start
-        self._changed(self)
+        try:
+            self._note()
+        finally:
+            self._changed(self)
 
     def _note(self) -> None:
         """Has the ledger know how far it has come."""
@@ -213,31 +213,24 @@ class Container:
     async def _live(self) -> None:
         socket_path = self._means.sockets / f"{self.id[-12:]}.sock"
         server = Server([self._means.router(self.id)])
+        layout: asyncio.Task[Launch] | None = None
         readiness: asyncio.Task[None] | None = None
-        counted = False
+        declared = 0  # the port of this machine that it insists on
         try:
+            _private(self._means.sockets)
             await server.start(path=str(socket_path))
             self.gpu = await self._placed()
-            launch = await asyncio.to_thread(
-                self._means.launcher.lay_out,
-                self.id,
-                self.function,
-                self.definition,
-                self.data,
-                self._urls,
-                self.gpu,
-                f"unix://{socket_path}",
-            )
+            layout = asyncio.create_task(self._laid_out(f"unix://{socket_path}"))
+            launch = await asyncio.shield(layout)
             self.port = launch.port
-            declared = isolation.declared_port(self.data)
-            elsewhere = launch.isolated or listens(declared)
-            occupied = elsewhere or self._means.declared[declared] > 0
-            if occupied and launch.insists and not launch.isolated:
+            alone = launch.isolated or not launch.insists
+            wanted = 0 if alone else isolation.declared_port(self.data)
+            if wanted and (listens(wanted) or self._means.declared[wanted] > 0):
                 self.failed = True
                 self.say(f"Container {self.id} cannot start: {isolation.taken(self.data)}")
                 return
-            counted = not launch.isolated
-            self._means.declared[declared] += counted
+            declared = wanted
+            self._means.declared[declared] += declared > 0
             await self._means.boots.acquire()
             self._boot_over = asyncio.get_running_loop().call_later(_BOOT, self._give_back_boot)
             self._process = await asyncio.create_subprocess_exec(
@@ -259,7 +252,7 @@ class Container:
                 asyncio.create_task(self._pump(self._process.stderr, STDERR)),
             ]
             self._meet_crash("start")
-            readiness = asyncio.create_task(self._become_ready(elsewhere))
+            readiness = asyncio.create_task(self._become_ready(declared))
             code = await self._process.wait()
             code = self.exit_code = code if self._crashed is None else self._crashed.code
             await asyncio.wait(pumps, timeout=2.0)
@@ -273,16 +266,34 @@ class Container:
         finally:
             if readiness is not None:
                 readiness.cancel()
-            if counted:
-                self._means.declared[isolation.declared_port(self.data)] -= 1
+            self._means.declared[declared] -= declared > 0
             self._kill()
-            self._means.placement.release(self.id)
-            server.close()
-            socket_path.unlink(missing_ok=True)
-            self.ended_at = self._means.clock.time()
-            self._means.journal.speakers[self.function.app_id] -= 1
-            self._enter(Phase.DEAD)
-            await asyncio.to_thread(self._means.launcher.remove, self.id)
+            while layout is not None and not layout.done():  # a thread cannot be interrupted
+                with suppress(Exception, asyncio.CancelledError):
+                    await asyncio.shield(layout)
+            async with AsyncExitStack() as last:  # whatever fails, all is done, the last line first
+                last.push_async_callback(asyncio.to_thread, self._means.launcher.remove, self.id)
+                last.callback(self._die)
+                last.callback(socket_path.unlink, missing_ok=True)
+                last.callback(_close, server)
+                last.callback(self._means.placement.release, self.id)
+
+    def _die(self) -> None:
+        self.ended_at = self._means.clock.time()
+        self._means.journal.speakers[self.function.app_id] -= 1
+        self._enter(Phase.DEAD)
+
+    async def _laid_out(self, server_url: str) -> Launch:
+        return await asyncio.to_thread(
+            self._means.launcher.lay_out,
+            self.id,
+            self.function,
+            self.definition,
+            self.data,
+            self._urls,
+            self.gpu,
+            server_url,
+        )
 
     def _meet_crash(self, after: str) -> None:
         """A fault may have it exit some time after this."""
@@ -316,13 +327,12 @@ class Container:
         origin = (self.function.app_id, self.function.id, self.id)
         self._means.journal.write_all(*origin, fd, entries)
 
-    async def _become_ready(self, declared_port_was_taken: bool) -> None:
+    async def _become_ready(self, declared: int) -> None:
         """Ready once the enter hooks have returned and the port takes connections.
 
-        That is the port that we gave it; an app that knows of no MODELCTL_PORT is found at the one
-        that it declares, if it can be nobody else who listens there.
+        That is the port that we gave it; an app that insists on the one that it declares, and is
+        not in a network of its own, is found there.
         """
-        declared = self.declared_port
         limit = self.startup_timeout
         try:
             if not self.is_server:
@@ -333,8 +343,7 @@ class Container:
                 while self.is_server:
                     if await _accepts(self.port):
                         break
-                    alone = not declared_port_was_taken and self._means.declared[declared] == 1
-                    if alone and await _accepts(declared):
+                    if declared and await _accepts(declared):
                         self.port = declared
                         break
                     await asyncio.sleep(_POLL)
@@ -384,8 +393,9 @@ class Container:
             self._stop = asyncio.create_task(self._terminate())
 
     async def _terminate(self, grace: float = TERM_GRACE) -> None:
-        if self.phase is not Phase.DEAD:
-            self.phase = Phase.STOPPING
+        if self.phase is Phase.DEAD:
+            return
+        self.phase = Phase.STOPPING
         if self._process is None:  # it is still being laid out
             self._life.cancel()
             return
@@ -412,6 +422,18 @@ class Container:
     def fail(self, result: api_pb2.GenericResult) -> None:
         """The container's runtime reports that its code raised."""
         self.result = result
+
+
+def _private(folder: Path) -> None:
+    """Has the sockets' folder there, again if somebody cleaned up temporary files."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+
+
+def _close(server: Server) -> None:
+    with suppress(RuntimeError):  # it could not be started
+        server.close()
 
 
 async def _accepts(port: int) -> bool:
