@@ -39,7 +39,7 @@ def checked(inventory: str) -> str | None:
     if inventory.strip().lower() == NONE:
         return None
     from modelctl.facts import gpus
-    from modelctl.local.running.placement import parse_inventory
+    from modelctl.local.inventory import parse_inventory
 
     try:
         kinds = parse_inventory(inventory)

@@ -1,7 +1,9 @@
 """What is Modal on this machine? A control plane that speaks Modal's protocol to the unchanged SDK.
 
 It runs in a process of its own and imports nothing of modelctl outside this package. Other code
-reaches it through :mod:`modelctl.local.lifecycle` only, which is light enough for a CLI.
+reaches it through `lifecycle` only. What can be said to it, and what this machine has, other code
+may look up without one: in `faults`, `inventory`, `engines` and `tested`. All five import the
+standard library only, so that they are light enough for a command line.
 
 The way in: `plane` puts the parts together; `rpc` turns methods into RPCs; `services/` has a class
 for each kind of object that answers them; `keeping/` holds what they know, in memory and in SQLite;

@@ -13,11 +13,12 @@ from aiohttp import web
 from modelctl.local import faults
 from modelctl.local.clock import Clock
 from modelctl.local.faults import Faults
+from modelctl.local.inventory import INVENTORY, parse_inventory, written
 from modelctl.local.keeping.definitions import parsed
 from modelctl.local.keeping.recipes import layers, summary
 from modelctl.local.keeping.state import State
 from modelctl.local.running.fleet import Fleet
-from modelctl.local.running.placement import INVENTORY, Placement, parse_inventory, written
+from modelctl.local.running.placement import Placement
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

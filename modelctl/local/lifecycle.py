@@ -1,7 +1,7 @@
 """Does a plane run in this state directory, and how is it started, stopped and reached?
 
-This is the one module that other code uses. It imports the standard library only, and of that what
-is slow to import (urllib, subprocess) where it is used, for a command line starts with it.
+Other code reaches a plane through this module alone. It imports the standard library only, and
+of that what is slow to import (urllib, subprocess) where it is used: a command line starts with it.
 """
 
 import fcntl
@@ -132,7 +132,8 @@ def environ(plane: Plane, workspace: str | None = None) -> dict[str, str]:
     A workspace is made when it is first asked for. Raises LocalError for what cannot name one.
     """
     if workspace is not None and workspace != plane.workspace:
-        plane = _in_workspace(plane, workspace)
+        tokens = _ask(plane, "PUT", f"/workspaces/{_quoted(workspace)}")
+        plane = replace(plane, **tokens)
     return {
         "MODAL_SERVER_URL": plane.url,
         "MODAL_TOKEN_ID": plane.token_id,
@@ -257,31 +258,6 @@ def _ask(
             raise LocalError(said.strip() or f"the plane answered {refusal.code}") from None
     except (OSError, ValueError) as error:
         raise LocalError(f"The local control plane does not answer: {error}.") from None
-
-
-def _in_workspace(plane: Plane, name: str) -> Plane:
-    """The plane as one of its workspaces sees it: with that one's tokens."""
-    import urllib.error
-    import urllib.parse
-    import urllib.request
-
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(  # noqa: S310 - our own http URL
-        f"{plane.admin_url}/workspaces/{urllib.parse.quote(name, safe='')}",
-        method="PUT",
-        headers={"x-modal-token-secret": plane.token_secret},
-    )
-    try:
-        with opener.open(request, timeout=10.0) as response:
-            return replace(plane, **json.load(response))
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            said = refusal.read().decode(errors="replace").strip()
-        raise LocalError(said) from None
-    except (OSError, ValueError, TypeError) as error:
-        raise LocalError(
-            f"The local control plane does not give out the workspace {name!r}: {error}."
-        ) from None
 
 
 def _locked(lock: Path) -> bool:

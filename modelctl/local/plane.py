@@ -28,6 +28,7 @@ from modelctl.local.calls import CallLog
 from modelctl.local.clock import Clock
 from modelctl.local.controls import Controls
 from modelctl.local.faults import Faults
+from modelctl.local.inventory import INVENTORY, parse_inventory
 from modelctl.local.keeping.content import Content, Signer
 from modelctl.local.keeping.function_calls import FunctionCalls
 from modelctl.local.keeping.journal import Journal
@@ -43,7 +44,7 @@ from modelctl.local.running.containers import Means
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.launch import Launcher
 from modelctl.local.running.orphans import Orphans
-from modelctl.local.running.placement import INVENTORY, Placement, parse_inventory
+from modelctl.local.running.placement import Placement
 from modelctl.local.running.proxy import Proxy
 from modelctl.local.running.usage import Sampler
 from modelctl.local.services.apps import Apps

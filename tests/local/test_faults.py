@@ -21,7 +21,7 @@ from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
 from modelctl.local import lifecycle, once
-from modelctl.local.faults import KINDS, Faults, made
+from modelctl.local.faults import KINDS, STATUSES, Faults, made
 from modelctl.local.lifecycle import LocalError, Plane
 from modelctl.local.once import Once
 from modelctl.local.protobuf import Empty
@@ -67,6 +67,10 @@ def _versions(client: Client, name: str) -> list[int]:
 
 
 # -- on calls
+
+
+def test_a_refusal_has_any_status_of_grpc_but_ok() -> None:
+    assert tuple(status.name for status in Status if status is not Status.OK) == STATUSES
 
 
 def test_latency_delays_the_calls_that_its_pattern_names(client: Client, plane: Plane) -> None:

@@ -68,18 +68,40 @@ def test_what_it_writes_is_private(client: Client) -> None:
     assert stat.S_IMODE((state / "plane.json").stat().st_mode) == 0o600
 
 
-def test_status_is_fast_and_the_module_is_light(client: Client) -> None:
+def test_status_is_fast_and_what_other_code_uses_is_light(client: Client) -> None:
     began = time.perf_counter()
     assert lifecycle.status(client.plane.state_dir) is not None
     assert time.perf_counter() - began < 0.5
+    used = ("lifecycle", "faults", "inventory", "engines", "tested")
+    imports = ", ".join(f"modelctl.local.{name}" for name in used)
+    assert not _heavy(f"import {imports}")
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "status", "gpus", "gpus H100", "fault add cut --method=Nothing --times=1"]
+)
+def test_a_command_line_is_light(client: Client, command: str) -> None:
+    said = ["modelctl", "local", *command.split()]
+    run = (
+        f"try: main()\nexcept SystemExit as ended: assert ended.code == {64 * ('H100' in command)}"
+    )
+    assert not _heavy(
+        f"import sys; from modelctl.cli import main; sys.argv = {said!r}\n{run}",
+        MODELCTL_LOCAL_DIR=str(client.plane.state_dir),
+    )
+
+
+def _heavy(code: str, **variables: str) -> set[str]:
+    """Which heavy packages the code imports."""
     listed = subprocess.run(
-        [sys.executable, "-c", "import sys, modelctl.local.lifecycle; print(*sys.modules)"],
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(lifecycle.__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(lifecycle.__file__).parents[2])} | variables,
     ).stdout.split()
-    assert not {"modal", "modal_proto", "grpclib", "aiohttp", "google"} & set(listed)
+    assert "modelctl" in listed
+    return {"modal", "modal_proto", "grpclib", "aiohttp", "google"} & set(listed)
 
 
 def test_a_plane_starts_while_somebody_asks_for_its_status(tmp_path: Path) -> None:

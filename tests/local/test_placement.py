@@ -11,15 +11,9 @@ from modal_proto import api_pb2
 
 from modelctl.facts import gpus
 from modelctl.local import lifecycle
+from modelctl.local.inventory import parse_inventory, written
 from modelctl.local.lifecycle import LocalError
-from modelctl.local.running.placement import (
-    Choice,
-    Placement,
-    candidates,
-    choices,
-    parse_inventory,
-    written,
-)
+from modelctl.local.running.placement import Choice, Placement, candidates, choices
 from tests.local.conftest import Client, until
 
 TYPES = ["H100", "H200", "L40S", "A100-40GB", "A100-80GB", "T4"]

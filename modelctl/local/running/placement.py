@@ -7,7 +7,6 @@ they got. No GPU is there in either case.
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from dataclasses import dataclass
 from modal_proto import api_pb2
 
 CPU = "cpu"
-INVENTORY = "inventory"
-"""Under which key the store remembers it."""
 
 _UPGRADES: Mapping[str, tuple[str, ...]] = {
     "H100": ("H200",),
@@ -24,8 +21,6 @@ _UPGRADES: Mapping[str, tuple[str, ...]] = {
     "B200+": ("B200", "B300"),
 }
 """What Modal may give for a type when that itself is not free, or is no type. See assumptions."""
-
-_ENTRY = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=(\d{1,6}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -47,27 +42,6 @@ def choices(data: api_pb2.FunctionData) -> list[Choice]:
         if asked.count or asked.gpu_type:
             found.append(Choice(asked.gpu_type.upper(), max(1, asked.count)))
     return found
-
-
-def parse_inventory(text: str) -> dict[str, int]:
-    """``H100=2,L40S=4`` as a mapping; raises ValueError with a sentence for anything else."""
-    inventory: dict[str, int] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        found = _ENTRY.fullmatch(entry)
-        if found is None or found[2] is None:
-            raise ValueError(
-                f"{entry!r} is no entry of an inventory; write TYPE=COUNT: H100=2,L40S=4"
-            )
-        kind = found[1].upper()
-        if kind in inventory:
-            raise ValueError(f"{kind} stands twice in the inventory")
-        inventory[kind] = int(found[2])
-    return inventory
-
-
-def written(inventory: Mapping[str, int]) -> str:
-    """What :func:`parse_inventory` reads."""
-    return ",".join(f"{kind}={count}" for kind, count in inventory.items())
 
 
 class Placement:
