@@ -18,7 +18,7 @@ OPENING = """\
 Rules of Modal's that the plane follows without anybody having been able to check them, and where
 it differs on purpose. Each row says what is assumed and how one would notice on Modal that it is
 wrong.
-This page is written from `modelctl/local/assumptions.py`.
+This page is written from `modelctl/local/assumptions/`.
 """
 
 

@@ -1,6 +1,6 @@
-"""Which rules about functions, calls and runs are assumed? A part of the table of assumptions."""
+"""How are functions called, tried again and ended? Assumed, not checked."""
 
-from modelctl.local.assumption import Assumption
+from modelctl.local.assumptions.row import Assumption
 
 FUNCTIONS: tuple[Assumption, ...] = (
     Assumption(
@@ -8,12 +8,6 @@ FUNCTIONS: tuple[Assumption, ...] = (
         "Any number waits in its queue until a container takes it; a map has at most 1,000 "
         "under way. Nothing waiting expires.",
         "RESOURCE_EXHAUSTED for a long queue, or inputs that expire.",
-    ),
-    Assumption(
-        "How many containers does a function get that names no max_containers?",
-        "Four for each core of this machine, at least eight.",
-        "A large map runs on hundreds of containers there.",
-        deliberate=True,
     ),
     Assumption(
         "Who tries a failed input again?",
@@ -93,20 +87,8 @@ FUNCTIONS: tuple[Assumption, ...] = (
         "Another status or text.",
     ),
     Assumption(
-        "Is a slow HTTP request to a web function redirected?",
-        "No: it is held until the answer, the function's timeout or the client's end.",
-        "After 150 s Modal answers 303 and goes on under another address.",
-        deliberate=True,
-    ),
-    Assumption(
         "What does a web function's client that leaves cause?",
         "The app gets http.disconnect, and its input is cancelled.",
         "The function goes on to its end.",
-    ),
-    Assumption(
-        "Are functions called on a schedule?",
-        "No: schedules are recorded and shown, and nobody calls.",
-        "On Modal the function runs at those times.",
-        deliberate=True,
     ),
 )
