@@ -9,12 +9,24 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from modelctl.local.plane import hold_lock, serve
 
 log = logging.getLogger("modelctl.local")
 
 LOG_LIMIT = 8 << 20  # bytes; above that the older half of plane.log goes
 _CHECKED_EVERY = 200  # lines
+
+
+def _without_clients_words(record: logging.LogRecord) -> bool:
+    """A malformed request is a line: its own words may hold a secret."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "a malformed request was refused", ()
+    return True
 
 
 def main() -> int:
@@ -32,6 +44,7 @@ def main() -> int:
     # asyncio and grpclib report at INFO what only their authors need.
     for noisy in ("asyncio", "grpclib", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_without_clients_words)
     os.umask(0o077)
     state_dir.mkdir(parents=True, exist_ok=True)
     state_dir.chmod(0o700)

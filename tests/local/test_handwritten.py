@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelctl.local.running import isolation
-from tests.local.conftest import Client, client_in, until
+from tests.local.conftest import Client, CommandLine, client_in, until
 from tests.local.handwritten import deployed, write
 
 
@@ -120,3 +120,11 @@ def test_where_namespaces_are_not_permitted_a_taken_port_is_said(tmp_path: Path)
         )
         until(lambda: said in client.logs("hand-second"))
         assert client.get(url + "/state", {}).status == 200
+
+
+def test_a_server_that_an_image_starts_is_refused_clearly(cli: CommandLine) -> None:
+    image = ("--image", "docker.io/python:3.12", "--port", "8000", "--app-name", "from-image")
+    assert (
+        "The local control plane builds no images, so it cannot run what an image starts: "
+        "instead of `modal server deploy`, write an @app.server that starts the command."
+    ) in " ".join(cli.fails("server", "deploy", *image).split())

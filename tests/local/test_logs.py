@@ -304,3 +304,11 @@ def test_logs_of_a_function_and_of_one_of_its_calls(client: Client) -> None:
     for call, said in ((first, "told one"), (second, "told two")):
         shown = client.modal("function", "logs", "telling/tell", "--function-call", call)
         assert [line for line in shown.splitlines() if line.startswith("told")] == [said]
+
+
+def test_what_is_said_after_the_clock_was_moved_is_found_by_its_time(own_client: Client) -> None:
+    lifecycle.advance(own_client.plane, 3600.0)
+    url = own_client.deploy("ahead", "min_containers=1, unauthenticated=True")
+    own_client.ready(url)
+    own_client.get(f"{url}/say/something")
+    until(lambda: "said something" in own_client.modal("app", "logs", "ahead", "--since", "10m"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -31,10 +32,19 @@ SUPERVISE = Path(modelctl.local.__file__).parent / "running" / "supervise.py"
         (["env A=1", "ENV B=$A/${A}/$C"], {"A": "1", "B": "1/1/"}),
         (["ENV A='unbalanced", "ENV B=1"], {"B": "1"}),
         (["ENV", "ENVIRONMENT A=1"], {}),
+        (
+            ["ENV A=b", 'ENV C=\'$A\' D="$A" E=\\$A F="\\$A"'],
+            {"A": "b", "C": "$A", "D": "b", "E": "$A", "F": "$A"},
+        ),
     ],
 )
 def test_env_lines(lines: list[str], values: dict[str, str]) -> None:
     assert env_lines(lines) == values
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0\n")))
+def test_what_the_sdk_quotes_arrives_as_it_was(value: str) -> None:
+    assert env_lines([f"ENV NAME={shlex.quote(value)}"]) == {"NAME": value}
 
 
 def test_every_assumption_is_a_question_with_an_answer_and_a_sign() -> None:

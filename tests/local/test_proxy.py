@@ -249,6 +249,16 @@ def test_too_much_of_a_header_is_refused_and_harms_nobody(url: str) -> None:
     assert run(fetch(url, "/who")).status == 200
 
 
+def test_the_log_holds_no_words_of_a_malformed_request(client: Client, url: str) -> None:
+    for line in (b"Authorization : Bearer sk-told", b"Modal-Secret: sk-told\x01"):
+        with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), 5) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n" + line + b"\r\n\r\n")
+            assert connection.recv(100).split(b" ")[1] == b"400"
+    log = (client.plane.state_dir / "plane.log").read_text()
+    assert "a malformed request was refused" in log
+    assert "sk-told" not in log
+
+
 def test_an_engine_that_hangs_up_without_an_answer_is_502(client: Client, url: str) -> None:
     for method in ("GET", "POST"):
         reply = run(fetch(url, "/silent", method=method, body=b"x" if method == "POST" else b""))

@@ -12,6 +12,8 @@ from modal_proto import api_pb2
 from modelctl.local.keeping.records import Image, Mount
 
 _COPY = re.compile(r"COPY \. (/\S*)")
+_QUOTED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.""", re.DOTALL)
+_DOLLAR = "\x00"  # stands for a dollar sign that begins no reference; no variable can hold it
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -27,7 +29,7 @@ def env_lines(commands: Iterable[str]) -> dict[str, str]:
         if word.upper() != "ENV" or not rest.strip():
             continue
         try:
-            parts = shlex.split(rest)
+            parts = shlex.split(_QUOTED.sub(_guarded, rest))
         except ValueError:  # an unbalanced quote: Docker would not have built this
             continue
         if "=" not in parts[0]:
@@ -37,8 +39,15 @@ def env_lines(commands: Iterable[str]) -> dict[str, str]:
     return values
 
 
+def _guarded(found: re.Match[str]) -> str:
+    """What is quoted or escaped, with the dollar signs marked that Docker takes as they are."""
+    text = found[0]
+    return text.replace("$" if text.startswith("'") else "\\$", _DOLLAR)
+
+
 def _resolved(value: str, known: Mapping[str, str]) -> str:
-    return _REFERENCE.sub(lambda found: known.get(found[1] or found[2], ""), value)
+    resolved = _REFERENCE.sub(lambda found: known.get(found[1] or found[2], ""), value)
+    return resolved.replace(_DOLLAR, "$")
 
 
 def image_environment(images: dict[str, Image], image_id: str) -> dict[str, str]:

@@ -52,6 +52,12 @@ class Functions:
                 "The local control plane serves what @app.server and @modal.web_server declare, "
                 "not modal.experimental.http_server: use @app.server.",
             )
+        if data.http_config.HasField("lift_and_shift_config"):
+            raise Refused(
+                Status.UNIMPLEMENTED,
+                "The local control plane builds no images, so it cannot run what an image starts: "
+                "instead of `modal server deploy`, write an @app.server that starts the command.",
+            )
         app = self._state.app(request.app_id)
         name = data.ranked_functions[0].function.function_name
         function = self._state.functions.get(request.existing_function_id)
