@@ -69,7 +69,8 @@ OBJECTS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "What may a client do with links in a Volume?",
-        "Read those that stay inside it; one that leads out of it is not found.",
+        "Read those that stay inside it; one that leads out of it is not found, and nothing is "
+        "copied through it.",
         "Another status, or the link's own text is read.",
     ),
 )
