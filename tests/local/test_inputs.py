@@ -1,7 +1,9 @@
 """The queue of a function: whatever happens, each input comes to one end, and has one holder."""
 
 import asyncio
+import math
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,9 +76,9 @@ class Queue(RuleBasedStateMachine):
         self.clock = Clock(self.store)
         spec = api_pb2.Function()
         spec.retry_policy.retries = RETRIES
-        ledger = Ledger(self.store, self.clock.time)
+        self.ledger = Ledger(self.store, self.clock.time)
         self.inputs = Inputs(
-            self.calls, ledger, self.clock, lambda: spec, lambda: None, lambda: None
+            self.calls, self.ledger, self.clock, lambda: spec, lambda: None, lambda: None
         )
 
     def run(self, work: Any) -> Any:
@@ -153,6 +155,11 @@ class Queue(RuleBasedStateMachine):
             assert made.done
 
     @rule()
+    def give_up(self) -> None:
+        result = api_pb2.GenericResult(status=FAILURE)
+        self.do(self.inputs.give_up, result, lambda made: made.idx == 0)
+
+    @rule()
     def pass_time(self) -> None:
         self.do(self.clock.advance, 100.0)
         self.run(asyncio.sleep(0.003))
@@ -178,7 +185,10 @@ class Queue(RuleBasedStateMachine):
             assert payload_of(made.token)["idx"] == made.idx
 
     def teardown(self) -> None:
-        """What is unfinished now is what a plane finds that starts on the same file."""
+        """What is unfinished now is what a plane finds that starts on the same file.
+
+        And what is finished was counted once.
+        """
         left = {made.id for made in self.everything if not made.done}
 
         async def again() -> set[str]:
@@ -187,11 +197,45 @@ class Queue(RuleBasedStateMachine):
             found = [made for call in calls.unfinished() for made in call.inputs.values()]
             return {made.id for made in found if not made.done}
 
+        async def counted() -> list[int]:
+            return sorted(entry.status for entry in self.ledger.inputs("fu-1", 0.0, math.inf))
+
         assert self.run(again()) == left
+        ends = [made.output.result.status for made in self.everything if made.output]
+        assert self.run(counted()) == sorted(ends)
         for _, alarm in self.inputs._delayed.values():
             alarm.cancel()
         self.loop.close()
         self.folder.cleanup()
+
+
+def test_an_input_that_comes_as_a_batch_is_closed_goes_to_another_container(
+    tmp_path: Path,
+) -> None:
+    async def race() -> list[list[Input] | None]:
+        store = Store(tmp_path / "state.db")
+        calls, clock, spec = FunctionCalls(store), Clock(store), api_pb2.Function()
+        ledger = Ledger(store, clock.time)
+        inputs = Inputs(calls, ledger, clock, lambda: spec, lambda: None, lambda: None)
+        call = FunctionCall(new_id("fc"), "fu-1", 2, ASYNC, 1.0)
+        made = [Input(new_id("in"), call, n, api_pb2.FunctionInput(), 1.0) for n in range(2)]
+        calls.add(call)
+        calls.add_inputs(call, made)
+        inputs.put(made[:1])
+        first, second = (cast(Container, FakeContainer()) for _ in range(2))
+        batch = asyncio.create_task(inputs.take(first, 2, 0.05))
+        await asyncio.sleep(0)
+        other = asyncio.create_task(inputs.take(second, 1, 0.0))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.03, inputs.put, made[1:])
+        # Both the input and the end of the batch are due when the loop goes on.
+        time.sleep(0.1)  # noqa: ASYNC251
+        async with asyncio.timeout(5):
+            return [await batch, await other]
+
+    batch, other = asyncio.run(race())
+    assert batch is not None and [made.idx for made in batch] == [0]
+    assert other is not None and [made.idx for made in other] == [1]
 
 
 def test_results_are_forgotten_once_they_were_fetched_and_others_are_kept(tmp_path: Path) -> None:

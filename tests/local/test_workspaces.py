@@ -173,6 +173,24 @@ def test_ids_of_another_workspace_are_not_found(client: Client, cli: CommandLine
     assert cli("app", "list", "--json").count('"private"') == 1
 
 
+def test_a_call_of_another_workspace_is_not_found_by_its_token(client: Client) -> None:
+    function_id = client.sdk(
+        """
+        app = modal.App("retried-by-its-own")
+        function = app.function(serialized=True, name="f")(lambda: 1)
+        app.deploy()
+        result = function.object_id
+        """
+    )
+    made = client.rpc("FunctionMap", api_pb2.FunctionMapRequest(function_id=function_id))
+    asked = api_pb2.FunctionRetryInputsRequest(function_call_jwt=made.function_call_jwt)
+    assert not client.rpc("FunctionRetryInputs", asked).input_jwts
+    assert refusal(guest(client, "acme"), "FunctionRetryInputs", asked) == (
+        "NOT_FOUND",
+        f"Function call '{made.function_call_id}' not found.",
+    )
+
+
 def test_a_server_belongs_to_the_workspace_of_its_app(client: Client, cli: CommandLine) -> None:
     """Its containers speak for that workspace, and only that one's proxy tokens open it."""
     acme = guest(client, "servers")

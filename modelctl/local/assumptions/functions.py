@@ -17,6 +17,12 @@ FUNCTIONS: tuple[Assumption, ...] = (
         "Retries have other pauses, or another number.",
     ),
     Assumption(
+        "Which inputs do a function's statistics count?",
+        "Each one once, when it ends for good, a cancelled one and one whose function does not "
+        "start as failed. Of tries that the SDK makes each counts, of the plane's the last.",
+        "Failed inputs are more or fewer than here.",
+    ),
+    Assumption(
         "What becomes of an input whose container ends?",
         "It goes to the front of the queue, without counting as a retry; after eight lost "
         "containers it fails. An HTTP request goes to another container only if nothing of its "

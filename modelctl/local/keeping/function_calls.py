@@ -19,6 +19,7 @@ from typing import Any
 from modal_proto import api_pb2
 
 from modelctl.local.keeping.store import Store
+from modelctl.local.rpc import Refused, Status
 
 KEEP = 7 * 24 * 3600.0  # seconds that results can be fetched. See assumptions.
 _IN_MEMORY = 256  # finished calls that are not read back from the file when they are asked for
@@ -197,6 +198,11 @@ class FunctionCalls:
 
     def get(self, call_id: str) -> FunctionCall | None:
         return self._calls.get(call_id) or self._load(call_id)
+
+    def call(self, call_id: str) -> FunctionCall:
+        if call := self.get(call_id):
+            return call
+        raise Refused(Status.NOT_FOUND, f"Function call '{call_id}' not found.")
 
     def _load(self, call_id: str) -> FunctionCall | None:
         row = self._store.execute(

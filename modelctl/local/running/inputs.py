@@ -108,6 +108,7 @@ class Inputs:
                 async with asyncio.timeout(deadline - loop.time() if taken else None):
                     await asking
             except TimeoutError:
+                self._offer()  # it may have been told of an input that somebody else can have
                 break
             except asyncio.CancelledError:
                 if asking.done():
@@ -165,16 +166,6 @@ class Inputs:
         status = output.result.status
         policy = self._spec().retry_policy
         fails = status not in (SUCCESS, TERMINATED)
-        self._ledger.add(
-            InputEntry(
-                made.call.function_id,
-                made.container_id,
-                made.created_at,
-                made.started_at,
-                self._clock.time(),
-                status,
-            )
-        )
         if status == SUCCESS:
             self._succeeded()
         if fails and made.call.invocation != SYNC and made.attempt < policy.retries:
@@ -195,7 +186,18 @@ class Inputs:
 
     def _finish(self, made: Input, output: api_pb2.FunctionGetOutputsItem) -> None:
         output.idx, output.input_id, output.retry_count = made.idx, made.id, made.attempt
-        self.calls.finish(made, output, self._clock.time())
+        now = self._clock.time()
+        self._ledger.add(
+            InputEntry(
+                made.call.function_id,
+                made.container_id,
+                made.created_at,
+                made.started_at,
+                now,
+                output.result.status,
+            )
+        )
+        self.calls.finish(made, output, now)
 
     def retry(self, made: Input, body: api_pb2.FunctionInput, attempt: int) -> None:
         """The client wants it tried again."""

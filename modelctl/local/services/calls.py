@@ -10,12 +10,13 @@ from modelctl.local.clock import Clock
 from modelctl.local.keeping.definitions import parsed
 from modelctl.local.keeping.function_calls import FunctionCall, Input, payload_of
 from modelctl.local.keeping.ids import new_id
-from modelctl.local.keeping.state import State
+from modelctl.local.keeping.state import CALLER, State
 from modelctl.local.keeping.variants import variants_of
-from modelctl.local.protobuf import Empty, Timestamp
+from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Refused, Status
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.pool import Pool
+from modelctl.local.services.spans import seconds
 
 _OUTSTANDING = 1000  # inputs of one map that may wait or run at once, as on Modal
 _LARGEST_ANSWER = 32 << 20  # bytes of outputs in one response
@@ -35,11 +36,6 @@ class Calls:
         self._fleet = fleet
         self._calls = fleet.calls
         self._clock = clock
-
-    def _call(self, call_id: str) -> FunctionCall:
-        if call := self._calls.get(call_id):
-            return call
-        raise Refused(Status.NOT_FOUND, f"Function call '{call_id}' not found.")
 
     def _pool(self, function_id: str) -> Pool:
         function = self._state.function(function_id)
@@ -83,7 +79,7 @@ class Calls:
     def function_put_inputs(
         self, request: api_pb2.FunctionPutInputsRequest
     ) -> api_pb2.FunctionPutInputsResponse:
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         put = self._put(self._pool(call.function_id), call, request.inputs)
         return api_pb2.FunctionPutInputsResponse(inputs=put)
 
@@ -109,13 +105,17 @@ class Calls:
         return answer
 
     def function_finish_inputs(self, request: api_pb2.FunctionFinishInputsRequest) -> Empty:
-        self._call(request.function_call_id)
+        self._calls.call(request.function_call_id)
         return Empty()
 
     def function_retry_inputs(
         self, request: api_pb2.FunctionRetryInputsRequest
     ) -> api_pb2.FunctionRetryInputsResponse:
-        call = self._call(str(payload_of(request.function_call_jwt).get("function_call_id", "")))
+        call_id = str(payload_of(request.function_call_jwt).get("function_call_id", ""))
+        call = self._calls.call(call_id)
+        if self._state.workspace_of(call.function_id) not in (None, CALLER.get()):
+            # Ids in requests are checked before; this one was hidden in a token.
+            raise Refused(Status.NOT_FOUND, f"Function call '{call_id}' not found.")
         pool = self._pool(call.function_id)
         response = api_pb2.FunctionRetryInputsResponse()
         for item in request.inputs:
@@ -132,7 +132,7 @@ class Calls:
         self, request: api_pb2.FunctionGetOutputsRequest
     ) -> api_pb2.FunctionGetOutputsResponse:
         """The outputs that came after an entry, once there are any or the time is over."""
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         after = int(request.last_entry_id.partition("-")[0] or 0)
         first = request.start_idx if request.HasField("start_idx") else None
         last = request.end_idx if request.HasField("end_idx") else None
@@ -170,7 +170,7 @@ class Calls:
         self, request: api_pb2.FunctionCallGetDataRequest
     ) -> AsyncIterator[api_pb2.DataChunk]:
         """What a generator yields, as it comes."""
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         seen = request.last_index
         while True:
             news = call.news()
@@ -186,7 +186,7 @@ class Calls:
     # -- looking and cancelling
 
     def function_call_cancel(self, request: api_pb2.FunctionCallCancelRequest) -> Empty:
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         pool = self._fleet.pool(call.function_id)
         if pool is not None:
             kill = request.terminate_containers
@@ -199,7 +199,7 @@ class Calls:
     def function_call_from_id(
         self, request: api_pb2.FunctionCallFromIdRequest
     ) -> api_pb2.FunctionCallFromIdResponse:
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         function = self._state.function(call.function_id)
         return api_pb2.FunctionCallFromIdResponse(
             function_call_id=call.id,
@@ -212,7 +212,7 @@ class Calls:
     def function_call_get_info(
         self, request: api_pb2.FunctionCallGetInfoRequest
     ) -> api_pb2.FunctionCallGetInfoResponse:
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         info = api_pb2.FunctionCallInfo(
             function_call_id=call.id,
             created_at=call.created_at,
@@ -234,7 +234,7 @@ class Calls:
         self, request: api_pb2.FunctionGetCallGraphRequest
     ) -> api_pb2.FunctionGetCallGraphResponse:
         """The call itself with its inputs; calls that were made by these are left out."""
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         spec = parsed(
             self._state.definitions[self._state.function(call.function_id).definition_id]
         ).ranked_functions[0]
@@ -265,7 +265,7 @@ class Calls:
         """The latest inputs, oldest first."""
         ids = self._ids(request.function_id, request.all_variants)
         if request.WhichOneof("query_oneof") == "range":
-            span = (_seconds(request.range.since), _seconds(request.range.until))
+            span = (seconds(request.range.since), seconds(request.range.until))
             rows = self._calls.history(ids, *span, request.range.limit)
         else:
             rows = self._calls.history(ids, 0.0, float("inf"), request.tail.count)
@@ -291,7 +291,7 @@ class Calls:
         """Inputs per bucket; the buckets lie on multiples of their length, empty ones left out."""
         ids = self._ids(request.function_id, request.all_variants)
         length = max(1, request.bucket_secs)
-        rows = self._calls.history(ids, _seconds(request.since), _seconds(request.until), -1)
+        rows = self._calls.history(ids, seconds(request.since), seconds(request.until), -1)
         buckets: dict[int, int] = {}
         for row in rows:
             bucket = int(row[2]) // length * length
@@ -301,7 +301,3 @@ class Calls:
             entry = response.buckets.add(count=count)
             entry.bucket_start_at.FromSeconds(start)
         return response
-
-
-def _seconds(stamp: Timestamp) -> float:
-    return float(stamp.seconds + stamp.nanos / 1e9)

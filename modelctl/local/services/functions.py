@@ -1,4 +1,4 @@
-"""What are a server's definition, settings and figures? The RPCs on functions."""
+"""What are a server's definition and settings? The RPCs on functions."""
 
 from modal_proto import api_pb2
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from modal_proto import api_pb2
 
-from modelctl.local.keeping.function_calls import REREADABLE, FunctionCall
+from modelctl.local.keeping.function_calls import REREADABLE
 from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.running.containers import Container
@@ -29,11 +29,6 @@ class Work:
             if container.id == caller.task_id and (pool := self._fleet.pool_of(container)):
                 return container, pool
         raise Refused(Status.NOT_FOUND, f"Container '{caller.task_id}' is not running.")
-
-    def _call(self, call_id: str) -> FunctionCall:
-        if call := self._calls.get(call_id):
-            return call
-        raise Refused(Status.NOT_FOUND, f"Function call '{call_id}' not found.")
 
     def container_hello(self, _: Empty, caller: Caller) -> Empty:
         self._at_work(caller)[0].greeted.set()
@@ -112,7 +107,7 @@ class Work:
     ) -> AsyncIterator[api_pb2.DataChunk]:
         """The body of an HTTP request, as it comes."""
         container, pool = self._at_work(caller)
-        call = self._call(request.function_call_id)
+        call = self._calls.call(request.function_call_id)
         seen = request.last_index
         while True:
             news = call.news()
