@@ -1,17 +1,21 @@
 """Containers in networks of their own: what is apart, what gets in and out, and what is left."""
 
+import errno
 import http.server
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
-from modelctl.local.running import isolation
+from modelctl.local.running import isolate, isolation
+from modelctl.local.running.launch import listens
 from tests.local.conftest import Client, until
 from tests.local.handwritten import deployed, engines
 
@@ -30,6 +34,18 @@ def processes_of(container: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def way_in_of(pid: int) -> int:
+    """The port of this machine that leads to the container, if this is its supervisor."""
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    program = next((n for n, word in enumerate(words) if word.endswith("/isolate.py")), None)
+    supervises = any(word.endswith("/supervise.py") for word in words)
+    return int(words[program + 1]) if supervises and program else 0
 
 
 def test_containers_and_apps_listen_on_the_same_port_side_by_side(client: Client) -> None:
@@ -85,6 +101,43 @@ def test_a_container_in_a_network_of_its_own_reaches_the_web(client: Client) -> 
         url = deployed(client, "hand-tunnels", before=before.replace("PLACE", place))
         client.ready(url, "/state")
     until(lambda: "page /through-a-tunnel" in client.logs("hand-tunnels"))
+
+
+def test_a_container_whose_relay_is_killed_is_replaced(client: Client) -> None:
+    url = deployed(client, "hand-relayed", "min_containers=1,")
+    engine = client.ready(url, "/state")["pid"]
+    [container] = client.containers("hand-relayed")
+    relays = [pid for pid in processes_of(container) if name_of(pid) == "modelctl-relay"]
+    assert len(relays) == 2
+    os.kill(relays[0], signal.SIGKILL)
+    until(lambda: not processes_of(container))
+    assert client.ready(url, "/state")["pid"] != engine
+    assert "a relay of its network has ended" in client.logs("hand-relayed")
+
+
+def test_requests_go_past_a_container_whose_engine_is_dead(client: Client) -> None:
+    url = deployed(client, "hand-one-dead", "min_containers=2,")
+    until(lambda: len(engines(client, url)) == 2)
+    dead, alive = engines(client, url)
+    os.kill(dead, signal.SIGKILL)
+    containers = client.containers("hand-one-dead")
+    ways_in = [way_in_of(pid) for one in containers for pid in processes_of(one)]
+    until(lambda: [listens(port) for port in filter(None, ways_in)].count(True) == 1)
+    answers = [client.get(url + "/state", {}) for _ in range(20)]
+    assert [answer.status for answer in answers] == [200] * 20
+    assert {answer.json()["pid"] for answer in answers} == {alive}
+    assert len(client.containers("hand-one-dead")) == 2  # nobody is told that an engine ended
+
+
+def test_a_relay_outlives_connections_that_fail_and_ends_with_its_listener() -> None:
+    near, far = socket.socketpair()
+    failures = [OSError(number, "") for number in (errno.EMFILE, errno.ECONNABORTED)]
+    listener = MagicMock()
+    listener.accept.side_effect = [*failures, (near, None), OSError(errno.EINVAL, "")]
+    handled = threading.Event()
+    isolate._serve(listener, lambda _: handled.set())
+    assert handled.wait(5)
+    far.close()
 
 
 @pytest.mark.full

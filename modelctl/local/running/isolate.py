@@ -11,6 +11,7 @@ exits with 0 there. Standard library only: it is started without site-packages.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -26,12 +27,14 @@ from urllib.parse import urlsplit
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_RELAY = b"modelctl-relay"  # by this name the supervisor knows that one of them has ended
 _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCSIFNAME = 0x8914, 0x8916, 0x891C, 0x8923
 _IFF_UP = 1
 _INTERFACE, _ADDRESS = b"eth0", "10.0.0.2"
 _LISTENING = "0A"  # of /proc/net/tcp
 _POLL = 0.02
+_LOOK = 0.1
 _MOMENT = 0.01  # in which the kernel has closed all sockets of a process that was killed
 _CONNECT_TIMEOUT = 30.0
 _LONGEST_HEAD = 64 << 10
@@ -90,7 +93,9 @@ def _beside(work: Callable[[], None]) -> None:
     try:
         while os.getppid() != supervisor:
             time.sleep(0.001)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(_PR_SET_NAME, _RELAY)
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:
             os._exit(1)
         os.setsid()
@@ -143,8 +148,17 @@ def _serve(listener: socket.socket, handle: Callable[[socket.socket], None]) -> 
             handle(connection)
 
     while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=guarded, args=(connection,), daemon=True).start()
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # it was shut down
+                return
+            time.sleep(_POLL)  # a client left, or there are too many: they wait meanwhile
+            continue
+        try:
+            threading.Thread(target=guarded, args=(connection,), daemon=True).start()
+        except RuntimeError:  # no thread is to be had
+            connection.close()
 
 
 def _to(
@@ -171,21 +185,36 @@ def _way_in(entrance: socket.socket, port: int) -> None:
     """The port outside accepts as long as the one inside does.
 
     Whoever was given an answer that ends with its connection looks whether its engine still lives:
-    so the way in is closed before the end of a killed one is passed on.
+    so the way in is closed before the end of a killed one is passed on. One that is killed while
+    nobody is connected is noticed soon after.
     """
 
+    lock, serving = threading.Lock(), False
+
     def close_with_the_engine() -> None:
-        time.sleep(_MOMENT)
-        if not _listened_to(port):
-            with suppress(OSError):  # another connection's end was faster
+        nonlocal serving
+        with lock:  # a socket that is shut down while it does not listen is spoilt for good
+            if serving and not _listened_to(port):
+                serving = False
                 entrance.shutdown(socket.SHUT_RDWR)  # which wakes who accepts
 
+    def close_in_a_moment() -> None:
+        time.sleep(_MOMENT)
+        close_with_the_engine()
+
+    def look() -> None:
+        while True:
+            time.sleep(_LOOK)
+            close_with_the_engine()
+
+    threading.Thread(target=look, daemon=True).start()
     while True:
         while not _listened_to(port):
             time.sleep(_POLL)
-        entrance.listen(1024)
-        with suppress(OSError):
-            _serve(entrance, _to("localhost", port, close_with_the_engine))
+        with lock:
+            entrance.listen(1024)
+            serving = True
+        _serve(entrance, _to("localhost", port, close_in_a_moment))
 
 
 # -- the way out

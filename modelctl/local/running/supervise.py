@@ -3,7 +3,8 @@
 Runs as a small process between the plane and a container (``python -I -S supervise.py ARGV...``).
 The plane holds the other end of standard input: when it closes, because the plane wants the end now
 or was itself killed, every descendant is killed. When the container's main process exits, what it
-left behind is killed too. SIGTERM and SIGINT are passed on to the main process alone.
+left behind is killed too, and so is everything when a relay of its network ends: nobody would reach
+the container. SIGTERM and SIGINT are passed on to the main process alone.
 
 Standard library only: it is started without site-packages to come up in milliseconds.
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_RELAY = b"modelctl-relay\n"  # as isolate.py names them
 
 
 def _prctl() -> Callable[[int, int], int]:
@@ -55,6 +57,22 @@ def _children() -> list[int]:
         return [int(pid) for pid in os.read(listed, 1 << 20).split()]
     finally:
         os.close(listed)
+
+
+def _next_dead() -> int:
+    """A child that has ended and can still be looked at; -1, for any, where none can be."""
+    if not sys.platform.startswith("linux"):
+        return -1
+    found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return found.si_pid if found else -1
+
+
+def _was_relay(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as name:  # noqa: PTH123 - pathlib is slow to import
+            return name.read() == _RELAY
+    except OSError:
+        return False
 
 
 def _kill(pid: int, group: bool = False) -> None:
@@ -99,9 +117,15 @@ def main(argv: list[str]) -> int:
                         continue
             while True:
                 try:
-                    pid, status = os.waitpid(-1, os.WNOHANG)
+                    dead = _next_dead()
+                    relay = _was_relay(dead)
+                    pid, status = os.waitpid(dead, os.WNOHANG)
                 except ChildProcessError:
                     return 0
+                if relay:
+                    os.write(2, b"The container ends: a relay of its network has ended.\n")
+                    _end_all(container)
+                    return 128 + signal.SIGKILL
                 if pid == container:
                     _end_all(container)
                     code = os.waitstatus_to_exitcode(status)
