@@ -152,6 +152,8 @@ def env(workspace: str | None, output: str) -> int:
     from modelctl.local import lifecycle
     from modelctl.views import machine
 
+    if workspace == "":
+        raise click.UsageError("--workspace wants a name; without it, it is the workspace local")
     variables = lifecycle.environ(running_plane(project_here()), workspace)
     if output == "json":
         click.echo(machine.dump({"variables": variables}))

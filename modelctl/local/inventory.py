@@ -22,6 +22,8 @@ def parse_inventory(text: str) -> dict[str, int]:
         if kind in inventory:
             raise ValueError(f"{kind} stands twice in the inventory")
         inventory[kind] = int(found[2])
+    if not inventory:
+        raise ValueError("an inventory names at least one type of GPU; write TYPE=COUNT: H100=2")
     return inventory
 
 

@@ -42,7 +42,6 @@ def _list(*asked: str) -> list[Choice]:
         ("H100=2,L40S=4", {"H100": 2, "L40S": 4}),
         (" h100=2 , a100-80gb=1,", {"H100": 2, "A100-80GB": 1}),
         ("H100=0", {"H100": 0}),
-        ("", {}),
     ],
 )
 def test_an_inventory_is_types_with_counts(text: str, inventory: dict[str, int]) -> None:
@@ -55,6 +54,8 @@ def test_an_inventory_is_types_with_counts(text: str, inventory: dict[str, int])
         ("H100", "'H100' is no entry of an inventory; write TYPE=COUNT: H100=2,L40S=4"),
         ("H100=-1", "'H100=-1' is no entry of an inventory; write TYPE=COUNT: H100=2,L40S=4"),
         ("H100=two", "'H100=two' is no entry of an inventory; write TYPE=COUNT: H100=2,L40S=4"),
+        ("", "an inventory names at least one type of GPU; write TYPE=COUNT: H100=2"),
+        (",,", "an inventory names at least one type of GPU; write TYPE=COUNT: H100=2"),
         ("H100=1,h100=2", "H100 stands twice in the inventory"),
     ],
 )
@@ -64,7 +65,14 @@ def test_what_is_no_inventory_is_a_sentence(text: str, sentence: str) -> None:
     assert str(refused.value) == sentence
 
 
-@given(inventory=inventories)
+def test_a_name_for_others_takes_any_of_them() -> None:
+    placement = Placement({"L4": 1, "A10": 1})
+    assert placement.try_now("ta-1", [Choice("A10G", 1)]) == "A10"
+    assert placement.try_now("ta-2", [Choice("ANY", 1)]) == "L4"
+    assert placement.try_now("ta-3", [Choice("ANY", 1)]) is None
+
+
+@given(inventory=inventories.filter(bool))
 def test_a_written_inventory_reads_the_same(inventory: dict[str, int]) -> None:
     assert parse_inventory(written(inventory)) == inventory
 

@@ -32,6 +32,26 @@ DELIBERATE: tuple[Assumption, ...] = (
         deliberate=True,
     ),
     Assumption(
+        "Is the type of a GPU checked?",
+        "No: any name is taken, in any count. Without an inventory it runs on the processor; with "
+        "one, a container whose types it lacks waits.",
+        "A deploy with a type or a count that Modal lacks is refused there.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Are sessions of @modal.sessioned() served?",
+        "No: such a server deploys and answers, but Server.sessions.start() is refused. The "
+        "Modal-Session-ID header is served.",
+        "A client with a session token is bound to a container there.",
+        deliberate=True,
+    ),
+    Assumption(
+        "Does a container learn its region, cloud and identity?",
+        "No: MODAL_REGION, MODAL_CLOUD_PROVIDER and MODAL_IDENTITY_TOKEN are not set.",
+        "Code that reads them fails here only.",
+        deliberate=True,
+    ),
+    Assumption(
         "Are CPU, memory, disk, GPU, region and network limits kept?",
         "No: they are recorded and not enforced.",
         "A container that fits here is killed for memory there.",

@@ -8,7 +8,7 @@ they got. No GPU is there in either case.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from modal_proto import api_pb2
@@ -19,8 +19,10 @@ _UPGRADES: Mapping[str, tuple[str, ...]] = {
     "H100": ("H200",),
     "A100": ("A100-40GB", "A100-80GB"),
     "B200+": ("B200", "B300"),
+    "A10G": ("A10",),
 }
-"""What Modal may give for a type when that itself is not free, or is no type. See assumptions."""
+"""What Modal may give for a type when that itself is not free, or is a name
+for others. See assumptions."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Placement:
             return None if all(self.blocked(choice) for choice in first) else CPU
         used = self.in_use()
         for choice in wanted:
-            for kind in candidates(choice.type):
+            for kind in candidates(choice.type, self._inventory):
                 given = Choice(kind, choice.count)
                 free = self._inventory.get(kind, 0) - used[kind]
                 if free >= choice.count and not self.blocked(given):
@@ -116,8 +118,13 @@ class Placement:
                 future.set_result(given)
 
 
-def candidates(kind: str) -> list[str]:
-    """The types that a request may be given, the asked-for one first. ``H100!`` takes no other."""
+def candidates(kind: str, inventory: Iterable[str] = ()) -> list[str]:
+    """The types that a request may be given, the asked-for one first.
+
+    ``H100!`` takes no other; ``any`` takes whatever the inventory names.
+    """
+    if kind == "ANY":
+        return list(inventory)
     if kind.endswith("!"):
         return [kind.removesuffix("!")]
     found = [kind]
