@@ -312,3 +312,13 @@ def test_what_is_said_after_the_clock_was_moved_is_found_by_its_time(own_client:
     own_client.ready(url)
     own_client.get(f"{url}/say/something")
     until(lambda: "said something" in own_client.modal("app", "logs", "ahead", "--since", "10m"))
+
+
+def test_calls_after_the_clock_was_moved_are_found_by_their_time(own_client: Client) -> None:
+    lifecycle.advance(own_client.plane, 3600.0)
+    path = own_client.write("later")
+    path.write_text(path.read_text() + "\n@app.function()\ndef f():\n    pass\n")
+    own_client.sdk(f"load({str(path)!r}).app.deploy()")
+    own_client.sdk("modal.Function.from_name('later', 'f').remote()")
+    found = own_client.modal("function", "calls", "later/f", "--since", "10m", "--json")
+    assert [row["status"] for row in json.loads(found)] == ["success"]

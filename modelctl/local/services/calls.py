@@ -16,7 +16,7 @@ from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Refused, Status
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.pool import Pool
-from modelctl.local.services.spans import seconds
+from modelctl.local.services.spans import span
 
 _OUTSTANDING = 1000  # inputs of one map that may wait or run at once, as on Modal
 _LARGEST_ANSWER = 32 << 20  # bytes of outputs in one response
@@ -265,8 +265,8 @@ class Calls:
         """The latest inputs, oldest first."""
         ids = self._ids(request.function_id, request.all_variants)
         if request.WhichOneof("query_oneof") == "range":
-            span = (seconds(request.range.since), seconds(request.range.until))
-            rows = self._calls.history(ids, *span, request.range.limit)
+            asked = span(request.range.since, request.range.until, self._clock)
+            rows = self._calls.history(ids, *asked, request.range.limit)
         else:
             rows = self._calls.history(ids, 0.0, float("inf"), request.tail.count)
         response = api_pb2.FunctionCallFetchResponse()
@@ -291,10 +291,12 @@ class Calls:
         """Inputs per bucket; the buckets lie on multiples of their length, empty ones left out."""
         ids = self._ids(request.function_id, request.all_variants)
         length = max(1, request.bucket_secs)
-        rows = self._calls.history(ids, seconds(request.since), seconds(request.until), -1)
+        asked = span(request.since, request.until, self._clock)
+        rows = self._calls.history(ids, *asked, -1)
+        last = request.until.seconds or int(time.time())  # clients leave out what begins later
         buckets: dict[int, int] = {}
         for row in rows:
-            bucket = int(row[2]) // length * length
+            bucket = min(int(row[2]), last) // length * length
             buckets[bucket] = buckets.get(bucket, 0) + 1
         response = api_pb2.FunctionCallCountResponse()
         for start, count in sorted(buckets.items()):
