@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from modelctl.local.running import isolation
-from tests.local.conftest import Client
+from tests.local.conftest import Client, until
 
 # A machine that permits no mounts has none of this: its apps ask MODELCTL_MOUNT_ROOT.
 __test__ = isolation.mounts_permitted()
@@ -120,3 +120,60 @@ def main():
     assert "looked: [True, False]" in client.modal(
         "run", str(write(client, "mounted-root", source))
     )
+
+
+def test_a_volume_inside_another_one_leaves_nothing_in_it(client: Client) -> None:
+    source = (
+        APP.partition("@app.function")[0]
+        + """
+@app.function(volumes={"/outer-of-mounted/inner": inner, "/outer-of-mounted": outer})
+def look() -> None:
+    Path("/outer-of-mounted/inner/note").write_text("in the inner one")
+    Path("/outer-of-mounted/note").write_text("in the outer one")
+
+@app.local_entrypoint()
+def main():
+    if not outer.listdir("/"):
+        with outer.batch_upload() as batch:
+            batch.put_file("settings.ini", "/inner/hidden")
+    look.remote()
+    listed = [sorted(e.path for e in one.listdir("/", recursive=True)) for one in (outer, inner)]
+    print("listed:", listed)
+"""
+    )
+    source = source.replace(
+        'app = modal.App("NAME", image=image)',
+        """outer, inner = (
+    modal.Volume.from_name(f"mounted-{name}", create_if_missing=True)
+    for name in ("outer", "inner")
+)
+app = modal.App("NAME", image=image)""",
+    )
+    printed = client.modal("run", str(write(client, "mounted-nested", source)))
+    assert "listed: [['inner', 'inner/hidden', 'note'], ['note']]" in printed
+
+
+def refused_mount(client: Client, name: str, volumes: str) -> None:
+    (client.folder / "settings.ini").write_text("[a]")
+    image = "modal.Image.debian_slim().add_local_file('settings.ini', '/full-of-mounted/a')"
+    client.deploy(name, f"image={image}, volumes={{{volumes}}}, min_containers=1,")
+
+
+def test_a_volume_that_cannot_be_where_an_app_wants_it_is_an_error(client: Client) -> None:
+    volume = "modal.Volume.from_name('mounted-NAME', create_if_missing=True)"
+    full = volume.replace("NAME", "full")
+    refused_mount(client, "mounted-full", f"'/full-of-mounted': {full}")
+    said = (
+        "could not be started: a Volume cannot be mounted at /full-of-mounted, because the app's "
+        "image has files there. Mount it at a path of its own."
+    )
+    until(lambda: said in client.logs("mounted-full"))
+    one, two = (volume.replace("NAME", name) for name in ("around", "within"))
+    refused_mount(client, "mounted-within", f"'/a-of-mounted': {one}, '/a-of-mounted/b': {two}")
+    said = (
+        "could not be started: a Volume cannot be mounted at /a-of-mounted/b, inside the one at "
+        "/a-of-mounted, because that one has no folder b. Make the folder, or mount them side by "
+        "side."
+    )
+    until(lambda: said in client.logs("mounted-within"))
+    assert client.modal("volume", "ls", "mounted-around", "--json").strip() == "[]"

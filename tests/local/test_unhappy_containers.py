@@ -1,6 +1,7 @@
 """Containers whose start goes wrong end all the same, and leave nothing that is in others' way."""
 
 import asyncio
+import os
 import shutil
 import socket
 import tempfile
@@ -18,6 +19,7 @@ from modal_proto import api_pb2
 from modelctl.local import leftovers
 from modelctl.local.keeping.records import Definition, Function
 from modelctl.local.running.containers import Container, Means, Phase
+from modelctl.local.running.launch import remove_tree
 from tests.local.conftest import Client, until
 
 
@@ -123,3 +125,20 @@ def test_a_container_is_over_even_if_that_cannot_be_written_down(tmp_path: Path)
 
     means = asyncio.run(asyncio.wait_for(fill_the_disk(), 10))
     assert means.journal.speakers["ap-1"] == 0
+
+
+def test_folders_that_nobody_may_write_to_are_removed() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        user = os.geteuid()
+        os.chown(folder, user or 65534, -1)
+        os.seteuid(user or 65534)  # who may do all needs no test
+        try:
+            locked = Path(folder, "containers", "modules", "pkg")
+            locked.mkdir(parents=True)
+            (locked / "file").write_text("a module")
+            for one in (locked, locked.parent):
+                one.chmod(0o555)
+            remove_tree(Path(folder, "containers"))
+            assert not Path(folder, "containers").exists()
+        finally:
+            os.seteuid(user)

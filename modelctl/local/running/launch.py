@@ -5,9 +5,10 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from random import randrange
 
 from modal_proto import api_pb2
@@ -29,6 +30,10 @@ _WEB_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _DEVICES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_")
 # An image's own values for these describe another machine's file system.
 _NOT_FROM_IMAGE = frozenset({"PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR"})
+
+
+class Unmountable(Exception):
+    """A Volume cannot be where the app wants it; the sentence says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,12 @@ class Launcher:
         """The URLs of another function of the same app."""
         self.reachable: tuple[int, ...] = ()
         """Ports of this machine that a container in a network of its own can reach."""
-        shutil.rmtree(self._root, ignore_errors=True)  # left by a plane that was killed
-        self._root.mkdir()
+        remove_tree(self._root)  # left by a plane that was killed
+        self._root.mkdir(exist_ok=True)
         self._claims: dict[str, socket.socket] = {}  # to the containers' ports
 
     def remove(self, task_id: str) -> None:
-        shutil.rmtree(self._root / task_id, ignore_errors=True)
+        remove_tree(self._root / task_id)
         if claim := self._claims.pop(task_id, None):
             claim.close()
 
@@ -90,7 +95,7 @@ class Launcher:
         workdir = root / "root"
         for folder in (workdir, scratch, home / "home"):
             folder.mkdir(parents=True)
-        protected = self._materialise(spec, root)
+        binds = self._materialise(spec, root)
         arguments = api_pb2.ContainerArguments(
             task_id=task_id,
             function_id=function.id,
@@ -128,8 +133,8 @@ class Launcher:
         container: tuple[str, ...] = (sys.executable, "-m", "modal._container_entrypoint")
         if isolation.names_paths(data, self._state, self._content) and isolation.mounts_permitted():
             container = (*isolation.mounts_argv(root), *container)
-        if protected:
-            container = (*read_only.argv(protected), *container)
+        if binds:
+            container = (*read_only.argv(binds), *container)
         insists = isolation.insists(data, self._state, self._content)
         isolated = insists and isolation.networks_permitted()
         if isolated:
@@ -139,24 +144,34 @@ class Launcher:
         argv = (sys.executable, "-I", "-S", str(supervisor), *container)
         return Launch(argv, environment, workdir, port, isolated, insists)
 
-    def _materialise(self, spec: api_pb2.Function, root: Path) -> list[tuple[str, str]]:
-        """Lays out its files and Volumes; answers which folders are to be bound read-only where."""
-        protected = []
+    def _materialise(self, spec: api_pb2.Function, root: Path) -> list[tuple[str, str, str]]:
+        """Lays out its files and Volumes; answers what is to be bound: how, which folder, where.
+
+        Nothing is written into a Volume: one inside another one needs a folder that is there.
+        """
+        binds = []
         for path, sha256, mode in files(self._state.images, self._state.mounts, spec):
             copy(self._content.path(sha256), root / path.lstrip("/"), mode)
-        for mount in spec.volume_mounts:
+        places: dict[PurePosixPath, Path] = {}  # where on this machine what lies that is mounted
+        for mount in sorted(spec.volume_mounts, key=lambda mount: len(_inside(mount).parts)):
+            where = _inside(mount)
             source = self._places.place(mount.volume_id, mount.sub_path)
             source.mkdir(parents=True, exist_ok=True)
-            target = root / os.path.normpath(f"/{mount.mount_path}").lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if os.path.lexists(target):
-                continue
-            if mount.read_only and read_only.permitted():
+            target = root / where.relative_to("/")
+            bind = ("ro" if mount.read_only else "rw", str(source), str(target))
+            outer = next((parent for parent in where.parents if parent in places), None)
+            if outer is not None:
+                _check_nested(where, outer, places[outer])
+                binds.append(bind)
+            elif mount.read_only and read_only.permitted():
+                _make_place(where, target)
                 target.mkdir()
-                protected.append((str(source), str(target)))
+                binds.append(bind)
             else:
+                _make_place(where, target)
                 target.symlink_to(source, target_is_directory=True)
-        return protected
+            places[where] = source
+        return binds
 
     def _environment(self, spec: api_pb2.Function) -> dict[str, str]:
         environment = {
@@ -206,6 +221,53 @@ class Launcher:
             elif mount := self._state.mounts.get(dependency.object_id):
                 known_object.mount_handle_metadata.content_checksum_sha256_hex = mount.digest
         return layout
+
+
+def _inside(mount: api_pb2.VolumeMount) -> PurePosixPath:
+    """The path in the container."""
+    return PurePosixPath(os.path.normpath(f"/{mount.mount_path.lstrip('/')}"))
+
+
+def _make_place(path: PurePosixPath, target: Path) -> None:
+    """Makes sure that nothing is where a Volume comes, and that there is a folder around it."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(target):
+            target.rmdir()
+    except OSError:
+        raise Unmountable(
+            f"a Volume cannot be mounted at {path}, because the app's image has files there. Mount "
+            "it at a path of its own."
+        ) from None
+
+
+def _check_nested(path: PurePosixPath, outer: PurePosixPath, source: Path) -> None:
+    """Whether one may be mounted at a path inside another one, whose files lie in `source`."""
+    inner = path.relative_to(outer)
+    place = source / inner
+    if not read_only.permitted():
+        why = "this machine permits no mount namespaces. Mount them side by side."
+    elif not place.is_dir() or place.resolve() != source.resolve() / inner:
+        why = f"that one has no folder {inner}. Make the folder, or mount them side by side."
+    else:
+        return
+    raise Unmountable(
+        f"a Volume cannot be mounted at {path}, inside the one at {outer}, because {why}"
+    )
+
+
+def remove_tree(top: Path) -> None:
+    """Also folders that nobody may write to, as Go makes those of its modules."""
+    shutil.rmtree(top, ignore_errors=True)
+    if not top.exists():
+        return
+    with suppress(OSError):
+        top.chmod(0o700)
+        for folder, names, _ in os.walk(top):
+            for name in names:
+                if not os.path.islink(path := os.path.join(folder, name)):  # noqa: PTH114, PTH118
+                    os.chmod(path, 0o700)  # noqa: PTH101
+    shutil.rmtree(top, ignore_errors=True)
 
 
 def _way_out() -> dict[str, str]:

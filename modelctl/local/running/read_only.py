@@ -1,8 +1,9 @@
-"""How is a Volume mounted read-only? Bound to its place in a mount namespace of the container's.
+"""How is a Volume mounted read-only, or inside another one? Bound in a mount namespace.
 
-Runs between the supervisor and a container (``python -I -S read_only.py N SOURCE PLACE ... ARGV``
-with N pairs of folders), enters a new mount namespace, binds each SOURCE to its PLACE so that
-nothing can be written through it, and becomes the container. Outside, PLACE stays an empty folder.
+Runs between the supervisor and a container (``python -I -S read_only.py N HOW SOURCE PLACE ...
+ARGV`` with N binds), enters a new mount namespace, binds each SOURCE to its PLACE, with HOW being
+"ro" so that nothing can be written through it, and becomes the container. Outside, PLACE stays as
+it is.
 
 Linux only, and only where namespaces are permitted: without arguments it exits with 0 there.
 Standard library only: it is started without site-packages.
@@ -32,10 +33,10 @@ _KEPT = {
 _PROBE_TIMEOUT = 5.0
 
 
-def argv(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """What to put before a container's own command: the folders, and where they are mounted."""
-    folders = (folder for pair in pairs for folder in pair)
-    return (sys.executable, "-I", "-S", __file__, str(len(pairs)), *folders)
+def argv(binds: Sequence[tuple[str, str, str]]) -> tuple[str, ...]:
+    """What to put before a container's own command: how which folders are mounted where."""
+    words = (word for bind in binds for word in bind)
+    return (sys.executable, "-I", "-S", __file__, str(len(binds)), *words)
 
 
 @lru_cache(maxsize=1)
@@ -71,8 +72,10 @@ def _enter(libc: ctypes.CDLL) -> None:
     _checked(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
 
 
-def _bind(libc: ctypes.CDLL, source: str, place: str) -> None:
+def _bind(libc: ctypes.CDLL, how: str, source: str, place: str) -> None:
     _checked(libc.mount(os.fsencode(source), os.fsencode(place), None, _MS_BIND, None))
+    if how != "ro":
+        return
     seen = os.statvfs(place).f_flag
     kept = sum(flag for shown, flag in _KEPT.items() if seen & shown)
     flags = _MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept
@@ -86,11 +89,11 @@ def main(arguments: list[str]) -> int:
 
 
 def become(libc: ctypes.CDLL, arguments: list[str]) -> NoReturn:
-    count = 2 * int(arguments[0])
-    folders, container = arguments[1 : 1 + count], arguments[1 + count :]
+    count = 3 * int(arguments[0])
+    words, container = arguments[1 : 1 + count], arguments[1 + count :]
     _enter(libc)
-    for source, place in zip(folders[::2], folders[1::2], strict=True):
-        _bind(libc, source, place)
+    for how, source, place in zip(words[::3], words[1::3], words[2::3], strict=True):
+        _bind(libc, how, source, place)
     os.chdir(os.getcwd())  # noqa: PTH109 - what was mounted over it is seen from here on
     os.execv(container[0], container)  # noqa: S606 - the container's own command
 
@@ -102,7 +105,7 @@ def probe(libc: ctypes.CDLL) -> int:
         if child == 0:
             try:
                 _enter(libc)
-                _bind(libc, folder, folder)
+                _bind(libc, "ro", folder, folder)
                 os._exit(0 if os.statvfs(folder).f_flag & os.ST_RDONLY else 1)
             except OSError:
                 os._exit(1)
