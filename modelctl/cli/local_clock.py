@@ -35,10 +35,17 @@ def _say(by: float | None, output: str) -> int:
     from modelctl.cli.said import say
     from modelctl.cli.world import running_plane
     from modelctl.local import lifecycle
+    from modelctl.local.clock import moved
     from modelctl.views import machine
 
     plane = running_plane(project_here())
-    told = lifecycle.clock(plane) if by is None else lifecycle.advance(plane, by)
+    told = lifecycle.clock(plane)
+    if by is not None:
+        try:
+            moved(told["ahead"], by)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        told = lifecycle.advance(plane, by)
     say(machine.dump(told) if output == "json" else f"the plane's clock: {_full(told)}")
     return Exit.DONE
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from modelctl.local.keeping.store import Store
 
+FARTHEST = 10 * 365 * 86400.0  # seconds ahead in all: nanoseconds must fit into 64 bits
 _KEY = "clock"
 
 
@@ -42,12 +43,24 @@ class Alarm:
         self._call()
 
 
+def moved(ahead: float, seconds: float) -> float:
+    """How far ahead it then is; raises ValueError with a sentence if it cannot be moved so."""
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"a clock moves forward, not by {seconds:g} s")
+    if seconds > FARTHEST - ahead:
+        raise ValueError(
+            "the clock can be at most 3650d ahead of this machine's: there is room for "
+            f"{FARTHEST - ahead:.0f}s more"
+        )
+    return ahead + seconds
+
+
 class Clock:
     """The plane's clock. It can be moved forward, never back, and stays moved after a restart."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._ahead = float(store.get_meta(_KEY) or 0.0)
+        self._ahead = min(float(store.get_meta(_KEY) or 0.0), FARTHEST)
         self._alarms: set[Alarm] = set()
 
     @property
@@ -71,9 +84,7 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Moves it forward; what is due by then happens now."""
-        if not 0 <= seconds < float("inf"):
-            raise ValueError(f"a clock moves forward, not by {seconds:g} s")
-        self._ahead += seconds
+        self._ahead = moved(self._ahead, seconds)
         self._store.set_meta(_KEY, repr(self._ahead))
         for alarm in list(self._alarms):
             alarm.arm(self.monotonic())

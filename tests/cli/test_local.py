@@ -206,6 +206,12 @@ def test_the_clock_is_shown_and_moved(plane: Here) -> None:
     ran = plane.run("clock", "advance", "soon")
     assert ran.code == 64
     assert "soon is no span of time; write 90s, 10m, 2h or 7d" in ran.err
+    ran = plane.run("clock", "advance", "3650d")
+    assert ran.code == 64
+    assert (
+        "the clock can be at most 3650d ahead of this machine's: there is room for 315354600s more"
+    ) in " ".join(ran.err.split())
+    assert plane.run("clock", "--output", "json").json["ahead"] == 5400
 
 
 @pytest.mark.parametrize(
