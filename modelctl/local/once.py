@@ -7,15 +7,21 @@ running, so calls that change something run to their end even if who asked goes 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from modelctl.local.keeping.store import Store
 
 _KEPT = 4096
 _KEPT_BYTES = 16 << 20  # of all answers together
-_LASTING = frozenset({"AppCreate", "AppPublish", "AppRollback", "AppRollover"})
-"""Repeated after a restart of the plane, these would still make a second version or app."""
-_LASTING_KEPT = 1000
+_LASTING = frozenset(
+    {"AppCreate", "AppPublish", "AppRollback", "AppRollover", "DictUpdate", "FunctionMap"}
+)
+"""Repeated after a restart of the plane, these would make a second version, app or call, or say of
+a lock that somebody else has it.
+"""
+_LASTING_KEPT = 4096
 
 _ASKS = re.compile(
     r"Get(?!OrCreate)|List|Fetch|Lookup|Count|Heartbeat|CheckExistence|Hello|Info|Peek|Len$"
@@ -24,6 +30,18 @@ _ASKS = re.compile(
 """Names of calls that change nothing: they may be carried out as often as they come."""
 _TAKES = frozenset({"QueueGet", "FunctionGetInputs", "FunctionGetOutputs"})
 """These take what comes: who went away takes nothing more, so they end with their caller."""
+
+
+_KEEP: ContextVar[Callable[[Any], None] | None] = ContextVar("keep", default=None)
+
+
+def keep(answer: Any) -> None:
+    """Says what the running call will answer, so that the answer is stored with its effect.
+
+    To be called in the transaction of the effect: before the call gives way or commits.
+    """
+    if (store := _KEEP.get()) is not None:
+        store(answer)
 
 
 class Once:
@@ -39,6 +57,7 @@ class Once:
         self, name: str, key: str, answer_type: Any, make: Callable[[], Awaitable[Any]]
     ) -> Any:
         """What `make` answers, or answered when it was called with this key before."""
+        _KEEP.set(None)  # a container's connection has the context of the call that started it
         takes = name in _TAKES
         if not key or (_ASKS.search(name) and not takes):
             return await make()
@@ -59,22 +78,26 @@ class Once:
         return await asyncio.shield(made)
 
     async def _carry_out(self, name: str, key: str, make: Callable[[], Awaitable[Any]]) -> Any:
+        if name in _LASTING and self._store is not None:
+            _KEEP.set(partial(self._keep, self._store, key))
         try:
             answer = await make()
-        except BaseException:
+        except BaseException as error:
             self._made.pop(key, None)  # it took no effect: it may be tried again
+            if _KEEP.get() is not None and self._store is not None and isinstance(error, Exception):
+                self._store.execute("DELETE FROM answers WHERE key = ?", [key])
             raise
         self._count(key, answer)
-        if name in _LASTING and self._store is not None:
-            self._store.execute(
-                "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)",
-                [key, answer.SerializeToString()],
-            )
-            self._store.execute(
-                "DELETE FROM answers WHERE n <= (SELECT max(n) FROM answers) - ?", [_LASTING_KEPT]
-            )
-            self._store.commit()
         return answer
+
+    def _keep(self, store: Store, key: str, answer: Any) -> None:
+        store.execute(
+            "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)",
+            [key, answer.SerializeToString()],
+        )
+        store.execute(
+            "DELETE FROM answers WHERE n <= (SELECT max(n) FROM answers) - ?", [_LASTING_KEPT]
+        )
 
     def _load(self, name: str, key: str) -> bytes | None:
         if name not in _LASTING or self._store is None:

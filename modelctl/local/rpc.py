@@ -21,7 +21,7 @@ from grpclib.server import Stream
 from modal_proto.api_grpc import ModalClientBase
 
 from modelctl.local.faults import NO_TROUBLE, Cut, Faults, Refuse, Revoke, Trouble
-from modelctl.local.once import Once
+from modelctl.local.once import Once, keep
 
 __all__ = ["Caller", "Method", "Refused", "Router", "Status", "methods_of"]
 
@@ -204,6 +204,7 @@ class Router:
     async def _carry_out(self, method: Method, request: Any, caller: Caller) -> Any:
         answer = method(request, caller)
         answer = await answer if inspect.isawaitable(answer) else answer
+        keep(answer)
         self._settle()
         return answer
 

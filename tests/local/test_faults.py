@@ -209,13 +209,30 @@ def _create(client: Client, key: str, name: str = "keyed") -> str:
     return str(client.rpc("AppCreate", request, **{"x-idempotency-key": key}).app_id)
 
 
+def _lock(client: Client, key: str) -> bool:
+    made = api_pb2.DictGetOrCreateRequest(
+        deployment_name="keyed-locks",
+        environment_name="main",
+        object_creation_type=api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING,
+    )
+    update = api_pb2.DictUpdateRequest(
+        dict_id=client.rpc("DictGetOrCreate", made).dict_id,
+        if_not_exists=True,
+        updates=[api_pb2.DictEntry(key=b"lock", value=b"mine")],
+    )
+    return bool(client.rpc("DictUpdate", update, **{"x-idempotency-key": key}).created)
+
+
 def test_one_key_is_one_effect_even_after_a_restart_of_the_plane(own_client: Client) -> None:
     first = _create(own_client, "key-1")
     assert _create(own_client, "key-1") == first
     assert _create(own_client, "key-2") != first
+    assert _lock(own_client, "key-3")
     lifecycle.down(own_client.plane.state_dir)
     lifecycle.up(own_client.plane.state_dir)
     assert _create(own_client, "key-1") == first
+    assert _lock(own_client, "key-3")
+    assert not _lock(own_client, "key-4")
     apps = own_client.rpc("AppList", api_pb2.AppListRequest()).apps
     assert sum(app.description == "keyed" for app in apps) == 2
 

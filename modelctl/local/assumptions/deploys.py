@@ -42,8 +42,8 @@ DEPLOYS: tuple[Assumption, ...] = (
     Assumption(
         "Is an RPC with the same x-idempotency-key carried out once?",
         "Each that changes something is, also when it comes again while it still runs, as long as "
-        "its answer is among the last 4,096; AppCreate, AppPublish, AppRollback and AppRollover "
-        "even across a restart. What only reads is read again.",
+        "its answer is among the last 4,096; AppCreate, AppPublish, AppRollback, AppRollover, "
+        "DictUpdate and FunctionMap even across a restart. What only reads is read again.",
         "A publish that is retried after a lost answer makes two versions.",
     ),
     Assumption(
