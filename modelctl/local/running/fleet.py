@@ -1,6 +1,7 @@
 """Which servers and functions run? The pools and entrances of every app that is published."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Mapping
 
@@ -13,6 +14,9 @@ from modelctl.local.keeping.state import State
 from modelctl.local.running.containers import Container, Means
 from modelctl.local.running.pool import Pool
 from modelctl.local.running.proxy import Entrance, Proxy
+
+_IDLE_ENTRANCES = 500  # URLs of stopped apps that still answer, with a 404
+log = logging.getLogger(__name__)
 
 RUN_BY_CLIENT = frozenset(
     {
@@ -35,6 +39,7 @@ class Fleet:
         self._pools: dict[str, Pool] = {}  # by function id
         self._pools_of: dict[str, dict[str, Pool]] = {}  # the same, by app id
         self._entrances: dict[str, Entrance] = {}  # by endpoint id
+        self._opening = asyncio.Lock()
         self._ended: deque[tuple[Container, float]] = deque(maxlen=2000)
 
     # -- URLs
@@ -49,15 +54,27 @@ class Fleet:
     async def entrance(self, function: Function, method: str = "") -> Entrance:
         """The URL of a server or web function: the same for every version and app of that name."""
         endpoint_id = self._endpoint_id(function, method)
-        if found := self._entrances.get(endpoint_id):
-            return found
-        remembered = self._state.endpoints.get(endpoint_id)
-        entrance = await self._proxy.open(remembered.port if remembered else None)
-        entrance.method = method
-        self._entrances[endpoint_id] = entrance
-        if remembered is None or remembered.port != entrance.port:
-            self._state.save(Endpoint(endpoint_id, entrance.port))
-        return entrance
+        async with self._opening:  # two that ask at once are given the same one
+            if found := self._entrances.get(endpoint_id):
+                return found
+            remembered = self._state.endpoints.get(endpoint_id)
+            entrance = await self._proxy.open(remembered.port if remembered else None)
+            entrance.method = method
+            self._entrances[endpoint_id] = entrance
+            if remembered is None or remembered.port != entrance.port:
+                self._state.save(Endpoint(endpoint_id, entrance.port))
+            await self._shut_oldest(endpoint_id)
+            return entrance
+
+    async def _shut_oldest(self, but: str) -> None:
+        """Closes what too many apps that are over left; deployed again they have the same port."""
+        idle = [
+            endpoint_id
+            for endpoint_id, entrance in self._entrances.items()
+            if (entrance.stopped or entrance.pool is None) and endpoint_id != but
+        ]
+        for endpoint_id in idle[: max(0, len(idle) - _IDLE_ENTRANCES)]:
+            await self._proxy.shut(self._entrances.pop(endpoint_id))
 
     async def open(self, function: Function, data: api_pb2.FunctionData) -> dict[str, str]:
         """Opens all entrances that a definition asks for; their URLs, by method."""
@@ -80,8 +97,12 @@ class Fleet:
         for app in list(self._state.apps.values()):
             deployed = self._state.deployed_app(app.environment, app.name) is app
             run = app.state in RUN_BY_CLIENT and app.function_ids and not app.stopped_at
-            if deployed or run:
+            if not deployed and not run:
+                continue
+            try:
                 await self.publish(app)
+            except Exception:  # whatever is wrong with one app, the others are served
+                log.exception("app %s (%s) cannot be restored", app.id, app.description)
         for call in self.calls.unfinished():
             pool = self.pool_for(call.function_id)
             unfinished = [made for made in call.inputs.values() if not made.done]
@@ -123,6 +144,9 @@ class Fleet:
         return pool
 
     def _forget_those_over(self) -> None:
+        for entrance in self._entrances.values():
+            if entrance.pool is not None and entrance.pool.over:
+                entrance.pool = None
         self._pools = {key: pool for key, pool in self._pools.items() if not pool.over}
         self._pools_of = {}
         for key, pool in self._pools.items():
@@ -133,9 +157,10 @@ class Fleet:
             self._close(pool, f"App '{app.name or app.description}' was stopped.")
 
     def _close(self, pool: Pool, reason: str) -> None:
-        for entrance in self._entrances.values():
+        for endpoint_id, entrance in list(self._entrances.items()):
             if entrance.pool is pool:
                 entrance.stopped = True
+                self._entrances[endpoint_id] = self._entrances.pop(endpoint_id)  # the newest idle
         pool.close()
         pool.drop_inputs(reason)
 
@@ -161,7 +186,11 @@ class Fleet:
         if function is None or (pool is not None and pool.serving):
             return pool if function else None
         app = self._state.apps.get(function.app_id)
-        published = app is not None and function.base_id in app.function_ids.values()
+        published = (
+            app is not None
+            and function.base_id in app.function_ids.values()
+            and function.definition_id in self._state.definitions
+        )
         if not published or app is None or app.stopped_at:
             return None
         return self._add(function, {})

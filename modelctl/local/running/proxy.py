@@ -51,6 +51,7 @@ class Entrance:
     listener: socket.socket
     pool: Pool | None = None  # None before the first publish
     stopped: bool = False
+    site: web.SockSite | None = None
     method: str = ""  # of a class, if it is that which answers here
 
     @property
@@ -94,12 +95,22 @@ class Proxy:
         listener = _bind(preferred)
         entrance = Entrance(listener.getsockname()[1], listener)
         self._entrances[entrance.port] = entrance
-        await web.SockSite(self._runner, listener, backlog=1024).start()
+        entrance.site = web.SockSite(self._runner, listener, backlog=1024)
+        await entrance.site.start()
         return entrance
+
+    async def shut(self, entrance: Entrance) -> None:
+        """Closes one: nothing listens on its port any more."""
+        del self._entrances[entrance.port]
+        if entrance.site is not None:
+            await entrance.site.stop()
+        entrance.listener.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
-        entrance = self._entrances[request.transport.get_extra_info("sockname")[1]]
+        entrance = self._entrances.get(request.transport.get_extra_info("sockname")[1])
+        if entrance is None:  # it was shut, and this connection was kept
+            return _not_running()
         began = time.monotonic()
         status, size = 499, 0  # the client went away
         try:
@@ -130,7 +141,7 @@ class Proxy:
     async def _answer(self, request: web.Request, entrance: Entrance) -> web.StreamResponse:
         pool = entrance.pool
         if pool is None or entrance.stopped:
-            return _refusal(404, "modal-http: this server is not running")
+            return _not_running()
         if not pool.is_server:
             return await self._call(request, entrance.method, pool)
         if not pool.data.http_config.unauthenticated and not self._authorised(
@@ -222,6 +233,10 @@ def _choose(live: list[Container], session: str | None) -> Container | None:
 def _refusal(status: int, sentence: str) -> web.Response:
     headers = {"Retry-After": "1"} if status in (429, 503) else {}
     return web.Response(status=status, text=f"{sentence}\n", headers=headers)
+
+
+def _not_running() -> web.Response:
+    return _refusal(404, "modal-http: this server is not running")
 
 
 def _bind(preferred: int | None) -> socket.socket:
