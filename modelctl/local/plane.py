@@ -202,6 +202,7 @@ async def serve(state_dir: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     await fleet.restore()
+    apps.begin()
     sampler.start()
     _announce(state_dir, announcement)
     log.info("serving at %s after %.2f s", url, time.monotonic() - began)

@@ -82,7 +82,8 @@ FUNCTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "When does an app end that is run and not deployed?",
-        "When its client disconnects, or 60 s after its last heartbeat. A detached one when "
+        "When its client disconnects, or 60 s after its last heartbeat, which holds for one whose "
+        "deployment did not come to its end too. A detached one when "
         "none of its inputs waits or runs any more; if its client did not finish and it answers "
         "at a URL, when it is stopped.",
         "`modal app list` shows it longer, or no more.",

@@ -1,16 +1,15 @@
 """Which apps are there, in which version? Publishing, rolling back, stopping, listing, tagging."""
 
-import time
-
 from modal_proto import api_pb2
 
 from modelctl.local.clock import Clock
 from modelctl.local.keeping.definitions import handle_metadata, parsed
 from modelctl.local.keeping.ids import new_id
 from modelctl.local.keeping.journal import Journal
-from modelctl.local.keeping.records import App, Version
+from modelctl.local.keeping.records import App, Function, Version
 from modelctl.local.keeping.state import State
 from modelctl.local.keeping.variants import follow_base, variants_of
+from modelctl.local.once import keep
 from modelctl.local.protobuf import Empty
 from modelctl.local.rpc import Caller, Refused, Status
 from modelctl.local.running.fleet import RUN_BY_CLIENT, Fleet
@@ -22,6 +21,9 @@ _DEPLOYED = api_pb2.APP_STATE_DEPLOYED
 _STOPPED = api_pb2.APP_STATE_STOPPED
 _LISTED_AFTER_STOP = 3600.0  # seconds
 
+Layout = tuple[dict[str, str], dict[str, str], dict[str, str]]
+"""The ids of functions and of classes by name, and of definitions by function id."""
+
 
 class Apps:
     """The RPCs on apps."""
@@ -30,7 +32,12 @@ class Apps:
         self._state = state
         self._fleet = fleet
         self._journal = journal
+        self._clock = clock
         self._ephemeral = Ephemeral(state, fleet, clock, self._end)
+
+    def begin(self) -> None:
+        """Call it once the fleet is restored."""
+        self._ephemeral.begin()
 
     # -- finding
 
@@ -62,7 +69,7 @@ class Apps:
             environment = self._state.environment(request.environment_name).id
             app = self._state.deployed_app(environment, request.app_name)
             if app is None:
-                now = time.time()
+                now = self._clock.time()
                 name = request.app_name
                 app = App(new_id("ap"), environment, name, _DEPLOYED, now, name, deployed_at=now)
                 self._state.save(app)
@@ -85,7 +92,7 @@ class Apps:
         environment = self._state.environment(request.environment_name).id
         response = api_pb2.AppListResponse()
         for app in self._state.apps.values():
-            long_gone = app.stopped_at and app.stopped_at < time.time() - _LISTED_AFTER_STOP
+            long_gone = app.stopped_at and app.stopped_at < self._clock.time() - _LISTED_AFTER_STOP
             if app.environment == environment and not long_gone:
                 response.apps.add(
                     app_id=app.id,
@@ -102,8 +109,7 @@ class Apps:
     def app_get_info(self, request: api_pb2.AppGetInfoRequest) -> api_pb2.AppGetInfoResponse:
         app = self._state.app(request.app_id)
         response = api_pb2.AppGetInfoResponse(info=self._metadata(app))
-        for name, function_id in app.function_ids.items():
-            function = self._state.functions[function_id]
+        for name, function in self._functions(app).items():
             data = parsed(self._state.definitions[function.definition_id])
             summary = response.function_info_summaries[name]
             summary.is_sessioned = data.is_sessioned
@@ -124,18 +130,24 @@ class Apps:
             environment_name=self._state.environment_name(app.environment),
             lifecycle=lifecycle(app),
         )
-        for name, function_id in app.function_ids.items():
-            function = self._state.functions[function_id]
-            definition = self._state.definitions.get(function.definition_id)
-            is_server = definition is not None and parsed(definition).is_server
-            (metadata.servers if is_server else metadata.functions)[name] = function_id
+        for name, function in self._functions(app).items():
+            is_server = parsed(self._state.definitions[function.definition_id]).is_server
+            (metadata.servers if is_server else metadata.functions)[name] = function.id
         return metadata
+
+    def _functions(self, app: App) -> dict[str, Function]:
+        """Those of its layout by name, without any that an earlier version left undefined."""
+        named = {name: self._state.functions.get(id_) for name, id_ in app.function_ids.items()}
+        return {
+            name: function
+            for name, function in named.items()
+            if function is not None and function.definition_id in self._state.definitions
+        }
 
     def app_get_layout(self, request: api_pb2.AppGetLayoutRequest) -> api_pb2.AppGetLayoutResponse:
         app = self._state.app(request.app_id)
         layout = api_pb2.AppLayout(function_ids=app.function_ids, class_ids=app.class_ids)
-        for function_id in app.function_ids.values():
-            function = self._state.functions[function_id]
+        for function in self._functions(app).values():
             definition = self._state.definitions[function.definition_id]
             layout.objects.add(
                 object_id=function.id,
@@ -149,7 +161,8 @@ class Apps:
 
     def app_create(self, request: api_pb2.AppCreateRequest) -> api_pb2.AppCreateResponse:
         environment = self._state.environment(request.environment_name).id
-        app = App(new_id("ap"), environment, request.description, request.app_state, time.time())
+        now = self._clock.time()
+        app = App(new_id("ap"), environment, request.description, request.app_state, now)
         app.tags = dict(request.tags)
         self._state.save(app)
         self._ephemeral.heartbeat(app)
@@ -187,6 +200,7 @@ class Apps:
         )
         if unchanged:  # See assumptions.
             return api_pb2.AppPublishResponse(url=url, deployed_at=0.0)
+        self._check(app, layout)
         if app.state not in RUN_BY_CLIENT:
             app.name = app.description = request.name
             app.state = _DEPLOYED
@@ -195,19 +209,46 @@ class Apps:
         version.tag = request.deployment_tag
         version.commit = request.commit_info.SerializeToString()
         self._state.save(app, version)
+        answer = api_pb2.AppPublishResponse(url=url, deployed_at=app.deployed_at)
+        keep(answer)
         await self._fleet.publish(app)
-        return api_pb2.AppPublishResponse(url=url, deployed_at=app.deployed_at)
+        return answer
 
-    def _advance(
-        self,
-        app: App,
-        layout: tuple[dict[str, str], dict[str, str], dict[str, str]],
-        caller: Caller,
-    ) -> Version:
+    def _check(self, app: App, layout: Layout) -> None:
+        """Refuses a layout that names what is not there, before anything of the app is changed."""
+        function_ids, class_ids, definition_ids = layout
+        for function_id in (*function_ids.values(), *definition_ids):
+            function = self._state.function(function_id)
+            if function.app_id != app.id:
+                raise Refused(
+                    Status.INVALID_ARGUMENT,
+                    f"Function '{function.name}' ({function_id}) belongs to another app.",
+                )
+            definition_id = definition_ids.get(function_id, function.definition_id)
+            definition = self._state.definitions.get(definition_id)
+            if not definition_id:
+                raise Refused(
+                    Status.INVALID_ARGUMENT,
+                    f"Function '{function.name}' has no definition: it was announced, "
+                    "and never created.",
+                )
+            if definition is None or definition.function_id != function_id:
+                raise Refused(
+                    Status.NOT_FOUND,
+                    f"Function '{function.name}' has no definition with id '{definition_id}'.",
+                )
+        for name, class_id in class_ids.items():
+            if not class_id.startswith("cs-"):
+                raise Refused(
+                    Status.INVALID_ARGUMENT, f"Class '{name}' has no class id: '{class_id}'."
+                )
+
+    def _advance(self, app: App, layout: Layout, caller: Caller) -> Version:
         """The app's next version, with live scaling changes forgotten as Modal does."""
+        self._check(app, layout)
         app.function_ids, app.class_ids, app.definition_ids = layout
         app.version += 1
-        app.deployed_at = time.time()
+        app.deployed_at = self._clock.time()
         for function_id, definition_id in app.definition_ids.items():
             function = self._state.function(function_id)
             function.definition_id = definition_id
@@ -270,10 +311,12 @@ class Apps:
         version = self._advance(app, layout, caller)
         version.rollback_of = number
         self._state.save(version)
-        await self._fleet.publish(app)
-        return api_pb2.AppRollbackResponse(
+        answer = api_pb2.AppRollbackResponse(
             url=f"https://modal.com/apps/{app.id}", deployed_at=app.deployed_at
         )
+        keep(answer)
+        await self._fleet.publish(app)
+        return answer
 
     async def app_rollover(
         self, request: api_pb2.AppRolloverRequest, caller: Caller
@@ -286,10 +329,12 @@ class Apps:
             self._state.save(function)
         for function in variants_of(self._state, set(app.function_ids.values())):
             follow_base(self._state, function)
-        await self._fleet.publish(app)
-        return api_pb2.AppRolloverResponse(
+        answer = api_pb2.AppRolloverResponse(
             url=f"https://modal.com/apps/{app.id}", deployed_at=app.deployed_at
         )
+        keep(answer)
+        await self._fleet.publish(app)
+        return answer
 
     def _deployed(self, app_id: str) -> App:
         app = self._state.app(app_id)
@@ -306,7 +351,7 @@ class Apps:
 
     def _end(self, app: App) -> None:
         app.state = _STOPPED
-        app.stopped_at = time.time()
+        app.stopped_at = self._clock.time()
         self._state.save(app)
         self._fleet.withdraw(app)
         self._journal.wake(app.id)
