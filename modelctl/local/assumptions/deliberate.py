@@ -81,6 +81,14 @@ DELIBERATE: tuple[Assumption, ...] = (
         deliberate=True,
     ),
     Assumption(
+        "Where may a Volume be mounted?",
+        "Where the image has no files. Inside another Volume only on a folder that it has, and "
+        "where this machine permits mount namespaces. Else the container does not start, and its "
+        "log says why.",
+        "On Modal a container with Volumes inside each other starts without that folder.",
+        deliberate=True,
+    ),
+    Assumption(
         "Is a Volume mounted read_only protected?",
         "Where this machine permits mount namespaces (Linux, mostly): a write fails with EROFS. "
         "Elsewhere the option is recorded and not enforced.",
