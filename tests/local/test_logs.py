@@ -320,5 +320,6 @@ def test_calls_after_the_clock_was_moved_are_found_by_their_time(own_client: Cli
     path.write_text(path.read_text() + "\n@app.function()\ndef f():\n    pass\n")
     own_client.sdk(f"load({str(path)!r}).app.deploy()")
     own_client.sdk("modal.Function.from_name('later', 'f').remote()")
-    found = own_client.modal("function", "calls", "later/f", "--since", "10m", "--json")
-    assert [row["status"] for row in json.loads(found)] == ["success"]
+    ask = ("function", "calls", "later/f", "--since", "10m", "--json")
+    rows = until(lambda: json.loads(own_client.modal(*ask)))  # the CLI asks in whole seconds
+    assert [row["status"] for row in rows] == ["success"]

@@ -114,7 +114,7 @@ def test_the_call_log_shows_what_was_asked_for(client: Client, url: str) -> None
     creates = [
         call["request"]["function_data"]
         for call in client.calls("FunctionCreate")
-        if call["request"]["app_id"] == app_id
+        if call["request"].get("app_id") == app_id
     ]
     ranked = [rank["function"] for rank in creates[0]["ranked_functions"]]
     gpus = [function["resources"]["gpu_config"] for function in ranked]

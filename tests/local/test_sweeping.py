@@ -36,7 +36,7 @@ def file(path: Path, made_at: float) -> Path:
 def test_old_uploads_go_that_no_record_names(tmp_path: Path) -> None:
     argument, result, built, young, lost = (
         *(blob(tmp_path), blob(tmp_path), blob(tmp_path)),
-        *(blob(tmp_path, OLD + 120), blob(tmp_path)),
+        *(blob(tmp_path, time.time()), blob(tmp_path)),
     )
     stray = file(tmp_path / "blobs" / "notes", OLD)
     store = Store(tmp_path / "state.db")

@@ -293,7 +293,8 @@ class Calls:
         length = max(1, request.bucket_secs)
         asked = span(request.since, request.until, self._clock)
         rows = self._calls.history(ids, *asked, -1)
-        last = request.until.seconds or int(time.time())  # clients leave out what begins later
+        # Clients leave out what begins at their end or later.
+        last = ((request.until.ToNanoseconds() or time.time_ns()) - 1) // 1_000_000_000
         buckets: dict[int, int] = {}
         for row in rows:
             bucket = min(int(row[2]), last) // length * length

@@ -5,7 +5,7 @@ import time
 from modelctl.local.clock import Clock
 from modelctl.local.protobuf import Timestamp
 
-PRESENT = 5.0  # seconds that may pass between a client's look at the clock and its request
+PRESENT = 30.0  # seconds that may pass between a client's look at the clock and its request
 _USUAL = 3600.0
 
 
