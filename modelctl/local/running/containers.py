@@ -111,6 +111,11 @@ class Container:
         self._note()
         self._means.journal.speakers[function.app_id] += 1
         self._life = asyncio.create_task(self._live())
+        self._life.add_done_callback(self._tell)
+
+    def _tell(self, life: "asyncio.Task[None]") -> None:
+        if not life.cancelled() and (error := life.exception()) is not None:
+            log.error("container %s: %s", self.id, error)
 
     @property
     def is_server(self) -> bool:
