@@ -39,7 +39,7 @@ demo-stop:  ## Stop what the demo started
 test: setup lint  ## Lint, types and the default tests (under five minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not full'
 
-test-full: setup lint  ## All tests
+test-full: setup engines lint  ## All tests, with the real engines
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)  ## Lint, formatting and strict types
@@ -54,6 +54,8 @@ format: $(INSTALLED)  ## Format the code
 bench: setup  ## Print the timings, side by side with Modal's own command
 	$(BIN)/python -m benchmarks
 
-clean:  ## Remove what was made, the model included
+clean:  ## Remove what was made, the model and the engines included
 	-$(BIN)/modelctl local down
-	rm -rf $(VENV) models .modelctl build dist
+	rm -rf $(VENV) models .engines .modelctl build dist
+
+include scripts/engines.mk

