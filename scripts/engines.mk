@@ -11,10 +11,12 @@ TORCH := 2.13.0
 TORCH_INDEX ?=
 VLLM_MADE := $(ENGINES)/vllm/.made-$(VLLM)
 
-# llama-server is built from the sources of llama.cpp that llama-cpp-python carries: one commit
-# for both servers.
+# llama-server is built from the sources of llama.cpp that llama-cpp-python carries: one commit for
+# both servers. A build's number is the length of the git history, which they do not carry; it is
+# the one that the release of this commit reports.
 LLAMA_CPP_PYTHON := 0.3.36
-LLAMA_COMMIT := 0c1e570
+LLAMA_BUILD := 11312
+LLAMA_COMMIT := 0c1e57098
 LLAMA_SOURCES := $(ENGINES)/sources/llama_cpp_python-$(LLAMA_CPP_PYTHON).tar.gz
 LLAMA_SERVER := $(ENGINES)/llama.cpp/llama-server
 LLAMA_SERVER_MADE := $(ENGINES)/llama.cpp/.made-$(LLAMA_CPP_PYTHON)
@@ -44,8 +46,7 @@ $(LLAMA_SOURCES):
 	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps \
 	  --no-binary llama-cpp-python --dest $(@D) llama-cpp-python==$(LLAMA_CPP_PYTHON)
 
-# A cmake from PyPI where the machine has none. Without git history the build has no number; the
-# commit is the one that the sources were taken from.
+# A cmake from PyPI where the machine has none.
 $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 	@echo 'llama-server: building (about 4 minutes on 2 cores)'
 	@rm -rf $(ENGINES)/build && mkdir -p $(ENGINES)/build $(@D)
@@ -58,7 +59,8 @@ $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 	  { $$cmake -S $(ENGINES)/build/vendor/llama.cpp -B $(ENGINES)/build/out \
 	      -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_UI=OFF \
 	      -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
-	      -DLLAMA_BUILD_COMMIT=$(LLAMA_COMMIT) \
+	      -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
+      -DLLAMA_BUILD_COMMIT=$(LLAMA_COMMIT) \
 	    && $$cmake --build $(ENGINES)/build/out --target llama-server --parallel $$(getconf _NPROCESSORS_ONLN); \
 	  } > $$log 2>&1 || { tail -n 40 $$log; exit 1; }
 	@cp $(ENGINES)/build/out/bin/llama-server $(LLAMA_SERVER)
