@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from modelctl.local import lifecycle
+from tests.hub.server import Hub
 
 # On a shared machine the same run must end the same way; at home each run looks elsewhere.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -118,6 +119,16 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield made
     finally:
         lifecycle.down(made.root / ".modelctl" / "local")
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """An empty Hub on the loopback: `hub.add(repo, files)`, and `hub.variables` for programs."""
+    made = Hub()
+    try:
+        yield made
+    finally:
+        made.down()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""A Hub on the loopback, and small models to put on it."""
