@@ -150,14 +150,20 @@ def _begin_uploads(
     for change in plan.changes:
         if change.action not in DEPLOYS:
             continue
-        upload = wanted[change.name].rendered.resolved.weights.upload
-        if upload is not None and upload not in uploads:
+        for upload in _uploads_of(wanted[change.name]):
+            if upload in uploads:
+                continue
 
             def progress(phrase: str, name: str = change.name) -> None:
                 tell(Step(name, "weights", phrase))
 
             uploads[upload] = asyncio.create_task(platform.upload(upload, progress))
     return uploads
+
+
+def _uploads_of(desired: Desired) -> list[Upload]:
+    sources = desired.rendered.resolved.sources
+    return [weights.upload for weights in sources if weights.upload is not None]
 
 
 async def _carry_out(change: Change, desired: Desired, job: _Job) -> Outcome:
@@ -188,8 +194,8 @@ async def _carry_out(change: Change, desired: Desired, job: _Job) -> Outcome:
 
 async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
     resolved = desired.rendered.resolved
-    if resolved.weights.upload is not None:
-        await asyncio.shield(job.uploads[resolved.weights.upload])
+    for upload in _uploads_of(desired):
+        await asyncio.shield(job.uploads[upload])
     before = await _containers(change, job)
     job.tell(Step(change.name, "deploying"))
     deployed = await job.platform.deploy(
@@ -219,7 +225,7 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
     if verdict.healthy and resolved.rollout.gate == "checks":
         job.tell(Step(change.name, "checking"))
         verdict = await answers_right(
-            deployed.url, headers, resolved.checks, model=resolved.served_as, post=job.gate.post
+            deployed.url, headers, resolved.checks, model=resolved.served_as[0], post=job.gate.post
         )
         lines = ()  # the answer is what was wrong, not what the engine said
     if verdict.healthy:

@@ -37,6 +37,24 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """A string put together at run time: literals, and names of our own that hold strings."""
+
+    parts: tuple[str | Name, ...]
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name of our own in the generated code."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text.isidentifier():
+            raise ValueError(f"not a name: {self.text}")
+
+
+@dataclass(frozen=True)
 class Chain:
     """Calls one after another, each on the result of the one before."""
 
@@ -64,6 +82,10 @@ def flat(value: Any) -> str:
             return f"{name}({', '.join(given)})"
         case Chain(calls=calls):
             return "".join(map(flat, calls))
+        case Joined(parts=parts):
+            return " + ".join(map(flat, parts))
+        case Name(text=text):
+            return text
         case str():
             return quoted(value)
         case bool() | None | int() | float():
@@ -99,6 +121,8 @@ def laid_out(value: Any, *, indent: int, before: int, after: int) -> str:
             )
         case Mapping() | tuple() | list() if value:
             return _exploded(value, indent)
+        case Joined(parts=parts):
+            return _sum(parts, indent)
     return one_line
 
 
@@ -106,9 +130,18 @@ def assigned(value: Any, *, before: int) -> str:
     """`value` behind `NAME = `. A string that only fits in parentheses gets them."""
     text = laid_out(value, indent=0, before=before, after=0)
     too_long = before + len(text) > WIDTH
+    if isinstance(value, Joined) and before + len(flat(value)) > WIDTH:
+        one_line = flat(value)
+        fits = INDENT + len(one_line) <= WIDTH
+        return _lines("(", [one_line if fits else _sum(value.parts, INDENT)], ")", 0, separator="")
     if isinstance(value, str) and too_long and INDENT + len(text) <= WIDTH:
         return _lines("(", [text], ")", 0, separator="")
     return text
+
+
+def _sum(parts: tuple[str | Name, ...], indent: int) -> str:
+    """One operand a line, as is done inside brackets."""
+    return ("\n" + " " * indent + "+ ").join(map(flat, parts))
 
 
 def _exploded(value: Sequence[Any] | Mapping[str, Any], indent: int) -> str:

@@ -171,12 +171,14 @@ def _order(change: Change) -> tuple[bool, str]:
 
 def _held_back(change: Change, desired: Desired, allow_unlocked: bool) -> Change:
     """A model that may be another one tomorrow is not deployed unless somebody says so."""
-    weights = desired.rendered.resolved.weights
-    pinned = weights.kind in ("local", "volume") or _COMMIT.fullmatch(weights.revision or "")
-    if allow_unlocked or pinned or change.action not in DEPLOYS:
+    if allow_unlocked or change.action not in DEPLOYS:
         return change
-    why = f"{weights.source} is not pinned: set model.revision to a commit, or say --allow-unlocked"
-    return replace(change, action=Action.BLOCKED, reasons=(why,))
+    why = tuple(
+        f"{weights.source} is not pinned: set model.revision to a commit, or say --allow-unlocked"
+        for weights in desired.rendered.resolved.sources
+        if weights.kind not in ("local", "volume") and not _COMMIT.fullmatch(weights.revision or "")
+    )
+    return replace(change, action=Action.BLOCKED, reasons=why) if why else change
 
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -8,15 +8,25 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import modelctl
 from modelctl.engines import engine
 from modelctl.facts.gpus import gpus
-from modelctl.literals import Call, Chain, Rows, Writer
+from modelctl.literals import Call, Chain, Joined, Name, Rows, Writer
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
-from modelctl.resolved import Bucket, Flag, ImageStep, Mount, Resolved, Scaling, Unknown
+from modelctl.resolved import (
+    Bucket,
+    Flag,
+    ImageStep,
+    Mount,
+    Resolved,
+    Rooted,
+    Scaling,
+    Unknown,
+    Word,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,6 +43,9 @@ _WARM_UP: Mapping[str, tuple[str, Mapping[str, object]]] = {
 }
 
 
+_LONG = 80  # columns: a longer path is written as folder and file
+
+
 class CannotRender(Exception):
     """There is no app for this spec as it stands; the text is the sentence that says why."""
 
@@ -43,9 +56,11 @@ def render(resolved: Resolved, *, templates: Path | None = None) -> Rendered:
     `templates` replaces the packaged folder. Raises CannotRender where a part of the app is not
     known: a local model whose content was not hashed, or one that is not there.
     """
-    if isinstance(resolved.weights.argument, Unknown):
-        reason = resolved.weights.argument.reason
-        raise CannotRender(f"{resolved.name}: its model has no address yet: {reason}")
+    for weights in resolved.sources:
+        if isinstance(weights.argument, Unknown):
+            raise CannotRender(
+                f"{resolved.name}: {weights.source} has no address yet: {weights.argument.reason}"
+            )
     folder = templates or _packaged()
     tags = dict(resolved.labels)
     if resolved.project:
@@ -120,25 +135,22 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
     """What templates may look up."""
     placement, endpoint = resolved.placement, resolved.endpoint
     common, differing = _split(resolved)
-    path = PurePosixPath(str(resolved.weights.argument))
     warm_up_path, warm_up_body = _WARM_UP[resolved.task]
     return {
         "name": resolved.name,
-        "served_as": resolved.served_as,
+        "served_as": resolved.served_as[0],
         "command": list(resolved.command),
-        "model": str(path),
-        "model_folder": str(path.parent),
-        "model_file": path.name,
-        "revision": resolved.weights.revision,
-        "in_volume": resolved.weights.in_volume,
+        "model": _word(Rooted(str(resolved.weights.argument))),
         "startup": endpoint.startup_timeout,
         "drain": endpoint.drain,
         "warm_up_path": warm_up_path,
         "warm_up_body": dict(warm_up_body),
         "health_path": "/health",
         "cards": Rows(_cards(resolved)) if _cards(resolved) else [],
-        "common": Rows(common),
-        "flags": Rows({key: Rows(flags) if flags else [] for key, flags in differing.items()}),
+        "common": Rows(_words(common)),
+        "flags": Rows({k: Rows(_words(flags)) if flags else [] for k, flags in differing.items()}),
+        "nodes": resolved.nodes,
+        "metrics_interval": resolved.metrics_interval,
         "path_env": Rows(dict(resolved.path_env)) if resolved.path_env else {},
         "chat_template": resolved.chat_template,
         "image": Chain(tuple(_image_call(number, s) for number, s in enumerate(resolved.image))),
@@ -165,6 +177,20 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "nonpreemptible": placement.nonpreemptible,
         "snapshot": resolved.snapshot,
     }
+
+
+def _words(flags: list[Flag]) -> list[tuple[str | Joined, ...]]:
+    return [tuple(map(_word, flag)) for flag in flags]
+
+
+def _word(word: Word) -> str | Joined:
+    """A path of the container gets the mount root in front of it when the app runs."""
+    if isinstance(word, str):
+        return word
+    folder, slash, file = word.path.rpartition("/")
+    path = (f"{folder}{slash}", file) if len(word.path) > _LONG else (word.path, "")
+    parts = (word.before, Name("MOUNT_ROOT"), *path, word.after)
+    return Joined(tuple(part for part in parts if part != ""))
 
 
 def _split(resolved: Resolved) -> tuple[list[Flag], dict[str, list[Flag]]]:

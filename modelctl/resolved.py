@@ -6,7 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Flag = tuple[str, ...]
+
+@dataclass(frozen=True)
+class Rooted:
+    """A word of a command line with a path of the container in it.
+
+    The app writes `before`, then the mount root and `path`, then `after`.
+    """
+
+    path: str
+    before: str = ""
+    after: str = ""
+
+
+Word = str | Rooted
+
+Flag = tuple[Word, ...]
 """One flag of an engine with its values: `("--ctx-size", "8192")`, `("--metrics",)`."""
 
 
@@ -39,7 +54,7 @@ class Variant:
 
     `key` is what the app looks up when it starts: `H100`, `L40S:2`, `cpu`. `entry` is the index in
     the spec's list, None for the CPU; an upgrade (H100 → H200) carries the entry that it upgrades.
-    `flags` are all flags after the command; those that name a path or an address are left out.
+    `flags` are all flags after the command but the model's and the address's.
     """
 
     key: str
@@ -89,20 +104,54 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What the engine is told to serve.
+class RemoteFile:
+    """One file of a Hub repository or a bucket; `size` in bytes.
 
-    `argument` is the path inside the container (below the mount root) or, for the Hub, the
-    repository's name; `in_volume` says which of the two. It is Unknown where a local model was
-    not hashed: such an app can be checked but not rendered.
+    Large files of the Hub have a sha256, small ones only git's blob id, those of a bucket neither.
     """
 
-    kind: Literal["hub", "volume", "bucket", "local"]
+    path: str
+    size: int
+    sha256: str | None = None
+    git_sha1: str | None = None
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A remote model that an app of its own puts into a Volume before any GPU starts.
+
+    `files` are those that the engine needs and land under `prefix`. `commit` is the Hub's, or the
+    digest of a bucket's listing; both are Unknown where nothing locked them. `secret` is the Modal
+    Secret that opens the source.
+    """
+
+    source: str
+    commit: str | Unknown
+    volume: str
+    prefix: str
+    files: tuple[RemoteFile, ...] | Unknown
+    secret: str | None = None
+
+    @property
+    def size(self) -> int | Unknown:
+        return self.files if isinstance(self.files, Unknown) else sum(f.size for f in self.files)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One source that the engine reads: the model, or what stands beside it.
+
+    `argument` is the path inside the container, below the mount root. It is Unknown where it
+    depends on what was not read: such an app can be checked but not rendered. `revision` is the
+    commit or, where none is known, the name that stands in its place.
+    """
+
+    kind: Literal["hub", "volume", "bucket", "local", "none"]
     source: str
     argument: str | Unknown
-    in_volume: bool
     revision: str | None = None
     upload: Upload | None = None
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True)
@@ -180,8 +229,11 @@ class Resolved:
 
     `command` starts the engine (`("vllm", "serve")`); the flags of a variant follow. `variants`
     has one entry a GPU of the list, its upgrades, and always the CPU. `secrets` maps the Modal
-    Secrets to the keys that must be there. `path_env` are variables whose values are paths below
-    the mount root. `chat_template` is a template's text, which the app writes to a file of its own.
+    Secrets to the keys that must be there. `served_as` are the names that clients send, the first
+    in answers; `beside` is what the engine reads beside the model: adapters, a tokenizer, a draft
+    model. `metrics_interval` is in seconds, None for no such lines. `path_env` are variables whose
+    values are paths below the mount root. `chat_template` is a template's text, which the app
+    writes to a file of its own.
     """
 
     name: str
@@ -192,8 +244,9 @@ class Resolved:
     engine_version: str
     server: str
     task: Literal["generate", "embed", "rerank"]
-    served_as: str
+    served_as: tuple[str, ...]
     weights: Weights
+    beside: tuple[Weights, ...]
     command: tuple[str, ...]
     variants: tuple[Variant, ...]
     image: tuple[ImageStep, ...]
@@ -206,9 +259,16 @@ class Resolved:
     buckets: tuple[Bucket, ...]
     checks: tuple[Check, ...]
     rollout: Rollout
+    nodes: int
+    metrics_interval: int | None
     protect: bool
     labels: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     path_env: Mapping[str, str] = field(default_factory=dict)
     chat_template: str | None = None
+
+    @property
+    def sources(self) -> tuple[Weights, ...]:
+        """Everything that has to be there before the engine starts."""
+        return (self.weights, *self.beside)

@@ -28,7 +28,7 @@ def _answers(resolved: Resolved) -> dict[str, Any]:
         "name": resolved.name,
         "model": {
             "source": resolved.weights.source,
-            "served_as": resolved.served_as,
+            "served_as": list(resolved.served_as),
             "task": resolved.task,
         },
         "backend": {

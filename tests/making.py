@@ -53,8 +53,9 @@ def resolved(
         engine_version="b1",
         server="llama-server",
         task="generate",
-        served_as=name,
-        weights=Weights("local", "./m.gguf", "/models/m.gguf", in_volume=True, upload=upload),
+        served_as=(name,),
+        weights=Weights("local", "./m.gguf", "/models/m.gguf", upload=upload),
+        beside=(),
         command=("llama-server",),
         variants=(Variant("cpu", "cpu", None, None, 0, 2048, 1, (("--ctx-size", "2048"),)),),
         image=(ImageStep("from_registry", ("image",)),),
@@ -67,6 +68,8 @@ def resolved(
         buckets=(),
         checks=(),
         rollout=Rollout(strategy, gate, 600, 5, 60, "rollback", None),  # type: ignore[arg-type]
+        nodes=1,
+        metrics_interval=60,
         protect=False,
     )
 

@@ -202,7 +202,7 @@ def test_earlier_specs_are_read_only_where_something_changed() -> None:
 
 def hub(revision: str | None) -> Desired:
     wanted = desired()
-    weights = Weights("hub", "hf://Qwen/Qwen3-8B", "Qwen/Qwen3-8B", False, revision)
+    weights = Weights("hub", "hf://Qwen/Qwen3-8B", "/models/Qwen/Qwen3-8B", revision)
     return replace(
         wanted,
         rendered=replace(

@@ -14,12 +14,14 @@ from modelctl.resolve import resolve
 from modelctl.resolved import (
     Bucket,
     Endpoint,
+    Fetch,
     Mount,
     Placement,
     Scaling,
     Unknown,
     Weights,
 )
+from modelctl.weights.facts import NOT_LOCKED
 from modelctl.weights.read import model_facts
 from tests.checks.test_rules import TODAY
 from tests.render.apps import GGUF, QWEN3, SHA, SMOLLM2, local_gguf, resolved, wanted
@@ -29,8 +31,14 @@ def test_the_shortest_spec() -> None:
     """What holds where nothing is said: a change here changes what people get."""
     found = resolved({"name": "m", "model": {"source": "hf://a/b"}, "gpu": [{"type": "L4"}]})
     assert (found.engine, found.engine_version, found.server) == ("vllm", "0.32.0", "vllm")
-    assert (found.task, found.served_as, found.snapshot) == ("generate", "m", "none")
-    assert found.weights == Weights("hub", "hf://a/b", "a/b", in_volume=False)
+    assert (found.task, found.served_as, found.snapshot) == ("generate", ("m",), "none")
+    assert found.weights == Weights(
+        "hub",
+        "hf://a/b",
+        "/models/a/b/main",
+        revision="main",
+        fetch=Fetch("hf://a/b", NOT_LOCKED, "modelctl-weights", "/a/b/main/", NOT_LOCKED),
+    )
     assert found.placement == Placement(("L4",), None, None, None, (), None, False)
     assert found.scaling == Scaling(0, None, 0, 300, None, None)
     assert found.endpoint == Endpoint("proxy", None, "us-east", 1200, 30)
@@ -146,7 +154,9 @@ def test_secrets() -> None:
             "endpoint": {"auth": "api-key", "api_key": {"secret": "key", "key": "K"}},
         }
     )
-    assert found.secrets == {"one": ("A", "B"), "key": ("X", "K"), "hub": ("HF_TOKEN",)}
+    assert found.secrets == {"one": ("A", "B"), "key": ("X", "K")}
+    assert found.weights.fetch is not None
+    assert found.weights.fetch.secret == "hub"  # only what fetches the model needs it
     assert found.endpoint.api_key == ("key", "K")
 
 

@@ -191,10 +191,11 @@ def remote_code(case: Case) -> Iterator[Finding]:
 
 
 def served_as_looks_wrong(case: Case) -> Iterator[Finding]:
-    name = case.resolved.served_as
-    if not _SERVED_AS.fullmatch(name):
+    for index, name in enumerate(case.resolved.served_as):
+        if _SERVED_AS.fullmatch(name):
+            continue
         yield wrong(
-            ("model", "served_as"),
+            ("model", "served_as", index),
             "model/served-as",
             f"{name!r} cannot be a model's name",
             "letters, digits and . _ : / @ -, the first a letter or digit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
     from modelctl.assess import assess
     from modelctl.checks import check
     from modelctl.resolve import resolve
+    from modelctl.resolve.sources import sources_beside
     from modelctl.weights.read import model_facts
 
     stacks = _stacks(chosen, project)
@@ -73,6 +74,11 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
             hashed=hashed,
             chat_template=wanted.spec.chat_template,
         )
+        beside = {
+            source: model_facts(source, wanted.file.parent, project.root, hashed=hashed)
+            for source in sources_beside(wanted.spec)
+        }
+        facts = replace(facts, beside=beside)
         assessed = assess(resolve(wanted, facts))
         return assessed, check(wanted, assessed, facts, today=today)
 
@@ -206,9 +212,10 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
 def said_fields(wanted: Wanted, assessed: Assessed) -> dict[str, object]:
     """What a spec says in one environment, flat, with the content of a local model beside it."""
     fields = flat(plain(wanted.spec))
-    upload = assessed.resolved.weights.upload
-    if upload is not None:
-        fields["model.content"] = upload.prefix.strip("/")
+    for weights in assessed.resolved.sources:
+        if weights.upload is not None:
+            what = "model" if weights is assessed.resolved.weights else weights.source
+            fields[f"{what}.content"] = weights.upload.prefix.strip("/")
     return fields
 
 

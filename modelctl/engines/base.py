@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from modelctl.diagnostics import Severity
 from modelctl.facts.gpus import Gpu as Card
-from modelctl.resolved import Flag, ImageStep, Mount, Unknown, Weights
-from modelctl.spec.models import SCALAR, Image, Parallel, Spec
+from modelctl.resolved import Bucket, Flag, ImageStep, Mount, Rooted, Unknown, Weights, Word
+from modelctl.spec.models import ARGUMENT, Image, Parallel, Spec
 from modelctl.spec.wanted import Path_
 from modelctl.weights.facts import ModelFacts
 
 Task = Literal["generate", "embed", "rerank"]
-Args = Mapping[str, SCALAR | list[SCALAR] | None]
+Args = Mapping[str, ARGUMENT | None]
 
 WEIGHTS_PATH = "/models"
 CACHE_PATH = "/cache"
@@ -35,6 +36,24 @@ class Finding:
     key: bool = False
 
 
+class Sources(Protocol):
+    """Where the model and what stands beside it are, inside the container."""
+
+    @property
+    def weights(self) -> Weights: ...
+
+    @property
+    def beside(self) -> tuple[Weights, ...]: ...
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]: ...
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]: ...
+
+    def path_of(self, source: str | None) -> str | Unknown: ...
+
+
 @dataclass(frozen=True)
 class Setting:
     """What holds for every variant of a spec. `spec` is as merged, gaps and all."""
@@ -43,11 +62,23 @@ class Setting:
     version: str
     server: str
     task: Task
-    served_as: str
+    served_as: tuple[str, ...]
     model: ModelFacts
-    weights: Weights
+    sources: Sources
+    nodes: int
     startup_timeout: int
     drain: int
+
+    @property
+    def weights(self) -> Weights:
+        return self.sources.weights
+
+    def rooted(self, source: str | None, before: str = "", after: str = "") -> Word:
+        """The path of a source that stands beside the model, as a word of the command line."""
+        path = self.sources.path_of(source)
+        if isinstance(path, Unknown):
+            return f"{before}{source}{after}"  # such an app is checked, never rendered
+        return Rooted(path, before, after)
 
 
 @dataclass(frozen=True)
@@ -66,6 +97,7 @@ class Ask:
     memory_utilization: float | None
     sequences: int | None
     at_most: int | None
+    max_batched_tokens: int | None
     parallel: Parallel
     args: Args
 
@@ -93,6 +125,8 @@ class Engine(Protocol):
     template: str
     startup_timeout: int
     unknown_context: int | None
+    takes_gguf: bool
+    """One GGUF file, where others take a folder."""
     api_key_variable: str
 
     def server(self, spec: Spec) -> str:
@@ -130,13 +164,16 @@ def with_args(own: Sequence[Flag], args: Args) -> tuple[Flag, ...]:
     return (*(flag for flag in own if flag[0] not in names), *theirs)
 
 
-def flags_of(name: str, value: SCALAR | list[SCALAR] | None) -> list[Flag]:
-    """`seed: 7` → `--seed 7`; true is a bare flag, false its `--no-` form, a list repeats it."""
+def flags_of(name: str, value: ARGUMENT | None) -> list[Flag]:
+    """`seed: 7` → `--seed 7`; true is a bare flag, false its `--no-` form, a list repeats it, a
+    mapping is JSON."""
     name = name.lstrip("-")
     if value is None:
         return []
     if isinstance(value, list):
         return [flag for item in value for flag in flags_of(name, item)]
+    if isinstance(value, dict):
+        return [(f"--{name}", json.dumps(value))]
     if isinstance(value, bool):
         return [(f"--{name}",)] if value else [(f"--no-{name}",)]
     return [(f"--{name}", str(value))]

@@ -30,6 +30,7 @@ class LlamaCpp:
     template = "llama_cpp"
     startup_timeout = 600
     unknown_context: int | None = DEFAULT_CONTEXT
+    takes_gguf = True
     api_key_variable = "LLAMA_API_KEY"
 
     def server(self, spec: Spec) -> str:
@@ -43,7 +44,7 @@ class LlamaCpp:
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         spec, slots = ask.spec, ask.sequences or DEFAULT_SLOTS
-        own: list[Flag] = [("--alias", ask.setting.served_as)]
+        own: list[Flag] = [("--alias", ",".join(ask.setting.served_as))]
         # -c is divided among the slots; a spec's context is what one request may use.
         context = DEFAULT_CONTEXT if isinstance(ask.context, Unknown) else ask.context
         own += [("--ctx-size", str(context * slots)), ("--parallel", str(slots))]

@@ -19,10 +19,7 @@ from modelctl.engines.vllm_rules import find
 from modelctl.facts.engines import engine_facts
 from modelctl.resolved import Flag, ImageStep, Mount, Unknown
 from modelctl.spec.models import Model, Spec
-from modelctl.weights.sources import parse
 
-HUB_VOLUME = "modelctl-huggingface"
-HUB_PATH = f"{CACHE_PATH}/huggingface"
 COMPILED_VOLUME = "modelctl-vllm-cache"
 COMPILED_PATH = f"{CACHE_PATH}/vllm"
 
@@ -36,6 +33,7 @@ class Vllm:
     template = "vllm"
     startup_timeout = 1200
     unknown_context: int | None = None  # `--max-model-len auto` takes the largest that fits
+    takes_gguf = False
     api_key_variable = "VLLM_API_KEY"
 
     def server(self, spec: Spec) -> str:
@@ -72,6 +70,7 @@ class Vllm:
         env = {
             "VLLM_ENGINE_READY_TIMEOUT_S": str(max(600, setting.startup_timeout)),
             "VLLM_NO_USAGE_STATS": "1",
+            "HF_HUB_OFFLINE": "1",  # everything lies in a Volume; a Hub that is down stops nobody
             "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB, read on a CPU only
         }
         path_env = {
@@ -80,10 +79,6 @@ class Vllm:
             "TRITON_CACHE_DIR": f"{COMPILED_PATH}/triton",
         }
         mounts = [Mount(COMPILED_PATH, COMPILED_VOLUME, create=True)]
-        if setting.weights.kind == "hub":
-            env["HF_XET_HIGH_PERFORMANCE"] = "1"
-            path_env["HF_HOME"] = HUB_PATH
-            mounts.append(Mount(HUB_PATH, HUB_VOLUME, create=True))
         if setting.spec.snapshot == "gpu":
             env["VLLM_SERVER_DEV_MODE"] = "1"  # /sleep and /wake_up are only there with it
         return Surroundings(env, path_env, tuple(mounts))
@@ -94,18 +89,16 @@ class Vllm:
 
 def _unmistakable(flag: Flag) -> Flag:
     """argparse takes a value that begins with a dash for another flag, unless it is joined on."""
-    if len(flag) == 2 and flag[1].startswith("-"):
+    if len(flag) == 2 and isinstance(flag[1], str) and flag[1].startswith("-"):
         return (f"{flag[0]}={flag[1]}",)
     return flag
 
 
 def _model(ask: Ask) -> list[Flag]:
     spec, model = ask.spec, ask.spec.model or _NO_MODEL
-    own: list[Flag] = [("--served-model-name", ask.setting.served_as)]
-    if ask.setting.weights.kind == "hub" and model.revision:
-        own.append(("--revision", model.revision))
+    own: list[Flag] = [("--served-model-name", *ask.setting.served_as)]
     if model.tokenizer:
-        own.append(("--tokenizer", parse(model.tokenizer).where or model.tokenizer))
+        own.append(("--tokenizer", ask.setting.rooted(model.tokenizer)))
     if model.trust_remote_code:
         own.append(("--trust-remote-code",))
     if ask.setting.task == "embed":
@@ -122,7 +115,10 @@ def _model(ask: Ask) -> list[Flag]:
         ranks = [adapter.rank for adapter in model.adapters.values() if adapter.rank]
         if ranks:
             own.append(("--max-lora-rank", str(max(ranks))))
-        pairs = [f"{name}={parse(a.source).where}" for name, a in model.adapters.items()]
+        pairs = [
+            ask.setting.rooted(adapter.source, before=f"{name}=")
+            for name, adapter in model.adapters.items()
+        ]
         own.append(("--lora-modules", *pairs))
     return own
 
@@ -151,13 +147,13 @@ def _behaviour(ask: Ask) -> list[Flag]:
         own.append(("--reasoning-parser", spec.reasoning))
     if spec.speculative is not None and ask.card is not None:
         said = spec.speculative
-        config = {
-            "method": said.method,
-            "model": parse(said.model).where or said.model,
-            "num_speculative_tokens": said.tokens,
-        }
+        config = {"method": said.method, "num_speculative_tokens": said.tokens}
         words = json.dumps({key: value for key, value in config.items() if value is not None})
-        own.append(("--speculative-config", words))
+        if said.model is None:
+            own.append(("--speculative-config", words))
+        else:
+            before = words.removesuffix("}") + (', "model": "' if len(words) > 2 else '"model": "')
+            own.append(("--speculative-config", ask.setting.rooted(said.model, before, '"}')))
     own.append(("--disable-uvicorn-access-log",))
     if ask.setting.drain > 0:
         own.append(("--shutdown-timeout", str(ask.setting.drain)))

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from modelctl.spec.values import Duration, Size
 
 SCALAR = bool | int | float | str
+ARGUMENT = SCALAR | list[SCALAR] | dict[str, Any]
+"""What a flag may be given; a mapping is written as JSON."""
+
 NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 
 
@@ -61,8 +64,10 @@ class Model(Shape):
     tokenizer: str | None = Field(
         default=None, description="Where the tokenizer is, if not with the model"
     )
-    served_as: str | None = Field(
-        default=None, description="The model name that clients send; the spec's name if left out"
+    served_as: list[str] | None = Field(
+        default=None,
+        description="The model names that clients send, the first in answers; the spec's name if "
+        "left out",
     )
     task: Literal["generate", "embed", "rerank"] | None = Field(
         default=None, description="What it does"
@@ -71,6 +76,14 @@ class Model(Shape):
         default=None, description="Run the repository's own code"
     )
     secret: str | None = Field(default=None, description="The Modal Secret that opens it")
+    mmproj: str | None = Field(
+        default=None, description="Which file is the multimodal projector: a glob (GGUF)"
+    )
+    copy_: bool | None = Field(
+        default=None,
+        alias="copy",
+        description="Copy a bucket's files into a Volume instead of reading them in place",
+    )
     adapters: dict[str, Adapter] | None = Field(
         default=None, description="LoRA adapters by the name that clients send"
     )
@@ -88,7 +101,7 @@ class Backend(Shape):
     server: Literal["llama-server", "llama-cpp-python"] | None = Field(
         default=None, description="Which server of llama.cpp"
     )
-    args: dict[str, SCALAR | list[SCALAR] | None] | None = Field(
+    args: dict[str, ARGUMENT | None] | None = Field(
         default=None,
         description="Any other flag of that version, without its dashes",
         examples=[{"seed": 7}],
@@ -134,11 +147,14 @@ class Gpu(Shape):
         default=None, gt=0, le=1, description="The engine's part of the memory"
     )
     max_sequences: int | None = Field(default=None, ge=1, description="Requests at once")
+    max_batched_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens of one step of the engine"
+    )
     parallel: Parallel | None = Field(default=None, description="How the model is spread over GPUs")
     concurrency: Concurrency | None = Field(
         default=None, description="How many requests one container takes"
     )
-    args: dict[str, SCALAR | list[SCALAR] | None] | None = Field(
+    args: dict[str, ARGUMENT | None] | None = Field(
         default=None, description="Flags on this GPU alone"
     )
 
@@ -155,6 +171,23 @@ class Speculative(Shape):
     )
     model: str | None = Field(default=None, description="The draft model, where the method has one")
     tokens: int | None = Field(default=None, ge=1, description="How many are guessed at a time")
+
+
+class Multimodal(Shape):
+    """How many items of a kind one request may hold."""
+
+    image: int | None = Field(default=None, ge=0, description="Pictures")
+    video: int | None = Field(default=None, ge=0, description="Videos")
+    audio: int | None = Field(default=None, ge=0, description="Sounds")
+
+
+class Metrics(Shape):
+    """Use of the GPUs and requests of the engine, as lines of the log."""
+
+    __short__: ClassVar[str | None] = "interval"
+
+    interval: Duration | None = Field(default=None, description="How often a line is written")
+    enabled: bool | None = Field(default=None, description="Whether any line is written")
 
 
 class Scaling(Shape):
@@ -200,6 +233,9 @@ class Image(Shape):
     __short__: ClassVar[str | None] = "base"
 
     base: str | None = Field(default=None, description="The image to begin with")
+    install: Literal["official", "pip"] | None = Field(
+        default=None, description="The engine's own image, or pip on a CUDA image"
+    )
     secret: str | None = Field(default=None, description="The Modal Secret of a private registry")
     python: str | None = Field(default=None, description="Python's version", examples=["3.12"])
     packages: list[str] | None = Field(default=None, description="pip requirements")
@@ -327,6 +363,9 @@ class Fields(Shape):
         default=None, description="Type of the KV cache", examples=["auto", "fp8", "q8_0"]
     )
     max_sequences: int | None = Field(default=None, ge=1, description="Requests at once")
+    max_batched_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens of one step of the engine"
+    )
     memory_utilization: float | None = Field(
         default=None, gt=0, le=1, description="The engine's part of the memory"
     )
@@ -337,6 +376,9 @@ class Fields(Shape):
     tools: str | None = Field(default=None, description="The tool-call parser")
     reasoning: str | None = Field(default=None, description="The reasoning parser")
     chat_template: str | None = Field(default=None, description="A file")
+    multimodal: Multimodal | None = Field(
+        default=None, description="Pictures, videos and sounds of one request at most"
+    )
     compile: Literal["full", "fast-boot"] | None = Field(
         default=None, description="Compile for speed, or boot fast"
     )
@@ -368,6 +410,9 @@ class Fields(Shape):
     buckets: dict[str, BucketMount] | None = Field(default=None, description="By mount path")
     checks: dict[str, Check] | None = Field(
         default=None, description="Questions that a new version must answer right"
+    )
+    metrics: Metrics | None = Field(
+        default=None, description="Lines of the log on GPUs and requests"
     )
     rollout: Rollout | None = Field(default=None, description="How a new version takes over")
     protect: bool | None = Field(default=None, description="Refuse to delete")

@@ -204,8 +204,7 @@ def _wanted(path: Path_, kind: Kind | None, node: Node, error_type: str, union: 
         hint = f"write [{quote(raw)}]" if raw else "write [a, b]"
         return "a list", hint
     if union:
-        hint = "write it as one line of JSON in single quotes" if isinstance(node, Mapping) else ""
-        return "a number, a text, true, false, or a list of these", hint
+        return "a number, a text, true, false, a list of these, or a mapping", ""
     if error_type == "bool_type":
         return "true or false", _bool_hint(node)
     if error_type.startswith(("int", "float")):

@@ -8,7 +8,7 @@ from modelctl.spec.kinds import Kind, LeafKind, ListKind, NamedKind, ShapeKind
 from modelctl.spec.models import Gpu
 from modelctl.spec.tree import Entry, Mapping, Node, Scalar, Sequence, is_null
 
-ONE_FOR_MANY = frozenset({"gpu", "only"})
+ONE_FOR_MANY = frozenset({"gpu", "only", "served_as"})
 """List fields that may be written as their one element."""
 
 _TYPE_AND_COUNT = re.compile(r"(?P<type>[^:]+):(?P<count>[0-9]{1,4})")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from modelctl.resolved import LocalFile, Unknown
+from modelctl.resolved import LocalFile, RemoteFile, Unknown
 
 NOT_LOCKED = Unknown("not in modelctl.lock")
 NOT_HASHED = Unknown("not hashed")
@@ -22,7 +23,9 @@ class ModelFacts:
     `digest` is the content's sha256 and `files` what it was made of; `root` is the real path of a
     local file or folder. `problem` says why a local model cannot be used, with `detail` in words.
     `context_length` is the model's own, in tokens. `chat_template` is the text of the file that the
-    spec names, None where it names none.
+    spec names, None where it names none. `commit` and `remote`, the files that any engine could
+    need of a Hub repository or a bucket, come from the lock. `beside` has the facts of the other
+    sources that the spec names, by their text.
     """
 
     kind: Literal["hub", "volume", "bucket", "local", "none"]
@@ -40,3 +43,6 @@ class ModelFacts:
     problem: Problem = ""
     detail: str = ""
     chat_template: str | Unknown | None = None
+    commit: str | Unknown = NOT_LOCKED
+    remote: tuple[RemoteFile, ...] = ()
+    beside: Mapping[str, ModelFacts] = field(default_factory=dict)

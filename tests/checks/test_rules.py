@@ -294,8 +294,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "it to the code that was read",
     ),
     (
-        {**VLLM, "model": {"source": "hf://a/b", "served_as": "--port"}},
-        "model.served_as error model/served-as: '--port' cannot be a model's name | letters, "
+        {**VLLM, "model": {"source": "hf://a/b", "served_as": ["--port"]}},
+        "model.served_as[0] error model/served-as: '--port' cannot be a model's name | letters, "
         "digits and . _ : / @ -, the first a letter or digit",
     ),
     (

@@ -107,7 +107,7 @@ VOLUME: dict[str, Any] = {
     "name": "llama-from-volume",
     "model": {
         "source": "volume://team-models/llama-3.1-8b/Q4_K_M.gguf",
-        "served_as": "llama-3.1-8b",
+        "served_as": ["llama-3.1-8b"],
     },
     "backend": {"name": "llama.cpp"},
     "context": 8192,

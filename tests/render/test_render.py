@@ -159,8 +159,8 @@ def test_no_value_changes_the_program(one: str, two: str, three: str, four: str)
                 "backend": {"name": "vllm", "args": {"seed": one, "other": [two]}},
             }
         )
-        changed = replace(base, served_as=three, chat_template=four, name=base.name)
-        changed = replace(changed, weights=replace(changed.weights, argument="org/" + "m"))
+        changed = replace(base, served_as=(three,), chat_template=four, name=base.name)
+        changed = replace(changed, weights=replace(changed.weights, argument="/models/" + "m"))
         return render(changed).text
 
     assume_keys = (one or "x", two or "x", three or "x", four or "x")
@@ -212,7 +212,9 @@ def test_an_app_without_a_hash_is_refused() -> None:
     unhashed = resolved(SMOLLM2, local_gguf(digest=Unknown("not hashed"), files=()))
     with pytest.raises(CannotRender) as refused:
         render(unhashed)
-    assert str(refused.value) == "smollm2-135m: its model has no address yet: not hashed"
+    assert str(refused.value) == (
+        "smollm2-135m: ../models/SmolLM2-135M-Instruct.Q4_1.gguf has no address yet: not hashed"
+    )
 
 
 def test_templates_may_be_replaced(tmp_path: Path) -> None:

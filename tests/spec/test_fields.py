@@ -247,11 +247,9 @@ CATALOGUE: dict[str, list[str]] = {
     "volumes: {/data: 5}": [
         '3:18 error spec/type: volumes./data.name wants text; this is the number 5 | write "5"',
     ],
-    "backend: {args: {seed: {a: b}}}": [
-        "3:24 error spec/type: backend.args.seed wants a number, a text, true, false, or a list of these; this is a mapping | write it as one line of JSON in single quotes",
-    ],
+    "backend: {args: {hf-overrides: {a: [b]}}}": [],
     "backend: {args: {seed: [1, [2]]}}": [
-        "3:24 error spec/type: backend.args.seed wants a number, a text, true, false, or a list of these; this is a list",
+        "3:24 error spec/type: backend.args.seed wants a number, a text, true, false, a list of these, or a mapping; this is a list",
     ],
     "backend: {args: [--seed, 7]}": [
         "3:17 error spec/type: backend.args wants a mapping of names to values; this is a list | write args: {seed: 7}",

@@ -22,7 +22,7 @@ HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
 PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
 MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
 
-MODEL = "BAAI/bge-m3"
+MODEL = MOUNT_ROOT + "/models/BAAI/bge-m3/main"
 STARTUP_SECONDS = 1200
 DRAIN_SECONDS = 30
 WARM_UP_PATH = "/v1/embeddings"
@@ -61,7 +61,6 @@ PATHS = {
     "VLLM_CACHE_ROOT": "/cache/vllm",
     "TORCHINDUCTOR_CACHE_DIR": "/cache/vllm/torchinductor",
     "TRITON_CACHE_DIR": "/cache/vllm/triton",
-    "HF_HOME": "/cache/huggingface",
 }
 
 image = (
@@ -72,7 +71,7 @@ image = (
     .uv_pip_install("numpy==2.4.0")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "54481b9c1bd6a5c4c08b7cfef924b59a"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "cb48a6bc28593389f16e166cc25ae0b5"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -213,18 +212,18 @@ server = app.server(
     image=image,
     gpu=["T4", "L4"],
     volumes={
-        "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
-        "/cache/huggingface": modal.Volume.from_name(
-            "modelctl-huggingface",
+        "/models": modal.Volume.from_name(
+            "modelctl-weights",
             create_if_missing=True,
-        ),
+        ).with_mount_options(read_only=True),
+        "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
     },
     secrets=[modal.Secret.from_name("hub", required_keys=["HF_TOKEN"])],
     env={
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
         "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": "2",
-        "HF_XET_HIGH_PERFORMANCE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     },
     min_containers=0,

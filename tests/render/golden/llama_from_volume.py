@@ -22,9 +22,7 @@ HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
 PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
 MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
 
-MODEL_FOLDER = "/models/llama-3.1-8b"
-MODEL_FILE = "Q4_K_M.gguf"
-MODEL = f"{MOUNT_ROOT}{MODEL_FOLDER}/{MODEL_FILE}"
+MODEL = MOUNT_ROOT + "/models/llama-3.1-8b/Q4_K_M.gguf"
 STARTUP_SECONDS = 600
 DRAIN_SECONDS = 0
 WARM_UP_PATH = "/v1/completions"
@@ -69,7 +67,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "6bde78d412be6345a71b9bf1cd9e3e08"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "c71b512696c4fab3e4d6b8985ae10f99"}
 
 app = modal.App(NAME, tags=TAGS)
 

@@ -23,9 +23,7 @@ HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
 PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
 MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
 
-MODEL_FOLDER = "/models"
-MODEL_FILE = "m.gguf"
-MODEL = f"{MOUNT_ROOT}{MODEL_FOLDER}/{MODEL_FILE}"
+MODEL = MOUNT_ROOT + "/models/m.gguf"
 STARTUP_SECONDS = 600
 DRAIN_SECONDS = 30
 WARM_UP_PATH = "/v1/rerank"
@@ -46,7 +44,7 @@ COMMON: list[tuple[str, ...]] = [
     ("--no-ui",),
     ("--threads", "8"),
     ("--batch-size", "512"),
-    ("--lora", "/data/a"),
+    ("--lora", MOUNT_ROOT + "/data/a"),
 ]
 
 # What differs from one GPU to another.
@@ -70,7 +68,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "1ad763cede363f8a9091fa9fe5b88aa4",
+    "modelctl-digest": "627764c70a47163bf7f5db8c92318c43",
 }
 
 app = modal.App(NAME, tags=TAGS)

@@ -22,7 +22,7 @@ HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
 PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
 MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
 
-MODEL = "Qwen/Qwen3-8B"
+MODEL = MOUNT_ROOT + "/models/Qwen/Qwen3-8B/b968826d9c46dd6066d109eabc6255188de91218"
 STARTUP_SECONDS = 1200
 DRAIN_SECONDS = 30
 WARM_UP_PATH = "/v1/completions"
@@ -42,7 +42,6 @@ CARDS: list[tuple[str, str]] = [
 
 COMMON: list[tuple[str, ...]] = [
     ("--served-model-name", "qwen3-8b"),
-    ("--revision", "b968826d9c46dd6066d109eabc6255188de91218"),
     ("--enable-auto-tool-choice",),
     ("--tool-call-parser", "hermes"),
     ("--reasoning-parser", "qwen3"),
@@ -76,7 +75,6 @@ PATHS = {
     "VLLM_CACHE_ROOT": "/cache/vllm",
     "TORCHINDUCTOR_CACHE_DIR": "/cache/vllm/torchinductor",
     "TRITON_CACHE_DIR": "/cache/vllm/triton",
-    "HF_HOME": "/cache/huggingface",
 }
 
 image = (
@@ -85,7 +83,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "90930a9fbc9c53fbee118910753d4cf6"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "a70dd3f638980230f9b07a92901e61de"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -226,17 +224,17 @@ server = app.server(
     image=image,
     gpu=["H100", "A100-80GB", "L40S:2"],
     volumes={
-        "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
-        "/cache/huggingface": modal.Volume.from_name(
-            "modelctl-huggingface",
+        "/models": modal.Volume.from_name(
+            "modelctl-weights",
             create_if_missing=True,
-        ),
+        ).with_mount_options(read_only=True),
+        "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
     },
     env={
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
         "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": "2",
-        "HF_XET_HIGH_PERFORMANCE": "1",
     },
     min_containers=1,
     scaledown_window=300,

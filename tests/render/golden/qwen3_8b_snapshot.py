@@ -22,7 +22,7 @@ HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
 PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
 MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
 
-MODEL = "Qwen/Qwen3-8B"
+MODEL = MOUNT_ROOT + "/models/Qwen/Qwen3-8B/b968826d9c46dd6066d109eabc6255188de91218"
 STARTUP_SECONDS = 1200
 DRAIN_SECONDS = 30
 WARM_UP_PATH = "/v1/completions"
@@ -37,7 +37,6 @@ CARDS: list[tuple[str, str]] = [
 
 COMMON: list[tuple[str, ...]] = [
     ("--served-model-name", "qwen3-8b"),
-    ("--revision", "b968826d9c46dd6066d109eabc6255188de91218"),
     ("--max-model-len", "32768"),
     ("--max-num-seqs", "64"),
     ("--enable-auto-tool-choice",),
@@ -62,7 +61,6 @@ PATHS = {
     "VLLM_CACHE_ROOT": "/cache/vllm",
     "TORCHINDUCTOR_CACHE_DIR": "/cache/vllm/torchinductor",
     "TRITON_CACHE_DIR": "/cache/vllm/triton",
-    "HF_HOME": "/cache/huggingface",
 }
 
 image = (
@@ -71,7 +69,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "337c571e4e5497869f552d54d03671a5"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "ee83a0bf0a5542821b8754f714efb74d"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -220,17 +218,17 @@ server = app.server(
     image=image,
     gpu="H100!",
     volumes={
-        "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
-        "/cache/huggingface": modal.Volume.from_name(
-            "modelctl-huggingface",
+        "/models": modal.Volume.from_name(
+            "modelctl-weights",
             create_if_missing=True,
-        ),
+        ).with_mount_options(read_only=True),
+        "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
     },
     env={
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
         "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
         "VLLM_CPU_KVCACHE_SPACE": "2",
-        "HF_XET_HIGH_PERFORMANCE": "1",
         "VLLM_SERVER_DEV_MODE": "1",
     },
     min_containers=1,

@@ -22,9 +22,11 @@ HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
 PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
 MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
 
-MODEL_FOLDER = "/models/b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-MODEL = f"{MOUNT_ROOT}{MODEL_FOLDER}/{MODEL_FILE}"
+MODEL = (
+    MOUNT_ROOT
+    + "/models/b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53/"
+    + "SmolLM2-135M-Instruct.Q4_1.gguf"
+)
 STARTUP_SECONDS = 600
 DRAIN_SECONDS = 30
 WARM_UP_PATH = "/v1/completions"
@@ -66,7 +68,7 @@ image = (
     .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "06eaf152cc30cbbf75cda5cee99c241b"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "f2c6ac9fd441430d4615c13bd13be474"}
 
 app = modal.App(NAME, tags=TAGS)
 

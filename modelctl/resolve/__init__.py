@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Literal
 
 from modelctl.engines import engine as engine_named
 from modelctl.engines.base import (
-    WEIGHTS_PATH,
     Ask,
     Engine,
     Setting,
@@ -18,30 +16,26 @@ from modelctl.engines.base import (
 )
 from modelctl.facts import gpus
 from modelctl.facts.engines import engine_facts
+from modelctl.resolve.sources import buckets_of, sources_of, volumes_of
 from modelctl.resolved import (
-    Bucket,
     Check,
     Endpoint,
-    Mount,
+    Flag,
     Placement,
     Resolved,
     Rollout,
+    Rooted,
     Scaling,
     Unknown,
-    Upload,
     Variant,
-    Weights,
 )
 from modelctl.spec import models
 from modelctl.spec.models import Parallel, Spec
 from modelctl.spec.wanted import Wanted
 from modelctl.weights.facts import ModelFacts
-from modelctl.weights.read import gguf_file
-from modelctl.weights.sources import looks_like_gguf, parse
+from modelctl.weights.sources import looks_like_gguf
 
 MIB = 2**20
-WEIGHTS_VOLUME = "modelctl-weights"
-HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable that huggingface_hub reads
 
 
 @dataclass(frozen=True)
@@ -73,6 +67,7 @@ class Defaults:
     on_failure: Literal["rollback", "keep"] = "rollback"
     check_within: float = 60.0
     check_max_tokens: int = 256
+    metrics_interval: int = 60
 
 
 DEFAULTS = Defaults()
@@ -88,6 +83,7 @@ NO_ENDPOINT = models.Endpoint.model_construct()
 NO_EXPECT = models.Expect.model_construct()
 NO_ROLLOUT = models.Rollout.model_construct()
 NO_TIMEOUTS = models.Timeouts.model_construct()
+NO_METRICS = models.Metrics.model_construct()
 
 
 @dataclass(frozen=True)
@@ -109,7 +105,6 @@ def resolve(wanted: Wanted, model: ModelFacts) -> Resolved:
     setting = setting_of(wanted, model)
     entries = gpu_entries(spec)
     around = engine.surroundings(setting)
-    weights_mounts, weights_buckets = _weights_mounts(spec, setting.weights)
     return Resolved(
         name=wanted.name,
         project=wanted.project.name,
@@ -120,7 +115,8 @@ def resolve(wanted: Wanted, model: ModelFacts) -> Resolved:
         server=setting.server,
         task=setting.task,
         served_as=setting.served_as,
-        weights=setting.weights,
+        weights=setting.sources.weights,
+        beside=setting.sources.beside,
         command=engine.command(setting.server),
         variants=tuple(_variant(engine, setting, seat) for seat in _seats(entries)),
         image=engine.image(setting),
@@ -129,10 +125,12 @@ def resolve(wanted: Wanted, model: ModelFacts) -> Resolved:
         max_concurrency=(spec.concurrency or NO_CONCURRENCY).max,
         endpoint=_endpoint(spec, setting),
         snapshot=spec.snapshot or DEFAULTS.snapshot,
-        mounts=(*weights_mounts, *around.mounts, *_volumes(spec)),
-        buckets=(*weights_buckets, *_buckets(spec)),
+        mounts=(*setting.sources.mounts, *around.mounts, *volumes_of(spec)),
+        buckets=(*setting.sources.buckets, *buckets_of(spec)),
         checks=tuple(_check(name, check) for name, check in (spec.checks or {}).items()),
         rollout=_rollout(spec, setting),
+        nodes=setting.nodes,
+        metrics_interval=_metrics_interval(spec),
         protect=bool(spec.protect),
         labels=dict(spec.labels or {}),
         secrets=_secrets(spec),
@@ -162,9 +160,10 @@ def setting_of(wanted: Wanted, model: ModelFacts) -> Setting:
         version=version,
         server=engine.server(spec),
         task=said.task or DEFAULTS.task,
-        served_as=said.served_as or wanted.name,
+        served_as=tuple(said.served_as or ()) or (wanted.name,),
         model=model,
-        weights=_weights(spec, model),
+        sources=sources_of(spec, model, gguf=engine.takes_gguf),
+        nodes=spec.nodes or 1,
         startup_timeout=math.ceil(startup) if startup else engine.startup_timeout,
         drain=DEFAULTS.drain if drain is None else math.ceil(drain),
     )
@@ -220,6 +219,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         memory_utilization=said.memory_utilization or spec.memory_utilization,
         sequences=sequences,
         at_most=at_most,
+        max_batched_tokens=said.max_batched_tokens or spec.max_batched_tokens,
         parallel=parallel_of(spec, said, seat.count),
         args=args,
     )
@@ -231,8 +231,27 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         count=seat.count,
         context=ask.context,
         max_sequences=sequences,
-        flags=engine.flags(ask),
+        flags=tuple(map(_rooted_in(setting, spec), engine.flags(ask))),
     )
+
+
+def _rooted_in(setting: Setting, spec: Spec) -> Callable[[Flag], Flag]:
+    """Words of a person's own that are paths of a mount get the mount root, like ours."""
+    mounted = [
+        *(mount.path for mount in setting.sources.mounts),
+        *(bucket.path for bucket in setting.sources.buckets),
+        *(spec.volumes or ()),
+        *(spec.buckets or ()),
+    ]
+    paths = tuple(f"{path.rstrip('/')}/" for path in mounted)
+
+    def rooted(flag: Flag) -> Flag:
+        return tuple(
+            Rooted(word) if isinstance(word, str) and word.startswith(paths) else word
+            for word in flag
+        )
+
+    return rooted
 
 
 def _context(engine: Engine, spec: Spec, model: ModelFacts) -> int | Unknown:
@@ -247,70 +266,14 @@ def parallel_of(spec: Spec, entry: models.Gpu, count: int) -> Parallel:
     """The entry's own words field by field, then the spec's; tensor is the count if nobody says."""
     theirs, ours = entry.parallel or NO_PARALLEL, spec.parallel or NO_PARALLEL
     merged = ours.model_copy(update=theirs.model_dump(exclude_none=True))
+    nodes = spec.nodes or 1
+    if nodes > 1 and merged.tensor is None and merged.pipeline is None and merged.data is None:
+        # What crosses hosts least: one group of layers a host.
+        merged = merged.model_copy(update={"pipeline": nodes})
     if merged.tensor is None and count > 0:
         elsewhere = (merged.pipeline or 1) * (merged.data or 1)
-        merged = merged.model_copy(update={"tensor": max(1, count // elsewhere)})
+        merged = merged.model_copy(update={"tensor": max(1, count * nodes // elsewhere)})
     return merged
-
-
-def _weights(spec: Spec, model: ModelFacts) -> Weights:
-    said = spec.model or NO_MODEL
-    text = said.source or ""
-    source = parse(text)
-    if source.kind == "local":
-        return _uploaded(text, model)
-    if source.kind in ("volume", "bucket"):
-        inside = source.path if source.kind == "volume" else ""
-        parts = [inside, said.file or ""]
-        path = str(PurePosixPath(WEIGHTS_PATH, *(part for part in parts if part)))
-        return Weights(source.kind, text, path, in_volume=True)
-    return Weights("hub", text, source.where, in_volume=False, revision=said.revision)
-
-
-def _uploaded(text: str, model: ModelFacts) -> Weights:
-    """A local model lies in the Volume under its digest: the same content is never put twice."""
-    if isinstance(model.digest, Unknown) or model.root is None:
-        reason = model.digest if isinstance(model.digest, Unknown) else Unknown(model.detail)
-        return Weights("local", text, reason, in_volume=True)
-    folder = f"/{model.digest}/"
-    path = f"{WEIGHTS_PATH}{folder}"
-    if model.format == "gguf":
-        path += gguf_file([file.path for file in model.files]) or ""
-    upload = Upload(
-        root=str(model.root.parent if model.root.is_file() else model.root),
-        files=model.files,
-        volume=WEIGHTS_VOLUME,
-        prefix=folder,
-    )
-    return Weights("local", text, path.rstrip("/"), in_volume=True, upload=upload)
-
-
-def _weights_mounts(spec: Spec, weights: Weights) -> tuple[tuple[Mount, ...], tuple[Bucket, ...]]:
-    source = parse(weights.source)
-    if weights.kind == "local":
-        return (Mount(WEIGHTS_PATH, WEIGHTS_VOLUME, read_only=True, create=True),), ()
-    if weights.kind == "volume":
-        return (Mount(WEIGHTS_PATH, source.where, read_only=True),), ()
-    if weights.kind == "bucket":
-        secret = (spec.model or NO_MODEL).secret
-        endpoint = "https://storage.googleapis.com" if source.scheme == "gs" else None
-        prefix = f"{source.path}/" if source.path else None
-        return (), (Bucket(WEIGHTS_PATH, source.where, True, prefix, secret, endpoint),)
-    return (), ()
-
-
-def _volumes(spec: Spec) -> tuple[Mount, ...]:
-    return tuple(
-        Mount(path, mount.name or "", read_only=bool(mount.read_only))
-        for path, mount in (spec.volumes or {}).items()
-    )
-
-
-def _buckets(spec: Spec) -> tuple[Bucket, ...]:
-    return tuple(
-        Bucket(path, mount.bucket or "", bool(mount.read_only), mount.prefix, mount.secret)
-        for path, mount in (spec.buckets or {}).items()
-    )
 
 
 def _placement(spec: Spec, entries: tuple[tuple[int, models.Gpu, str, int], ...]) -> Placement:
@@ -336,10 +299,11 @@ def _scaling(spec: Spec) -> Scaling:
     said = spec.scaling or NO_SCALING
     idle, scaleup = said.idle_timeout, said.scaleup_window
     target = (spec.concurrency or NO_CONCURRENCY).target
+    nodes = spec.nodes or 1  # Modal counts containers, a spec counts copies of the model
     return Scaling(
-        min_containers=DEFAULTS.keep_warm if spec.keep_warm is None else spec.keep_warm,
-        max_containers=said.max,
-        buffer_containers=said.buffer or DEFAULTS.buffer,
+        min_containers=nodes * (DEFAULTS.keep_warm if spec.keep_warm is None else spec.keep_warm),
+        max_containers=said.max and nodes * said.max,
+        buffer_containers=nodes * (said.buffer or DEFAULTS.buffer),
         scaledown_window=DEFAULTS.idle_timeout if idle is None else math.ceil(idle),
         scaleup_window=None if scaleup is None else math.ceil(scaleup),
         target_concurrency=None if target is None else float(target),
@@ -362,12 +326,10 @@ def _endpoint(spec: Spec, setting: Setting) -> Endpoint:
 def _secrets(spec: Spec) -> dict[str, tuple[str, ...]]:
     """Every Secret that the container gets, with the keys that must be there."""
     secrets = {name: tuple(keys or ()) for name, keys in (spec.secrets or {}).items()}
-    endpoint, model = spec.endpoint or NO_ENDPOINT, spec.model or NO_MODEL
+    endpoint = spec.endpoint or NO_ENDPOINT
     key = endpoint.api_key
     if endpoint.auth == "api-key" and key and key.secret and key.key:
         secrets[key.secret] = tuple(dict.fromkeys((*secrets.get(key.secret, ()), key.key)))
-    if model.secret and parse(model.source).kind == "hub":
-        secrets[model.secret] = tuple(dict.fromkeys((*secrets.get(model.secret, ()), HUB_TOKEN)))
     return secrets
 
 
@@ -397,3 +359,10 @@ def _rollout(spec: Spec, setting: Setting) -> Rollout:
         on_failure=said.on_failure or DEFAULTS.on_failure,
         wave=said.wave,
     )
+
+
+def _metrics_interval(spec: Spec) -> int | None:
+    said = spec.metrics or NO_METRICS
+    if said.enabled is False:
+        return None
+    return DEFAULTS.metrics_interval if said.interval is None else max(1, math.ceil(said.interval))

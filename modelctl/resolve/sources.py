@@ -1,0 +1,207 @@
+"""Where is everything that the engine reads, inside the container? Sources, their mounts, paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from modelctl.engines.base import WEIGHTS_PATH
+from modelctl.resolved import Bucket, Fetch, Mount, Unknown, Upload, Weights
+from modelctl.spec import models
+from modelctl.spec.models import Spec
+from modelctl.weights.facts import NOT_LOCKED, ModelFacts
+from modelctl.weights.needed import Purpose, needed
+from modelctl.weights.read import gguf_file
+from modelctl.weights.sources import Source, parse
+
+WEIGHTS_VOLUME = "modelctl-weights"
+# Where that Volume goes when the model itself lies in another one, which is at WEIGHTS_PATH.
+BESIDE_PATH = "/weights"
+
+NO_MODEL = models.Model.model_construct()
+
+_ENDPOINTS = {"gs": "https://storage.googleapis.com"}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The model, what stands beside it, and what has to be mounted for both."""
+
+    weights: Weights
+    beside: tuple[Weights, ...]
+    mounts: tuple[Mount, ...]
+    buckets: tuple[Bucket, ...]
+
+    def path_of(self, source: str | None) -> str | Unknown:
+        """Where a source that the spec names beside the model is in the container."""
+        for weights in self.beside:
+            if weights.source == source:
+                return weights.argument
+        return Unknown("not a source")
+
+
+def sources_beside(spec: Spec) -> dict[str, Purpose]:
+    """What the spec names beside the model, each once, and what it is for."""
+    model = spec.model or NO_MODEL
+    found: dict[str, Purpose] = {}
+    if model.tokenizer:
+        found[model.tokenizer] = "tokenizer"
+    for adapter in (model.adapters or {}).values():
+        if adapter.source:
+            found[adapter.source] = "adapter"
+    if spec.speculative is not None and spec.speculative.model:
+        found[spec.speculative.model] = "draft"
+    return found
+
+
+def sources_of(spec: Spec, facts: ModelFacts, *, gguf: bool) -> Sources:
+    """Resolve every source. `gguf` says whether the engine takes one file or a whole folder."""
+    said = spec.model or NO_MODEL
+    places = _Places(spec)
+    weights = places.resolve(
+        said.source or "",
+        facts,
+        said,
+        purpose="gguf" if gguf else "model",
+        main=True,
+    )
+    beside = tuple(
+        places.resolve(
+            source,
+            facts.beside.get(source, ModelFacts(kind=parse(source).kind)),
+            models.Model.model_construct(secret=said.secret),
+            purpose="gguf" if gguf and purpose in ("draft", "adapter") else purpose,
+        )
+        for source, purpose in sources_beside(spec).items()
+    )
+    return Sources(weights, beside, tuple(places.mounts.values()), tuple(places.buckets.values()))
+
+
+class _Places:
+    """Hands out mount paths: a Volume has one; one that the spec mounts itself keeps its own."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.mounts: dict[str, Mount] = {}
+        self.buckets: dict[str, Bucket] = {}
+        self._paths = {
+            mount.name: path for path, mount in (spec.volumes or {}).items() if mount.name
+        }
+
+    def resolve(
+        self,
+        text: str,
+        facts: ModelFacts,
+        said: models.Model,
+        *,
+        purpose: Purpose,
+        main: bool = False,
+    ) -> Weights:
+        source = parse(text)
+        if source.kind == "local":
+            return self._uploaded(text, facts, main=main)
+        if source.kind == "hub" or (source.kind == "bucket" and said.copy_):
+            return self._fetched(text, source, facts, said, purpose, main=main)
+        if source.kind == "volume":
+            path = self._volume(source.where, WEIGHTS_PATH if main else f"/volumes/{source.where}")
+            return Weights("volume", text, _join(path, source.path, said.file))
+        if source.kind == "bucket":
+            path = WEIGHTS_PATH if main else _join("/buckets", source.where, source.path)
+            prefix = f"{source.path}/" if source.path else None
+            endpoint = _ENDPOINTS.get(source.scheme)
+            self.buckets[path] = Bucket(path, source.where, True, prefix, said.secret, endpoint)
+            return Weights("bucket", text, _join(path, said.file))
+        return Weights("none", text, Unknown("the spec names no model that can be found"))
+
+    def _uploaded(self, text: str, facts: ModelFacts, *, main: bool) -> Weights:
+        """A local model lies in the Volume under its digest: the same content is put once."""
+        path = self._weights_volume(main=main)
+        if isinstance(facts.digest, Unknown) or facts.root is None:
+            reason = facts.digest if isinstance(facts.digest, Unknown) else Unknown(facts.detail)
+            return Weights("local", text, reason)
+        folder = f"/{facts.digest}/"
+        inside = ""
+        if facts.format == "gguf" or facts.root.is_file():
+            inside = gguf_file([file.path for file in facts.files]) or facts.files[0].path
+        upload = Upload(
+            root=str(facts.root.parent if facts.root.is_file() else facts.root),
+            files=facts.files,
+            volume=WEIGHTS_VOLUME,
+            prefix=folder,
+        )
+        return Weights("local", text, _join(path, folder, inside), upload=upload)
+
+    def _fetched(
+        self,
+        text: str,
+        source: Source,
+        facts: ModelFacts,
+        said: models.Model,
+        purpose: Purpose,
+        *,
+        main: bool,
+    ) -> Weights:
+        """What is fetched lies under its own address: `/org/repo/commit/`."""
+        path = self._weights_volume(main=main)
+        revision = said.revision or "main"
+        commit = facts.commit
+        if isinstance(commit, Unknown) and _COMMIT.fullmatch(revision):
+            commit = revision
+        name = revision if isinstance(commit, Unknown) else commit
+        where = source.where if source.kind == "hub" else _join(source.scheme, text.split("://")[1])
+        folder = f"/{where}/{name}/"
+        files = needed(
+            facts.remote,
+            purpose,
+            file=said.file,
+            mmproj=said.mmproj,
+            remote_code=bool(said.trust_remote_code),
+        )
+        fetch = Fetch(
+            source=text,
+            commit=commit,
+            volume=WEIGHTS_VOLUME,
+            prefix=folder,
+            files=files.files if facts.remote else NOT_LOCKED,
+            secret=said.secret,
+        )
+        inside: str | Unknown | None = None
+        if purpose == "gguf":
+            inside = files.first if facts.remote else _exact(said.file)
+        argument = inside if isinstance(inside, Unknown) else _join(path, folder, inside)
+        return Weights(source.kind, text, argument, revision=name, fetch=fetch)
+
+    def _weights_volume(self, *, main: bool) -> str:
+        taken = {mount.path for mount in self.mounts.values()} | set(self.buckets)
+        free = main or WEIGHTS_PATH not in taken
+        return self._volume(WEIGHTS_VOLUME, WEIGHTS_PATH if free else BESIDE_PATH, create=True)
+
+    def _volume(self, name: str, path: str, *, create: bool = False) -> str:
+        if name in self._paths:
+            return self._paths[name]
+        self._paths[name] = path
+        self.mounts[name] = Mount(path, name, read_only=True, create=create)
+        return path
+
+
+def volumes_of(spec: Spec) -> Iterator[Mount]:
+    for path, mount in (spec.volumes or {}).items():
+        yield Mount(path, mount.name or "", read_only=bool(mount.read_only))
+
+
+def buckets_of(spec: Spec) -> Iterator[Bucket]:
+    for path, mount in (spec.buckets or {}).items():
+        yield Bucket(path, mount.bucket or "", bool(mount.read_only), mount.prefix, mount.secret)
+
+
+def _exact(file: str | None) -> str | Unknown:
+    """A file that is named in full needs no listing."""
+    if file and not re.search(r"[*?\[]", file):
+        return file
+    return NOT_LOCKED
+
+
+def _join(first: str, *more: str | None) -> str:
+    return str(PurePosixPath(first, *(part.strip("/") for part in more if part)))
