@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import PurePosixPath
 
 from modelctl.engines.base import WEIGHTS_PATH
@@ -17,7 +18,7 @@ from modelctl.weights.read import gguf_file
 from modelctl.weights.sources import Source, parse
 
 WEIGHTS_VOLUME = "modelctl-weights"
-# Where that Volume goes when the model itself lies in another one, which is at WEIGHTS_PATH.
+# Where that Volume goes when something else is at WEIGHTS_PATH: the model, or a mount of the spec.
 BESIDE_PATH = "/weights"
 
 NO_MODEL = models.Model.model_construct()
@@ -89,6 +90,7 @@ class _Places:
         self._paths = {
             mount.name: path for path, mount in (spec.volumes or {}).items() if mount.name
         }
+        self._taken = {*(spec.volumes or ()), *(spec.buckets or ())}
 
     def resolve(
         self,
@@ -101,23 +103,25 @@ class _Places:
     ) -> Weights:
         source = parse(text)
         if source.kind == "local":
-            return self._uploaded(text, facts, main=main)
+            return self._uploaded(text, facts)
         if source.kind == "hub" or (source.kind == "bucket" and said.copy_):
-            return self._fetched(text, source, facts, said, purpose, main=main)
+            return self._fetched(text, source, facts, said, purpose)
         if source.kind == "volume":
-            path = self._volume(source.where, WEIGHTS_PATH if main else f"/volumes/{source.where}")
+            beside = f"/volumes/{source.where}"
+            path = self._volume(source.where, *((WEIGHTS_PATH, beside) if main else (beside,)))
             return Weights("volume", text, _join(path, source.path, said.file))
         if source.kind == "bucket":
-            path = WEIGHTS_PATH if main else _join("/buckets", source.where, source.path)
+            beside = _join("/buckets", source.where, source.path)
+            path = self._free((WEIGHTS_PATH, beside) if main else (beside,))
             prefix = f"{source.path}/" if source.path else None
             endpoint = _ENDPOINTS.get(source.scheme)
             self.buckets[path] = Bucket(path, source.where, True, prefix, said.secret, endpoint)
             return Weights("bucket", text, _join(path, said.file))
         return Weights("none", text, Unknown("the spec names no model that can be found"))
 
-    def _uploaded(self, text: str, facts: ModelFacts, *, main: bool) -> Weights:
+    def _uploaded(self, text: str, facts: ModelFacts) -> Weights:
         """A local model lies in the Volume under its digest: the same content is put once."""
-        path = self._weights_volume(main=main)
+        path = self._weights_volume()
         if isinstance(facts.digest, Unknown) or facts.root is None:
             reason = facts.digest if isinstance(facts.digest, Unknown) else Unknown(facts.detail)
             return Weights("local", text, reason)
@@ -140,11 +144,9 @@ class _Places:
         facts: ModelFacts,
         said: models.Model,
         purpose: Purpose,
-        *,
-        main: bool,
     ) -> Weights:
         """What is fetched lies under its own address: `/org/repo/commit/`."""
-        path = self._weights_volume(main=main)
+        path = self._weights_volume()
         revision = said.revision or "main"
         commit = facts.commit
         if isinstance(commit, Unknown) and _COMMIT.fullmatch(revision):
@@ -173,16 +175,20 @@ class _Places:
         argument = inside if isinstance(inside, Unknown) else _join(path, folder, inside)
         return Weights(source.kind, text, argument, revision=name, fetch=fetch)
 
-    def _weights_volume(self, *, main: bool) -> str:
-        taken = {mount.path for mount in self.mounts.values()} | set(self.buckets)
-        free = main or WEIGHTS_PATH not in taken
-        return self._volume(WEIGHTS_VOLUME, WEIGHTS_PATH if free else BESIDE_PATH, create=True)
+    def _weights_volume(self) -> str:
+        return self._volume(WEIGHTS_VOLUME, WEIGHTS_PATH, BESIDE_PATH, create=True)
 
-    def _volume(self, name: str, path: str, *, create: bool = False) -> str:
-        if name in self._paths:
-            return self._paths[name]
-        self._paths[name] = path
-        self.mounts[name] = Mount(path, name, read_only=True, create=create)
+    def _volume(self, name: str, *paths: str, create: bool = False) -> str:
+        if name not in self._paths:
+            self._paths[name] = path = self._free(paths)
+            self.mounts[name] = Mount(path, name, read_only=True, create=create)
+        return self._paths[name]
+
+    def _free(self, paths: Sequence[str]) -> str:
+        """The first path where nothing is yet, with a number behind it where all are taken."""
+        numbered = (f"{paths[-1]}-{number}" for number in count(2))
+        path = next(path for path in chain(paths, numbered) if path not in self._taken)
+        self._taken.add(path)
         return path
 
 

@@ -1,0 +1,165 @@
+"""Where does everything that an engine reads lie in the container, and what brings it there?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelctl.resolved import Fetch, Mount, RemoteFile, Unknown
+from modelctl.weights.facts import NOT_LOCKED, ModelFacts
+from tests.render.apps import resolved
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OTHER = "89abcdef0123456789abcdef0123456789abcdef"
+
+
+def locked(*paths: str, commit: str = COMMIT, **more: Any) -> ModelFacts:
+    """The facts of a Hub model as a lock has them; every file has ten bytes."""
+    files = tuple(RemoteFile(path, 10, sha256="a" * 64) for path in paths)
+    return ModelFacts(kind="hub", commit=commit, remote=files, **more)
+
+
+def vllm(model: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "name": "m",
+        "model": model,
+        "backend": {"name": "vllm"},
+        "gpu": [{"type": "L4"}],
+        **more,
+    }
+
+
+def llama(model: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {**vllm(model, **more), "backend": {"name": "llama.cpp"}}
+
+
+def test_a_locked_model_lies_at_its_commit_and_only_what_is_needed_is_fetched() -> None:
+    facts = locked("config.json", "model.safetensors", "original/consolidated.00.pth", "m.gguf")
+    found = resolved(vllm({"source": "hf://org/repo", "secret": "hub"}), facts).weights
+    assert found.argument == f"/models/org/repo/{COMMIT}"
+    assert found.fetch is not None
+    assert (found.fetch.commit, found.fetch.prefix) == (COMMIT, f"/org/repo/{COMMIT}/")
+    assert not isinstance(found.fetch.files, Unknown)
+    assert [file.path for file in found.fetch.files] == ["config.json", "model.safetensors"]
+    assert (found.fetch.size, found.fetch.secret) == (20, "hub")
+
+
+def test_a_commit_in_the_spec_pins_a_model_without_a_lock() -> None:
+    found = resolved(vllm({"source": "hf://org/repo", "revision": OTHER})).weights
+    assert found.argument == f"/models/org/repo/{OTHER}"
+    assert found.fetch == Fetch(
+        "hf://org/repo", OTHER, "modelctl-weights", f"/org/repo/{OTHER}/", NOT_LOCKED
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "argument"),
+    [
+        ({"file": "*Q4_K_M*"}, f"/models/org/repo/{COMMIT}/m-Q4_K_M.gguf"),
+        ({"file": "sub/*-Q8_0-*"}, f"/models/org/repo/{COMMIT}/sub/m-Q8_0-00001-of-00002.gguf"),
+        ({"file": "*Q2*"}, Unknown("0 GGUF files match *Q2*")),
+        ({}, Unknown("2 GGUF files match *.gguf")),
+    ],
+)
+def test_a_gguf_file_of_a_locked_repository_is_chosen_by_its_glob(
+    model: dict[str, str], argument: object
+) -> None:
+    facts = locked(
+        "m-Q4_K_M.gguf",
+        "sub/m-Q8_0-00001-of-00002.gguf",
+        "sub/m-Q8_0-00002-of-00002.gguf",
+        "mmproj-f16.gguf",
+        "README.md",
+    )
+    found = resolved(llama({"source": "hf://org/repo", **model}), facts).weights
+    assert found.argument == argument
+
+
+def test_a_file_that_is_named_in_full_needs_no_lock_and_a_glob_does() -> None:
+    named = resolved(llama({"source": "hf://org/repo", "file": "m.gguf"})).weights
+    assert named.argument == "/models/org/repo/main/m.gguf"
+    globbed = resolved(llama({"source": "hf://org/repo", "file": "*.gguf"})).weights
+    assert globbed.argument == NOT_LOCKED
+
+
+def test_what_stands_beside_the_model_has_its_own_place() -> None:
+    facts = replace(
+        locked("config.json", "model.safetensors"),
+        beside={
+            "hf://org/sql": locked("adapter_config.json", "adapter_model.bin", commit=OTHER),
+            "hf://org/draft": locked("config.json", "model.safetensors", commit=OTHER),
+        },
+    )
+    model = {"source": "hf://org/repo", "adapters": {"sql": {"source": "hf://org/sql"}}}
+    spec = vllm(model, speculative={"method": "draft_model", "model": "hf://org/draft"})
+    found = resolved(spec, facts)
+    assert [weights.argument for weights in found.sources] == [
+        f"/models/org/repo/{COMMIT}",
+        f"/models/org/sql/{OTHER}",
+        f"/models/org/draft/{OTHER}",
+    ]
+    weights_mounts = [m for m in found.mounts if m.volume == "modelctl-weights"]
+    assert weights_mounts == [Mount("/models", "modelctl-weights", read_only=True, create=True)]
+
+
+def test_a_model_in_a_volume_leaves_another_place_to_what_is_fetched() -> None:
+    model = {"source": "volume://team/llama", "adapters": {"sql": {"source": "hf://org/sql"}}}
+    found = resolved(vllm(model))
+    assert [(m.path, m.volume) for m in found.mounts][:2] == [
+        ("/models", "team"),
+        ("/weights", "modelctl-weights"),
+    ]
+    assert [w.argument for w in found.sources] == ["/models/llama", "/weights/org/sql/main"]
+
+
+def test_a_volume_that_the_spec_mounts_itself_is_not_mounted_again() -> None:
+    spec = vllm({"source": "volume://team/llama"}, volumes={"/data": {"name": "team"}})
+    found = resolved(spec)
+    assert [(m.path, m.volume) for m in found.mounts if m.volume == "team"] == [("/data", "team")]
+    assert found.weights.argument == "/data/llama"
+
+
+def test_a_mount_of_the_spec_keeps_the_path_that_ours_would_take() -> None:
+    spec = vllm({"source": "hf://org/repo"}, volumes={"/models": {"name": "mine"}})
+    found = resolved(spec)
+    assert found.weights.argument == "/weights/org/repo/main"
+    assert len({m.path for m in found.mounts}) == len(found.mounts)
+
+
+SOURCES = st.sampled_from(
+    [
+        "hf://a/b",
+        "hf://c/d",
+        "volume://v/x",
+        "volume://w",
+        "volume://modelctl-weights/y",
+        "s3://b/p",
+    ]
+)
+PATHS = st.sampled_from(["/models", "/weights", "/data", "/volumes/v", "/volumes/w"])
+
+
+@settings(max_examples=200)
+@given(
+    main=SOURCES,
+    adapters=st.lists(SOURCES, max_size=3, unique=True),
+    volumes=st.dictionaries(
+        PATHS, st.sampled_from(["v", "w", "modelctl-weights", "z"]), max_size=2
+    ),
+)
+def test_no_volume_and_no_path_is_mounted_twice(
+    main: str, adapters: list[str], volumes: dict[str, str]
+) -> None:
+    if len(set(volumes.values())) < len(volumes):
+        return  # the spec itself mounts one twice, which is a rule's finding
+    model = {"source": main, "adapters": {f"a{n}": {"source": s} for n, s in enumerate(adapters)}}
+    found = resolved(vllm(model, volumes={p: {"name": n} for p, n in volumes.items()}))
+    paths = [m.path for m in found.mounts] + [b.path for b in found.buckets]
+    assert len(set(paths)) == len(paths)
+    names = [m.volume for m in found.mounts]
+    assert len(set(names)) == len(names)
+    assert all(str(w.argument).startswith(tuple(paths)) for w in found.sources)
