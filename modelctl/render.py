@@ -153,6 +153,7 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "metrics_interval": resolved.metrics_interval,
         "path_env": Rows(dict(resolved.path_env)) if resolved.path_env else {},
         "chat_template": resolved.chat_template,
+        "dockerfile": _dockerfile(resolved),
         "image": Chain(tuple(_image_call(number, s) for number, s in enumerate(resolved.image))),
         "tags": dict(tags),
         "api_key": endpoint.api_key[1] if endpoint.api_key else None,
@@ -214,13 +215,22 @@ def _cards(resolved: Resolved) -> list[tuple[str, str]]:
     ]
 
 
+def _dockerfile(resolved: Resolved) -> Rows | None:
+    """Its lines, which the app writes to a file of its own."""
+    first = resolved.image[0]
+    return Rows(list(first.args)) if first.method == "from_dockerfile" else None
+
+
 def _image_call(number: int, step: ImageStep) -> Call:
     args: tuple[Any, ...] = step.args
+    options = dict(step.options)
     if step.method == "entrypoint":
         args = (list(step.args),)
-    options = dict(step.options)
+    if step.method == "from_dockerfile":
+        args = (Call("dockerfile_path"),)
     if step.secret is not None:
-        options["secret"] = Call("modal.Secret.from_name", (step.secret,))
+        named = "registry_secret" if step.method == "from_dockerfile" else "secret"
+        options[named] = Call("modal.Secret.from_name", (step.secret,))
     return Call(("modal.Image." if number == 0 else ".") + step.method, args, options)
 
 

@@ -119,9 +119,46 @@ CATALOGUE: Mapping[str, str] = {
         "Modal's client takes any string for a GPU, and the app then waits for one that does not "
         "exist. The tables hold what Modal documents."
     ),
+    "image/base": (
+        "`image.base` is what stands behind FROM: registry, repository and tag. Anything else "
+        "would be read as another instruction."
+    ),
+    "image/build-context": (
+        "A generated app stands alone: it carries the Dockerfile's text and no folder beside it, "
+        "so that the same bytes are deployed from any machine. Files come from another image or "
+        "stage (COPY --from), from the network, from a here-document, or with a base image."
+    ),
     "image/dockerfile": (
-        "Building from a Dockerfile is not supported yet. An image in a registry is: image.base, "
-        "with image.secret where the registry is private."
+        "The Dockerfile's text becomes part of the app. The file must be in the project, UTF-8, at "
+        "most 256 KiB, and begin with an image."
+    ),
+    "image/install": (
+        "`official` is the engine's own image, `pip` a build of its package. llama-server is no "
+        "Python package, and llama-cpp-python has no image of its own with CUDA."
+    ),
+    "image/moving-base": (
+        "Modal builds an image once and keeps it under its text. A tag that moves makes two "
+        "workspaces differ, and a rebuild bring something that nobody has tried."
+    ),
+    "image/python": (
+        "Modal adds a Python of one of these series to an image that has none. Patch versions are "
+        "Modal's own."
+    ),
+    "image/second-python": (
+        "vLLM is installed in its image's own Python. A second one would come first on the PATH, "
+        "and get what `packages` names, where vLLM does not look."
+    ),
+    "image/secret-stages": (
+        "Modal uses the Secret of a private registry for a Dockerfile with one FROM only, and "
+        "refuses the others."
+    ),
+    "image/two-beginnings": (
+        "An image begins with the engine's own, with `base`, or with a `dockerfile`. "
+        "`install: pip` puts the engine onto any of them."
+    ),
+    "image/words": (
+        "Each entry of `packages`, `apt` and `run` is one requirement, one Debian package, one "
+        "command; options and several lines would become something else in the image's text."
     ),
     "labels/invalid-tag": (
         "Labels become tags of the Modal App, so that cost can be allocated by them. Modal's tags "

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from modelctl.checks.budget import HOURS_A_MONTH
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import Finding
+from modelctl.engines.images import base_images
 from modelctl.facts import gpus
 from modelctl.resolved import Unknown
 from modelctl.spec.models import Policy
@@ -58,14 +59,18 @@ def allowed_regions(case: Case) -> Iterator[Finding]:
 
 def allowed_images(case: Case) -> Iterator[Finding]:
     allowed = _policy(case).images
-    base = case.resolved.image[0].args[0]
-    if allowed is not None and not any(fnmatchcase(base, pattern) for pattern in allowed):
-        yield wrong(
-            ("image", "base"),
-            "policy/image",
-            f"the project's policy does not allow the image {base}",
-            f"one that looks like {', '.join(allowed)}",
-        )
+    if allowed is None:
+        return
+    image = case.spec.image
+    field = "dockerfile" if image and image.dockerfile is not None else "base"
+    for base in base_images(case.resolved.image):
+        if not any(fnmatchcase(base, pattern) for pattern in allowed):
+            yield wrong(
+                ("image", field),
+                "policy/image",
+                f"the project's policy does not allow the image {base}",
+                f"one that looks like {', '.join(allowed)}",
+            )
 
 
 def allowed_auth(case: Case) -> Iterator[Finding]:

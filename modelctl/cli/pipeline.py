@@ -73,6 +73,7 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
             project.root,
             hashed=hashed,
             chat_template=wanted.spec.chat_template,
+            dockerfile=wanted.spec.image.dockerfile if wanted.spec.image else None,
         )
         beside = {
             source: model_facts(source, wanted.file.parent, project.root, hashed=hashed)

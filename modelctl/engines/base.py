@@ -177,16 +177,3 @@ def flags_of(name: str, value: ARGUMENT | None) -> list[Flag]:
     if isinstance(value, bool):
         return [(f"--{name}",)] if value else [(f"--no-{name}",)]
     return [(f"--{name}", str(value))]
-
-
-def image_extras(spec: Spec) -> tuple[ImageStep, ...]:
-    """What a spec adds to an engine's image, in the order in which it is likely to be needed."""
-    image = spec.image
-    if image is None:
-        return ()
-    steps = (
-        ImageStep("apt_install", tuple(image.apt or ())),
-        ImageStep("uv_pip_install", tuple(image.packages or ())),
-        ImageStep("run_commands", tuple(image.run or ())),
-    )
-    return tuple(step for step in steps if step.args)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelctl.engines.base import (
-    NO_IMAGE,
     Ask,
     Finding,
     Setting,
     Surroundings,
-    image_extras,
     with_args,
 )
+from modelctl.engines.images import Recipe, image_steps, llama_cpp_python
 from modelctl.engines.llama_cpp_rules import find
 from modelctl.facts.engines import engine_facts
+from modelctl.facts.images import image_facts
 from modelctl.resolved import Flag, ImageStep, Unknown
 from modelctl.spec.models import Spec
 
 DEFAULT_SLOTS = 4
 DEFAULT_CONTEXT = 8192
-PYTHON = "3.12"
 
 
 class LlamaCpp:
@@ -66,15 +65,17 @@ class LlamaCpp:
         return with_args(own, ask.args)
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
-        image = setting.spec.image or NO_IMAGE
-        base = image.base or engine_facts(self.name).image(setting.version)
-        options = {"add_python": image.python or PYTHON}
-        return (
-            ImageStep("from_registry", (base,), options, secret=image.secret),
-            ImageStep("entrypoint", ()),
-            # The image keeps its binaries in /app, which is on nobody's PATH.
-            ImageStep("run_commands", ("ln -sf /app/llama-server /usr/local/bin/llama-server",)),
-            *image_extras(setting.spec),
+        if setting.server != "llama-server":
+            return image_steps(setting, llama_cpp_python(setting))
+        return image_steps(
+            setting,
+            Recipe(
+                official=engine_facts(self.name).image(setting.version),
+                official_python=image_facts().python,
+                # The image keeps its binaries in /app, which is on nobody's PATH.
+                prepare=("which llama-server || ln -s /app/llama-server /usr/local/bin/",),
+                install=(),
+            ),
         )
 
     def surroundings(self, setting: Setting) -> Surroundings:  # noqa: ARG002 - an engine's shape

@@ -16,6 +16,7 @@ REASONING = ("none", "auto", "deepseek", "deepseek-legacy")
 
 def find(setting: Setting) -> Iterator[Finding]:
     yield from _server(setting)
+    yield from _image(setting)
     yield from _format(setting)
     yield from _without_counterpart(setting.spec)
     yield from _kv_cache(setting.spec)
@@ -29,6 +30,24 @@ def _server(setting: Setting) -> Iterator[Finding]:
             "engine/unsupported-server",
             f"{setting.server} is not supported by this version of modelctl",
             "server: llama-server, which takes requests in parallel",
+        )
+
+
+def _image(setting: Setting) -> Iterator[Finding]:
+    install = setting.spec.image.install if setting.spec.image else None
+    if setting.server == "llama-server" and install == "pip":
+        yield _wrong(
+            ("image", "install"),
+            "image/install",
+            "llama-server is no Python package",
+            "leave install out, or server: llama-cpp-python",
+        )
+    elif setting.server != "llama-server" and install == "official":
+        yield _wrong(
+            ("image", "install"),
+            "image/install",
+            f"{setting.server} has no image of its own that has CUDA",
+            "install: pip, which builds it, or leave install out",
         )
 
 

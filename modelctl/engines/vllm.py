@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 from modelctl.engines.base import (
     CACHE_PATH,
-    NO_IMAGE,
     Ask,
     Finding,
     Setting,
     Surroundings,
-    image_extras,
     with_args,
 )
+from modelctl.engines.images import Recipe, image_steps, pip_install
 from modelctl.engines.vllm_rules import find
 from modelctl.facts.engines import engine_facts
 from modelctl.resolved import Flag, ImageStep, Mount, Unknown
@@ -53,17 +52,15 @@ class Vllm:
         return tuple(map(_unmistakable, with_args(own, ask.args)))
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
-        image = setting.spec.image or NO_IMAGE
-        base = image.base or engine_facts(self.name).image(setting.version)
-        options = {"add_python": image.python} if image.python else {}
-        return (
-            ImageStep("from_registry", (base,), options, secret=image.secret),
-            ImageStep("entrypoint", ()),
-            # The image has only python3, and Modal starts `python`.
-            ImageStep(
-                "run_commands", ("which python || ln -s $(which python3) /usr/local/bin/python",)
+        return image_steps(
+            setting,
+            Recipe(
+                official=engine_facts(self.name).image(setting.version),
+                official_python=None,
+                # The image has only python3, and Modal starts `python`.
+                prepare=("which python || ln -s $(which python3) /usr/local/bin/python",),
+                install=(pip_install(f"vllm=={setting.version}"),),
             ),
-            *image_extras(setting.spec),
         )
 
     def surroundings(self, setting: Setting) -> Surroundings:

@@ -19,6 +19,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _server(setting.spec)
     yield from _format(setting)
     yield from _needs_a_gpu(setting.spec)
+    yield from _python(setting.spec)
     yield from _kv_cache(setting.spec)
     yield from _adapters(setting.spec)
     yield from _speculative(setting.spec)
@@ -63,12 +64,26 @@ def _format(setting: Setting) -> Iterator[Finding]:
 
 def _needs_a_gpu(spec: Spec) -> Iterator[Finding]:
     entries = [gpus.written(entry.type or gpus.NONE)[0].lower() for entry in spec.gpu or ()]
-    if all(name == gpus.NONE for name in entries) and not (spec.image and spec.image.base):
+    own = spec.image and (spec.image.base or spec.image.dockerfile)
+    if all(name == gpus.NONE for name in entries) and not own:
         yield _wrong(
             ("gpu",),
             "gpu/missing",
             "vLLM's image runs on a GPU only, and the spec names none",
             "gpu: [L40S], or image: {base: …} with a CPU build, or backend: llama.cpp",
+        )
+
+
+def _python(spec: Spec) -> Iterator[Finding]:
+    image = spec.image
+    if image is None or image.python is None or image.install == "pip":
+        return
+    if image.base is None and image.dockerfile is None:
+        yield _wrong(
+            ("image", "python"),
+            "image/second-python",
+            "vLLM's image has a Python, and packages would land in the one that is added",
+            "leave python out, or install: pip",
         )
 
 

@@ -23,9 +23,10 @@ class ModelFacts:
     `digest` is the content's sha256 and `files` what it was made of; `root` is the real path of a
     local file or folder. `problem` says why a local model cannot be used, with `detail` in words.
     `context_length` is the model's own, in tokens. `chat_template` is the text of the file that the
-    spec names, None where it names none. `commit` and `remote`, the files that any engine could
-    need of a Hub repository or a bucket, come from the lock. `beside` has the facts of the other
-    sources that the spec names, by their text.
+    spec names, None where it names none; `dockerfile` is that of its Dockerfile.
+    `commit` and `remote`, the files that any engine could need of a Hub repository or a bucket,
+    come from the lock. `beside` has the facts of the other sources that the spec names, by their
+    text.
     """
 
     kind: Literal["hub", "volume", "bucket", "local", "none"]
@@ -43,6 +44,7 @@ class ModelFacts:
     problem: Problem = ""
     detail: str = ""
     chat_template: str | Unknown | None = None
+    dockerfile: str | Unknown | None = None
     commit: str | Unknown = NOT_LOCKED
     remote: tuple[RemoteFile, ...] = ()
     beside: Mapping[str, ModelFacts] = field(default_factory=dict)

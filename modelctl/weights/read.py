@@ -13,7 +13,7 @@ from modelctl.weights.gguf import GgufHeader, NotGguf, read_header
 from modelctl.weights.local import HashCache, examine, files_of
 from modelctl.weights.sources import local_path, looks_like_gguf, parse
 
-MAX_TEMPLATE_BYTES = 256 * 2**10
+MAX_TEXT_BYTES = 256 * 2**10
 _SHARD = re.compile(r"-(?P<part>\d{5})-of-\d{5}\.gguf$", re.IGNORECASE)
 
 
@@ -24,6 +24,7 @@ def model_facts(
     *,
     hashed: bool,
     chat_template: str | None = None,
+    dockerfile: str | None = None,
     cache: HashCache | None = None,
 ) -> ModelFacts:
     """The facts of `source` as a spec in `folder` writes it. Never raises.
@@ -40,7 +41,9 @@ def model_facts(
     elif looks_like_gguf(parsed.path):
         facts = replace(facts, format="gguf")
     if chat_template is not None:
-        facts = replace(facts, chat_template=_template(local_path(chat_template, folder), root))
+        facts = replace(facts, chat_template=_text(local_path(chat_template, folder), root))
+    if dockerfile is not None:
+        facts = replace(facts, dockerfile=_text(local_path(dockerfile, folder), root))
     return facts
 
 
@@ -123,8 +126,8 @@ def _with_header(facts: ModelFacts, header: GgufHeader) -> ModelFacts:
     )
 
 
-def _template(path: Path, root: Path) -> str | Unknown:
-    """The chat template's text; what stands in the way is said as the reason."""
+def _text(path: Path, root: Path) -> str | Unknown:
+    """The text of a file that goes into the app; what stands in the way is said as the reason."""
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             return Unknown("outside the project's folder")
@@ -132,7 +135,7 @@ def _template(path: Path, root: Path) -> str | Unknown:
             text = b"".join(itertools.islice(iter(lambda: file.read(65_536), b""), 5))
     except OSError as problem:
         return Unknown(problem.strerror or "cannot be read")
-    if len(text) > MAX_TEMPLATE_BYTES:
+    if len(text) > MAX_TEXT_BYTES:
         return Unknown("larger than 256 KiB")
     try:
         return text.decode("utf-8")

@@ -39,9 +39,15 @@ def judged(
         if source and "://" not in source and root == Path():
             model = local_gguf()
         else:
-            template = want.spec.chat_template
-            folder = want.file.parent
-            model = model_facts(source, folder, root, hashed=False, chat_template=template)
+            said = want.spec
+            model = model_facts(
+                source,
+                want.file.parent,
+                root,
+                hashed=False,
+                chat_template=said.chat_template,
+                dockerfile=said.image.dockerfile if said.image else None,
+            )
     return check(want, assess(resolve(want, model)), model, today=TODAY)
 
 
@@ -171,11 +177,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**SNAPSHOT, "endpoint": {"auth": "api-key", "api_key": {"secret": "s", "key": "K"}}},
         "endpoint.auth error snapshot/open-routes: a GPU snapshot needs vLLM's development routes, "
         "which change weights and ask no key | auth: proxy, or snapshot: none",
-    ),
-    (
-        {**VLLM, "image": {"dockerfile": "Dockerfile"}},
-        "image.dockerfile error image/dockerfile: a dockerfile is not supported by this version of "
-        "modelctl | push the image to a registry and name it: image: {base: registry/name:tag}",
     ),
     (
         {**VLLM, "env": {"NOTE": "a\0b"}},

@@ -68,10 +68,10 @@ image = (
     .entrypoint([])
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
     .apt_install("git")
-    .uv_pip_install("numpy==2.4.0")
+    .uv_pip_install("numpy==2.4.0", uv_version="0.13.8")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "cb48a6bc28593389f16e166cc25ae0b5"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "8220d4acabb50049693e8fbc8c007fb4"}
 
 app = modal.App(NAME, tags=TAGS)
 

@@ -64,10 +64,10 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
 image = (
     modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-cuda-b9842", add_python="3.12")
     .entrypoint([])
-    .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
+    .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "c71b512696c4fab3e4d6b8985ae10f99"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "82d80707a5be0176ee3e736f4890ad1c"}
 
 app = modal.App(NAME, tags=TAGS)
 

@@ -61,14 +61,14 @@ image = (
         secret=modal.Secret.from_name("registry"),
     )
     .entrypoint([])
-    .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
+    .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
 TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "627764c70a47163bf7f5db8c92318c43",
+    "modelctl-digest": "1c1faa3af5df3f7d682d8543770c713f",
 }
 
 app = modal.App(NAME, tags=TAGS)

@@ -65,10 +65,10 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
 image = (
     modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-cuda-b9842", add_python="3.12")
     .entrypoint([])
-    .run_commands("ln -sf /app/llama-server /usr/local/bin/llama-server")
+    .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "f2c6ac9fd441430d4615c13bd13be474"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "fa7a493800817fb29ea7868b2d6ba10f"}
 
 app = modal.App(NAME, tags=TAGS)
 

@@ -1,0 +1,42 @@
+"""What may an image begin with: which base images, and which Pythons?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from modelctl.facts.tables import table
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """`cuda` has the compiler that an engine from pip needs; `cpu` is the same system without.
+
+    `uv` and `llama_cpp_python` are versions. `pythons` are the series that Modal's newest image
+    builder (`builder`) adds, `older_pythons` those that only older builders do.
+    """
+
+    cuda: str
+    cpu: str
+    uv: str
+    llama_cpp_python: str
+    python: str
+    pythons: tuple[str, ...]
+    older_pythons: tuple[str, ...]
+    builder: str
+
+
+@cache
+def image_facts() -> ImageFacts:
+    rows = table("images")
+    python = rows["python"]
+    return ImageFacts(
+        cuda=rows["cuda"]["image"],
+        cpu=rows["cpu"]["image"],
+        uv=rows["uv"]["version"],
+        llama_cpp_python=rows["llama-cpp-python"]["version"],
+        python=python["default"],
+        pythons=tuple(python["series"]),
+        older_pythons=tuple(python["older"]),
+        builder=python["builder"],
+    )
