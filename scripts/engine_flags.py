@@ -120,7 +120,10 @@ def _vllm_row(action: argparse.Action, names: list[str]) -> Row:
     off: list[str] = []
     if isinstance(action, argparse.BooleanOptionalAction):
         stem = name.removeprefix("--enable-").removeprefix("--disable-")
-        opposite = {f"--enable-{stem}": f"--disable-{stem}", f"--disable-{stem}": f"--enable-{stem}"}
+        opposite = {
+            f"--enable-{stem}": f"--disable-{stem}",
+            f"--disable-{stem}": f"--enable-{stem}",
+        }
         off = [word for word in names if word.startswith("--no-") or word == opposite.get(name)]
     row = {
         "name": name.removeprefix("--"),
@@ -266,7 +269,9 @@ def _spellings(head: str) -> tuple[list[str], str]:
 def _server_row(binary: str, spellings: list[str], hint: str, text: str) -> Row:
     off: list[str] = []
     if not hint and any(word.startswith("--no-") for word in spellings[1:]):
-        first = next(i for i, word in enumerate(spellings) if i and word.startswith(("-n", "--no-")))
+        first = next(
+            i for i, word in enumerate(spellings) if i and word.startswith(("-n", "--no-"))
+        )
         spellings, off = spellings[:first], spellings[first:]
     name = next(word for word in spellings if word.startswith("--"))
     row: Row = {

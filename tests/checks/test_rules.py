@@ -186,7 +186,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     (
         {**LLAMA, "backend": {"name": "llama.cpp", "args": {"threads": 4}}},
         "backend.args.threads not checked engine/unlisted-flag: --threads was not checked: the "
-        "flags of llama.cpp b9842 are not listed in full",
+        "flags of llama.cpp b11312 are not listed in full",
     ),
     (
         {**VLLM, "rollout": {"on_failure": "rollback"}},
@@ -317,7 +317,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**LLAMA, "backend": {"name": "llama.cpp", "args": {"mlock": True}}},
-        "backend.args.mlock error engine/removed-flag: llama.cpp b9842 has no --mlock any more | "
+        "backend.args.mlock error engine/removed-flag: llama.cpp b11312 has no --mlock any more | "
         "load-mode: mlock",
     ),
     (

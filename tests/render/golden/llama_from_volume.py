@@ -62,12 +62,12 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
 }
 
 image = (
-    modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-cuda-b9842", add_python="3.12")
+    modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-cuda-b11312", add_python="3.12")
     .entrypoint([])
     .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "82d80707a5be0176ee3e736f4890ad1c"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "941ca0bdb3aab55e995073193a118a20"}
 
 app = modal.App(NAME, tags=TAGS)
 

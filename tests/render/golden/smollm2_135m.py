@@ -63,12 +63,12 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
 }
 
 image = (
-    modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-cuda-b9842", add_python="3.12")
+    modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-cuda-b11312", add_python="3.12")
     .entrypoint([])
     .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "fa7a493800817fb29ea7868b2d6ba10f"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "f072b860292277df04fcb085f37e13d2"}
 
 app = modal.App(NAME, tags=TAGS)
 
