@@ -9,19 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from modelctl.health import (
-    Ask,
-    Post,
-    Verdict,
-    answers_right,
-    http_get,
-    http_post,
-    until_healthy,
-)
+from modelctl.health import Ask, Verdict, http_get, until_healthy
+from modelctl.loglines import Said, read, telling
 from modelctl.plan import DEPLOYS, Action, Change, Desired, Plan
 from modelctl.platform.types import Deployed, LiveApp, Platform, PlatformError
 from modelctl.record import AppRecord, Entry, Index, remember
-from modelctl.rendered import BOOT_FAILED
 from modelctl.resolved import Scaling, Upload
 
 
@@ -72,7 +64,6 @@ class Gate:
 
     headers: Mapping[str, str] | None
     ask: Ask = http_get
-    post: Post = http_post
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -220,14 +211,6 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
         )
     job.tell(Step(change.name, "booting", "waiting for the first answer"))
     verdict, lines = await _see(change, desired, deployed, headers, before, job)
-    if verdict.healthy and resolved.rollout.gate == "checks" and auth == "api-key":
-        return replace(outcome, detail="healthy; checks not asked: the key is in a Secret")
-    if verdict.healthy and resolved.rollout.gate == "checks":
-        job.tell(Step(change.name, "checking"))
-        verdict = await answers_right(
-            deployed.url, headers, resolved.checks, model=resolved.served_as[0], post=job.gate.post
-        )
-        lines = ()  # the answer is what was wrong, not what the engine said
     if verdict.healthy:
         return outcome
     return await _failed(outcome, change, desired, deployed, verdict, lines, job)
@@ -241,20 +224,27 @@ async def _see(
     before: frozenset[str],
     job: _Job,
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Wait for the new version's answer; give up at once when its log says that it cannot boot."""
+    """Wait for the new version's answer; give up at once when its log says that there is none.
+
+    Its containers ask the checks inside, before they take requests.
+    """
     assert deployed.url is not None
     app = _live(change.name, deployed)
-    seen: list[str] = []
+    seen: list[Said] = []
 
     async def dies() -> Verdict:
-        async for line in job.platform.logs(app, tail=0, follow=True):
-            seen.extend(text for text in line.text.splitlines() if text.strip())
-            if any(BOOT_FAILED in text for text in line.text.splitlines()):
-                return Verdict(False, "its engine could not boot")
+        async for entry in job.platform.logs(app, tail=0, follow=True):
+            for line in read(entry):
+                seen.append(line)
+                if line.condemns and line.container not in before:
+                    seen[:] = [one for one in seen if one.container == line.container]
+                    return Verdict(False, line.text)
         return await asyncio.Future()
 
     async def answers() -> Verdict:
-        within = desired.rendered.resolved.rollout.boot_timeout
+        rollout = desired.rendered.resolved.rollout
+        within = rollout.boot_timeout
+        within += rollout.checks_timeout if rollout.gate == "checks" else 0
         deadline = job.gate.clock() + within
         # While a version rolls, the one before answers: wait for a container that is new.
         # Where none of the old ones is left either, asking is what starts one.
@@ -278,7 +268,7 @@ async def _see(
             done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             verdicts = [task.result() for task in done if task.exception() is None]
             if verdicts:  # a log that says no outweighs an answer that came at the same moment
-                return min(verdicts, key=lambda v: v.healthy), tuple(seen[-20:])
+                return min(verdicts, key=lambda v: v.healthy), tuple(map(str, telling(seen)))
             if not tasks:  # both broke off: what the last one said is the reason
                 raise next(iter(done)).exception() or RuntimeError
     finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import keyword
+import math
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from modelctl.literals import Call, Chain, Joined, Name, Rows, Writer
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
 from modelctl.resolved import (
     Bucket,
+    Check,
     Flag,
     ImageStep,
     Mount,
@@ -136,6 +138,9 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
     placement, endpoint = resolved.placement, resolved.endpoint
     common, differing = _split(resolved)
     warm_up_path, warm_up_body = _WARM_UP[resolved.task]
+    checks = resolved.checks if resolved.rollout.gate == "checks" else ()
+    caches = [mount.path for mount in resolved.mounts if mount.create and not mount.read_only]
+    counters = engine(resolved.engine).counters(resolved.server)
     return {
         "name": resolved.name,
         "served_as": resolved.served_as[0],
@@ -146,11 +151,14 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "warm_up_path": warm_up_path,
         "warm_up_body": dict(warm_up_body),
         "health_path": "/health",
+        "checks": Rows([_check(check) for check in checks]) if checks else [],
+        "checks_seconds": math.ceil(resolved.rollout.checks_timeout),
+        "counters": Rows(asdict(counters)) if counters else {},
         "cards": Rows(_cards(resolved)) if _cards(resolved) else [],
         "common": Rows(_words(common)),
         "flags": Rows({k: Rows(_words(flags)) if flags else [] for k, flags in differing.items()}),
         "nodes": resolved.nodes,
-        "metrics_interval": resolved.metrics_interval,
+        "metrics_seconds": resolved.metrics_interval,
         "path_env": Rows(dict(resolved.path_env)) if resolved.path_env else {},
         "chat_template": resolved.chat_template,
         "dockerfile": _dockerfile(resolved),
@@ -162,6 +170,7 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "cpu": _whole(placement.cpu),
         "memory": placement.memory,
         "disk": placement.disk,
+        "caches": caches,
         "volumes": {
             **{mount.path: _volume(mount) for mount in resolved.mounts},
             **{bucket.path: _bucket(bucket) for bucket in resolved.buckets},
@@ -177,6 +186,9 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "cloud": placement.cloud,
         "nonpreemptible": placement.nonpreemptible,
         "snapshot": resolved.snapshot,
+        # Before a CPU snapshot there is no GPU yet, so what runs on one starts after it.
+        "engine_in_snapshot": resolved.snapshot == "gpu"
+        or (resolved.snapshot == "cpu" and not placement.gpus),
     }
 
 
@@ -202,6 +214,18 @@ def _split(resolved: Resolved) -> tuple[list[Flag], dict[str, list[Flag]]]:
         variant.key: [flag for flag in variant.flags if flag not in common]
         for variant in resolved.variants
     }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    """A check as the app asks it; only what it expects."""
+    asked: dict[str, Any] = {
+        "name": check.name,
+        "messages": [{"role": role, "content": text} for role, text in check.messages],
+        "max_tokens": check.max_tokens,
+        "within": _whole(check.within),
+    }
+    expected = {"contains": check.contains, "matches": check.matches, "json": list(check.json_keys)}
+    return {**asked, **{word: value for word, value in expected.items() if value}}
 
 
 def _cards(resolved: Resolved) -> list[tuple[str, str]]:

@@ -13,6 +13,9 @@ SERVER_CLASS = "Server"
 BOOT_FAILED = "modelctl: could not boot"
 """How the line begins that a rendered app prints when its engine does not come up."""
 
+ANSWERED_WRONG = "modelctl: answered wrong"
+"""How the line begins that it prints when one of the spec's checks is answered wrong."""
+
 TAG_PROJECT = "modelctl-project"
 TAG_DIGEST = "modelctl-digest"
 

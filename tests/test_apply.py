@@ -26,8 +26,8 @@ from modelctl.platform.types import (
     Unreachable,
 )
 from modelctl.record import Index, read_index
-from modelctl.rendered import BOOT_FAILED, Rendered
-from modelctl.resolved import Check, Scaling, Upload
+from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED, Rendered
+from modelctl.resolved import Scaling, Upload
 from tests.making import EVERYTHING, desired, entry, live_app, record, seen
 
 
@@ -86,15 +86,15 @@ class Stage:
 
     async def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
         if text := self.said.get(app.name):
-            yield LogLine(datetime.now(UTC), "stdout", text)
+            yield LogLine(datetime.now(UTC), "stdout", text, "ta-stage")
         await asyncio.Event().wait()
 
 
 class Answers:
     """An endpoint that answers from a table; `None` never answers."""
 
-    def __init__(self, status: int | None = 200, content: str = "Paris") -> None:
-        self.status, self.content = status, content
+    def __init__(self, status: int | None = 200) -> None:
+        self.status = status
         self.now = 0.0
         self.asked = 0
 
@@ -104,11 +104,6 @@ class Answers:
             await asyncio.Event().wait()
         return self.status
 
-    async def post(
-        self, url: str, headers: Mapping[str, str], body: object, within: float
-    ) -> tuple[int, str] | None:
-        return 200, f'{{"choices": [{{"message": {{"content": "{self.content}"}}}}]}}'
-
     def clock(self) -> float:
         return self.now
 
@@ -117,7 +112,7 @@ class Answers:
         await asyncio.sleep(0)
 
     def gate(self, headers: Mapping[str, str] | None = None) -> Gate:
-        return Gate(headers or {}, self.ask, self.post, self.clock, self.sleep)
+        return Gate(headers or {}, self.ask, self.clock, self.sleep)
 
 
 def carried_out(
@@ -189,16 +184,16 @@ def test_a_first_version_that_cannot_boot_is_left_at_zero_and_condemned() -> Non
     outcome = carried_out([wanted], [create()], stage, gate=Answers(None).gate())["chat"]
     assert outcome.result is Result.FAILED
     assert outcome.needs_person
-    assert outcome.detail == "its engine could not boot; left at zero containers"
-    assert outcome.lines == ("loading", f"{BOOT_FAILED}: exit code 1")
+    assert outcome.detail == "could not boot: exit code 1; left at zero containers"
+    assert [line[9:] for line in outcome.lines] == ["app              loading"]
     assert stage.scaled["chat"].min_containers == 0
     kept = remembered(stage).apps["chat"]
-    assert kept.condemned == "its engine could not boot; left at zero containers"
+    assert kept.condemned == "could not boot: exit code 1; left at zero containers"
     assert kept.scaling.min_containers == 0
 
 
 def test_a_condemned_version_is_blocked_until_it_changes_or_retry() -> None:
-    index = {"chat": replace(entry(), condemned="its engine could not boot")}
+    index = {"chat": replace(entry(), condemned="could not boot: exit code 1")}
     found = seen(live_app(), index=index)
 
     def action(wanted: Desired, *, retry: bool = False) -> Change:
@@ -215,22 +210,22 @@ def test_a_condemned_version_is_blocked_until_it_changes_or_retry() -> None:
 
     assert action(desired()).action is Action.BLOCKED
     assert action(desired()).reasons == (
-        "v1 failed: its engine could not boot; change the spec, or --retry",
+        "v1 failed: could not boot: exit code 1; change the spec, or --retry",
     )
     assert action(desired(), retry=True).action is Action.REDEPLOY
     assert action(desired(digest="d2")).action is Action.REDEPLOY
 
 
 def test_a_later_version_that_fails_keeps_the_scaling_that_it_has() -> None:
-    stage = Stage(said={"chat": BOOT_FAILED}, rows=[frozenset({"old"})])
+    stage = Stage(said={"chat": f"{BOOT_FAILED}: exit code 1"}, rows=[frozenset({"old"})])
     change = Change("chat", Action.REDEPLOY, version=1)
     wanted = desired(digest="d2", keep_warm=1, gate="health")
     outcome = carried_out(
         [wanted], [change], stage, gate=Answers(None).gate(), live={"chat": live_app()}
     )["chat"]
-    assert outcome.detail == "its engine could not boot"
+    assert outcome.detail == "could not boot: exit code 1"
     assert stage.scaled == {}
-    assert remembered(stage).apps["chat"].condemned == "its engine could not boot"
+    assert remembered(stage).apps["chat"].condemned == "could not boot: exit code 1"
 
 
 def test_while_a_version_rolls_the_old_container_s_health_is_not_taken_for_its_own() -> None:
@@ -254,27 +249,36 @@ def test_where_no_container_is_left_asking_is_what_starts_one() -> None:
     assert answers.now == 0
 
 
-def check(contains: str) -> Check:
-    return Check("capital", (("user", "?"),), contains, None, (), 5, 8)
+def test_an_answer_that_is_wrong_inside_condemns_with_what_came_and_the_lines_that_matter() -> None:
+    text = (
+        "engine WARNING chat template not found\n"
+        + "".join(f"engine INFO loading {n}\n" for n in range(9))
+        + 'modelctl METRICS {"gpu": []}\n'
+        + f'{ANSWERED_WRONG}: check "capital" expected "Paris" in the answer; got "Lyon"\n'
+    )
+    stage = Stage(said={"chat": text})
+    outcome = carried_out([desired(gate="checks")], [create()], stage, gate=Answers(None).gate())
+    wrong = 'answered wrong: check "capital" expected "Paris" in the answer; got "Lyon"'
+    assert (outcome["chat"].result, outcome["chat"].detail) == (Result.FAILED, wrong)
+    assert [line[9:] for line in outcome["chat"].lines] == [
+        "engine   WARNING chat template not found",
+        *(f"engine   INFO    loading {n}" for n in range(3, 9)),
+    ]
+    assert remembered(stage).apps["chat"].condemned == wrong
 
 
-@pytest.mark.parametrize(("content", "result"), [("Paris", Result.DONE), ("Lyon", Result.FAILED)])
-def test_checks_decide_after_health(content: str, result: Result) -> None:
-    wanted = desired(gate="checks")
-    resolved = replace(wanted.rendered.resolved, checks=(check("Paris"),))
-    wanted = replace(wanted, rendered=replace(wanted.rendered, resolved=resolved))
-    answers = Answers(content=content)
-    outcome = carried_out([wanted], [create()], Stage(), gate=answers.gate())["chat"]
-    assert outcome.result is result
-
-
-def test_checks_of_an_endpoint_with_a_key_of_its_own_are_skipped_aloud() -> None:
-    wanted = desired(gate="checks", auth="api-key")
-    resolved = replace(wanted.rendered.resolved, checks=(check("Paris"),))
-    wanted = replace(wanted, rendered=replace(wanted.rendered, resolved=resolved))
-    outcome = carried_out([wanted], [create()], Stage(), gate=Answers(content="no").gate())["chat"]
+def test_what_an_old_container_says_condemns_no_new_version() -> None:
+    stage = Stage(said={"chat": f"{BOOT_FAILED}: no memory"}, rows=[frozenset({"ta-stage"})] * 2)
+    stage.rows.append(frozenset({"ta-new"}))
+    change = Change("chat", Action.REDEPLOY, version=1)
+    outcome = carried_out(
+        [desired(gate="health")],
+        [change],
+        stage,
+        gate=Answers().gate(),
+        live={"chat": live_app()},
+    )["chat"]
     assert outcome.result is Result.DONE
-    assert outcome.detail == "healthy; checks not asked: the key is in a Secret"
 
 
 def test_without_a_proxy_token_health_is_skipped_aloud() -> None:

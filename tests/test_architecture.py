@@ -36,8 +36,9 @@ MAY_USE: dict[str, set[str]] = {
     "record": {"resolved"},
     "platform": {"rendered", "resolved"},
     "plan": {"platform", "record", "rendered", "resolved"},
-    "health": {"resolved"},
-    "apply": {"plan", "health", "record", "platform", "rendered", "resolved"},
+    "health": set(),
+    "loglines": {"platform", "rendered"},
+    "apply": {"plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
     "views": {"apply", "plan", "diagnostics", "views"},
     "local": set(),
 }

@@ -115,6 +115,16 @@ class Surroundings:
     mounts: tuple[Mount, ...] = ()
 
 
+@dataclass(frozen=True)
+class Counters:
+    """What a server calls its own figures at /metrics: requests now, tokens since its start."""
+
+    running: str
+    waiting: str
+    generated: str
+    prompt: str
+
+
 class Engine(Protocol):
     """One engine. `template` names its folder; `startup_timeout` is its default, in seconds.
 
@@ -142,6 +152,10 @@ class Engine(Protocol):
 
         Not from concurrency.target: that one changes in place, and flags do not.
         """
+        ...
+
+    def counters(self, server: str) -> Counters | None:
+        """None for a server that counts nothing."""
         ...
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:

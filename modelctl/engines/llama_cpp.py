@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from modelctl.engines.base import (
     Ask,
+    Counters,
     Finding,
     Setting,
     Surroundings,
@@ -20,6 +21,13 @@ from modelctl.spec.models import Spec
 
 DEFAULT_SLOTS = 4
 DEFAULT_CONTEXT = 8192
+
+_COUNTERS = Counters(
+    running="llamacpp:requests_processing",
+    waiting="llamacpp:requests_deferred",
+    generated="llamacpp:tokens_predicted_total",
+    prompt="llamacpp:prompt_tokens_total",
+)
 
 
 class LlamaCpp:
@@ -40,6 +48,9 @@ class LlamaCpp:
 
     def sequences(self, said: int | None, at_most: int | None) -> int | None:
         return said or at_most or DEFAULT_SLOTS
+
+    def counters(self, server: str) -> Counters | None:
+        return _COUNTERS if server == "llama-server" else None
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         spec, slots = ask.spec, ask.sequences or DEFAULT_SLOTS

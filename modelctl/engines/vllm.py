@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from modelctl.engines.base import (
     CACHE_PATH,
     Ask,
+    Counters,
     Finding,
     Setting,
     Surroundings,
@@ -21,6 +22,13 @@ from modelctl.spec.models import Model, Spec
 
 COMPILED_VOLUME = "modelctl-vllm-cache"
 COMPILED_PATH = f"{CACHE_PATH}/vllm"
+
+_COUNTERS = Counters(
+    running="vllm:num_requests_running",
+    waiting="vllm:num_requests_waiting",
+    generated="vllm:generation_tokens_total",
+    prompt="vllm:prompt_tokens_total",
+)
 
 _NO_MODEL = Model.model_construct()
 
@@ -45,6 +53,9 @@ class Vllm:
     def sequences(self, said: int | None, at_most: int | None) -> int | None:  # noqa: ARG002
         # vLLM batches as many as its cache holds; the endpoint's limit is none of its own.
         return said
+
+    def counters(self, server: str) -> Counters | None:  # noqa: ARG002 - an engine's shape
+        return _COUNTERS
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         own = [*_model(ask), *_limits(ask), *_behaviour(ask)]

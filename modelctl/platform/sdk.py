@@ -228,10 +228,10 @@ class ModalPlatform:
             manager = self._handle(app).logs
             if tail:
                 async for entry in manager.tail.aio(tail):
-                    yield LogLine(entry.timestamp, entry.source, entry.message)
+                    yield _log_line(entry)
             if follow:
                 async for entry in manager.stream.aio():
-                    yield LogLine(entry.timestamp, entry.source, entry.message)
+                    yield _log_line(entry)
 
     def _handle(self, app: LiveApp) -> modal.App:
         return self._handles[app.app_id]
@@ -247,6 +247,11 @@ class ModalPlatform:
         return modal.Volume.from_name(
             name, environment_name=self._environment, create_if_missing=create
         )
+
+
+def _log_line(entry: Any) -> LogLine:
+    container = next((id_ for id_ in entry.context_ids if id_.startswith("ta-")), "")
+    return LogLine(entry.timestamp, entry.source, entry.message, container)
 
 
 def _read_git_once() -> None:

@@ -88,6 +88,8 @@ class LogLine:
     at: datetime
     source: Literal["stdout", "stderr", "system"]
     text: str
+    container: str = ""
+    """The id of the container that wrote it, where it is known."""
 
 
 @dataclass(frozen=True)

@@ -219,8 +219,10 @@ def test_a_check_that_is_answered_wrong_fails_the_apply_with_what_came(deployed:
     )
     ran = deployed.run("apply", "wrong", "--local", "--yes")
     assert ran.code == 5
-    assert 'check "knows-paris" expected "Berlin" in the answer; got "' in " ".join(ran.out.split())
-    assert "left at zero containers" in " ".join(ran.out.split())
+    said = " ".join(ran.out.split())
+    assert 'answered wrong: check "knows-paris" expected "Berlin" in the answer; got "' in said
+    assert "left at zero containers" in said
+    assert "next: fix the spec and apply, or modelctl apply wrong --retry" in said
     assert deployed.run("destroy", "wrong", "--local", "--yes").code == 0
     (deployed.root / "specs" / "wrong.yaml").unlink()
 
@@ -235,11 +237,15 @@ def test_a_model_that_cannot_boot_is_noticed_at_once_and_left_at_zero(deployed: 
     # Ten minutes are allowed for a boot: the log says much sooner that there will be none.
     ran = deployed.run("apply", "dead", "--local", "--yes", timeout=90)
     assert ran.code == 5
-    assert "its engine could not boot; left at zero containers" in ran.out
+    said = " ".join(ran.out.split())
+    assert (
+        "could not boot: the engine ended with exit code 1 before it was ready; "
+        "left at zero containers" in said
+    )
     assert "no-such-flag" in ran.out
     again = deployed.run("apply", "dead", "--local", "--yes")
     assert again.code == 1
-    assert "v1 failed: its engine could not boot" in " ".join(again.out.split())
+    assert "v1 failed: could not boot: the engine ended" in " ".join(again.out.split())
     assert deployed.run("destroy", "dead", "--local", "--yes").code == 0
     (deployed.root / "specs" / "dead.yaml").unlink()
 

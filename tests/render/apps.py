@@ -74,6 +74,13 @@ SMOLLM2: dict[str, Any] = {
     "gpu": [{"type": "L4"}, {"type": "T4"}],
     "max_sequences": 4,
     "concurrency": {"target": 4, "max": 16},
+    "checks": {
+        "knows-paris": {
+            "messages": [{"role": "user", "content": "What is the capital of France?"}],
+            "expect": {"contains": "Paris"},
+            "max_tokens": 24,
+        },
+    },
 }
 
 

@@ -174,8 +174,10 @@ def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -
                 Action.CREATE,
                 Result.FAILED,
                 1,
-                detail="its engine could not boot; left at zero containers",
-                lines=("error: no such file",),
+                detail="could not boot: the engine ended with exit code 1 before it was ready; "
+                "left at zero containers",
+                lines=("14:31:02 engine   ERROR   error: no such file",),
+                needs_person=True,
             ),
             Outcome("c", Action.UNCHANGED, Result.UNCHANGED),
         ],
@@ -184,10 +186,12 @@ def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -
         width=80,
     )
     assert text == (
-        "✘ b\n"
-        "  its engine could not boot; left at zero containers\n"
-        "  last lines:\n"
-        "    error: no such file\n"
+        "✘ b  v1\n"
+        "  could not boot: the engine ended with exit code 1 before it was ready; left at\n"
+        "  zero containers\n"
+        "  last lines of v1:\n"
+        "    14:31:02 engine   ERROR   error: no such file\n"
+        "  next: fix the spec and apply, or modelctl apply b --retry\n"
         "\n"
         "  a  http://127.0.0.1:20000/v1\n"
         "\n"

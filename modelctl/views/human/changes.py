@@ -154,12 +154,16 @@ def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
 
 
 def _failure(outcome: Outcome, paint: Paint, width: int) -> str:
-    lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}"]
+    version = f"v{outcome.version}" if outcome.version else ""
+    lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {version}".rstrip()]
     lines += wrapped(printable(outcome.detail), width)
     if outcome.lines:
-        lines.append("  last lines:")
+        lines.append(f"  last lines of {version or 'its log'}:")
         for line in outcome.lines:
             lines += textwrap.wrap(
                 printable(line), width, initial_indent="    ", subsequent_indent="      "
             )
+    if outcome.needs_person and version:
+        again = f"next: fix the spec and apply, or modelctl apply {outcome.name} --retry"
+        lines += wrapped(again, width)
     return "\n".join(lines)
