@@ -25,6 +25,13 @@ DELIBERATE: tuple[Assumption, ...] = (
         deliberate=True,
     ),
     Assumption(
+        "What addresses has a cluster?",
+        "The loopback, for every rank: a port that one rank listens on is taken for the others and "
+        "for other clusters of this machine.",
+        "On Modal each container has an address of its own, and the same port on each.",
+        deliberate=True,
+    ),
+    Assumption(
         "Are there GPUs?",
         "No: containers run on the processor. Without an inventory a request for any GPU is "
         "placed at once and told `cpu`; with one, containers are told what they were given of it.",

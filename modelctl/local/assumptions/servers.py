@@ -4,6 +4,17 @@ from modelctl.local.assumptions.row import Assumption
 
 SERVERS: tuple[Assumption, ...] = (
     Assumption(
+        "Which containers of a cluster take requests?",
+        "The one of rank 0. It is ready once its own enter hooks have returned and its port takes "
+        "connections; the others need not listen.",
+        "Requests reach another rank, or a cluster is not ready until all of it listens.",
+    ),
+    Assumption(
+        "What becomes of a cluster when one of its containers ends?",
+        "The others are stopped at once, and a whole cluster takes its place.",
+        "The others go on, or only the one that ended is replaced.",
+    ),
+    Assumption(
         "What does exit_grace_period cover?",
         "A container that is replaced or stopped takes no new request and has this long for those "
         "it has; then comes SIGTERM. With 0, unfinished requests are cut off.",

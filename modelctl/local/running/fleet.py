@@ -11,6 +11,7 @@ from modelctl.local.keeping.definitions import parsed, web_endpoints
 from modelctl.local.keeping.function_calls import FunctionCalls
 from modelctl.local.keeping.records import App, Endpoint, Function
 from modelctl.local.keeping.state import State
+from modelctl.local.running.cluster import Cluster
 from modelctl.local.running.containers import Container, Means
 from modelctl.local.running.pool import Pool
 from modelctl.local.running.proxy import Entrance, Proxy
@@ -197,6 +198,11 @@ class Fleet:
 
     def containers(self) -> list[Container]:
         return [c for pool in self._pools.values() for c in pool.running()]
+
+    def clusters(self) -> list[Cluster]:
+        """Those that `modal.clustered` made, each once."""
+        found = (c for pool in self._pools.values() for c in pool.clusters.values())
+        return list({cluster.id: cluster for cluster in found}.values())
 
     def container(self, task_id: str) -> Container | None:
         return next((c for c in self.containers() if c.id == task_id), None)

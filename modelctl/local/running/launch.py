@@ -131,6 +131,9 @@ class Launcher:
         }
         supervisor = Path(__file__).with_name("supervise.py")
         container: tuple[str, ...] = (sys.executable, "-m", "modal._container_entrypoint")
+        if spec._experimental_group_size:
+            container = (sys.executable, str(Path(__file__).with_name("clustered.py")))
+            environment["MODAL_CLOUD_PROVIDER"] = ""  # the runtime of a cluster asks for it
         if isolation.names_paths(data, self._state, self._content) and isolation.mounts_permitted():
             container = (*isolation.mounts_argv(root), *container)
         if binds:

@@ -15,6 +15,7 @@ from modelctl.local.keeping.definitions import effective_settings, parsed
 from modelctl.local.keeping.function_calls import FunctionCalls
 from modelctl.local.keeping.records import Function
 from modelctl.local.keeping.state import State
+from modelctl.local.running.cluster import Cluster, size_of
 from modelctl.local.running.containers import Container, Means, Phase
 from modelctl.local.running.demand import Demand, Requests, Work
 from modelctl.local.running.inputs import FAILURE, Inputs, is_web
@@ -32,7 +33,8 @@ _STARTS = (
 class Pool:
     """The containers of one server or function, and a function's inputs.
 
-    Everything that may change the number of containers calls `reconcile`.
+    A cluster counts as its first container, which answers for it. Everything that may change the
+    number of containers calls `reconcile`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Pool:
     ) -> None:
         self.function = function
         self.containers: list[Container] = []
+        self.clusters: dict[str, Cluster] = {}  # by the ids of their containers
         self.started = 0
         self.crashed = 0
         self._state = state
@@ -88,7 +91,11 @@ class Pool:
         return self._serving
 
     def live(self) -> list[Container]:
-        return [c for c in self.containers if c.phase is Phase.LIVE]
+        return [c for c in self.containers if c.phase is Phase.LIVE and self._answers(c)]
+
+    def _answers(self, container: Container) -> bool:
+        cluster = self.clusters.get(container.id)
+        return cluster is None or cluster.leader is container
 
     def running(self) -> list[Container]:
         return [c for c in self.containers if c.phase is not Phase.DEAD]
@@ -142,7 +149,11 @@ class Pool:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        active = [c for c in self.containers if c.phase in (Phase.STARTING, Phase.LIVE)]
+        active = [
+            c
+            for c in self.containers
+            if c.phase in (Phase.STARTING, Phase.LIVE) and self._answers(c)
+        ]
         if not self._serving:
             for container in active:
                 container.drain()
@@ -176,6 +187,7 @@ class Pool:
     ) -> tuple[int, float]:
         """How many containers of the current version there should be, and when that may change."""
         settings = self.settings
+        size = size_of(self.data) or 1  # what is set counts containers, clusters are counted here
         load = self._demand.load(fresh, old)
         target = self._demand.target(self.data, settings)
         fixed = self._demand.fixed(settings)
@@ -186,7 +198,7 @@ class Pool:
         else:
             need = 1 if load else 0
         if need and not fixed:
-            need += settings.buffer_containers
+            need += settings.buffer_containers // size
         look_again = math.inf
         if need > len(fresh) and fresh and settings.scaleup_window:
             self._pressed_since = self._pressed_since or now
@@ -198,9 +210,10 @@ class Pool:
         answers = self._demand.keeps_answering and any(c.phase is Phase.LIVE for c in old)
         if self._woken or answers:
             need = max(need, 1)
-        wanted = max(need, settings.min_containers)
-        if most := settings.max_containers or self._demand.most_unasked:
-            wanted = min(wanted, max(most, settings.min_containers))
+        least = settings.min_containers // size
+        wanted = max(need, least)
+        if most := settings.max_containers // size or self._demand.most_unasked:
+            wanted = min(wanted, max(most, least))
         return wanted, look_again
 
     def _spare(self, fresh: list[Container], wanted: int) -> None:
@@ -224,6 +237,15 @@ class Pool:
         return next_due
 
     def _start(self) -> Container:
+        """Starts a container, or all of a cluster: the one that answers."""
+        size = size_of(self.data)
+        first, *others = (self._start_one() for _ in range(size or 1))
+        if size:
+            cluster = Cluster([first, *others])
+            self.clusters |= {container.id: cluster for container in cluster.members}
+        return first
+
+    def _start_one(self) -> Container:
         self.started += 1
         definition = self._state.definitions[self.function.definition_id]
         container = Container(
@@ -234,10 +256,13 @@ class Pool:
 
     def _changed(self, container: Container) -> None:
         log.info("%s %s is %s", self.function.name, container.id, container.phase.value)
+        if cluster := self.clusters.get(container.id):
+            cluster.changed(container)
         if container.phase is Phase.LIVE:
             self._woken = False
         elif container.phase is Phase.DEAD:
             self.containers.remove(container)
+            self.clusters.pop(container.id, None)
             self._died(container)
             if container.failed:
                 self._count_crash(container)

@@ -81,6 +81,34 @@ class Tasks:
         self._container(caller.task_id).hooks_done.set()
         return Empty()
 
+    async def task_cluster_hello(
+        self, _: api_pb2.TaskClusterHelloRequest, caller: Caller
+    ) -> api_pb2.TaskClusterHelloResponse:
+        container = self._container(caller.task_id)
+        pool = self._fleet.pool_of(container)
+        cluster = pool.clusters.get(container.id) if pool else None
+        if cluster is None:
+            raise Refused(Status.NOT_FOUND, f"Container '{container.id}' is in no cluster.")
+        return await cluster.meet(container)
+
+    # -- clusters
+
+    def cluster_get(self, request: api_pb2.ClusterGetRequest) -> api_pb2.ClusterGetResponse:
+        for cluster in self._fleet.clusters():
+            if cluster.id == request.cluster_id:
+                return api_pb2.ClusterGetResponse(cluster=cluster.stats())
+        raise Refused(Status.NOT_FOUND, f"Cluster '{request.cluster_id}' is not running.")
+
+    def cluster_list(self, request: api_pb2.ClusterListRequest) -> api_pb2.ClusterListResponse:
+        environment = self._state.environment(request.environment_name)
+        return api_pb2.ClusterListResponse(
+            clusters=[
+                cluster.stats()
+                for cluster in self._fleet.clusters()
+                if self._state.app(cluster.leader.function.app_id).environment == environment.id
+            ]
+        )
+
     def task_result(self, request: api_pb2.TaskResultRequest, caller: Caller) -> Empty:
         self._container(caller.task_id).fail(request.result)
         return Empty()
