@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from modelctl.engines.images import base_images
+from modelctl.facts.engines import engine_facts
 from modelctl.render import render
 from modelctl.resolve import resolve
 from modelctl.weights.facts import ModelFacts
@@ -27,6 +28,7 @@ def chain(spec: dict[str, Any], image: dict[str, Any]) -> list[str]:
 
 PYTHON_BESIDE_PYTHON3 = "run_commands(which python || ln -s $(which python3) /usr/local/bin/python)"
 ON_THE_PATH = "run_commands(which llama-server || ln -s /app/llama-server /usr/local/bin/)"
+LLAMA_SERVER = engine_facts("llama.cpp").image(engine_facts("llama.cpp").default)
 CUDA = "nvidia/cuda:12.9.0-devel-ubuntu22.04"
 MORE = {"apt": ["git"], "packages": ["numpy==2.4.0"], "run": ["true"]}
 EXTRAS = [
@@ -81,7 +83,7 @@ def test_vllm(image: dict[str, Any], steps: list[str]) -> None:
 
 def test_llama_server_is_on_the_path_and_an_own_image_keeps_its_own() -> None:
     assert chain(SMOLLM2, {}) == [
-        "from_registry(ghcr.io/ggml-org/llama.cpp:server-cuda-b9842, add_python=3.12)",
+        f"from_registry({LLAMA_SERVER}, add_python=3.12)",
         "entrypoint()",
         ON_THE_PATH,
     ]
