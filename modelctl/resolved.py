@@ -117,12 +117,22 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Which part of a source is wanted: what it is for, and the globs of its GGUF files."""
+
+    purpose: Literal["model", "gguf", "adapter", "tokenizer", "draft"] = "model"
+    file: str | None = None
+    mmproj: str | None = None
+    remote_code: bool = False
+
+
+@dataclass(frozen=True)
 class Fetch:
     """A remote model that an app of its own puts into a Volume before any GPU starts.
 
     `files` are those that the engine needs and land under `prefix`. `commit` is the Hub's, or the
-    digest of a bucket's listing; both are Unknown where nothing locked them. `secret` is the Modal
-    Secret that opens the source.
+    digest of a bucket's listing; both are Unknown where nothing locked them. `selection` says what
+    `files` are chosen by. `secret` is the Modal Secret that opens the source.
     """
 
     source: str
@@ -131,6 +141,7 @@ class Fetch:
     prefix: str
     files: tuple[RemoteFile, ...] | Unknown
     secret: str | None = None
+    selection: Selection = Selection()
 
     @property
     def size(self) -> int | Unknown:

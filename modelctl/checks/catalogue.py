@@ -45,10 +45,6 @@ CATALOGUE: Mapping[str, str] = {
         "start a GPU that you pay for. Where it is meant (a gateway of your own in front), allow "
         "it with a reason."
     ),
-    "engine/hub-gguf": (
-        "Serving a GGUF file straight from the Hub is not supported yet. Download the file: a "
-        "local path is uploaded to a Volume by content, and a Volume of your own works as well."
-    ),
     "engine/quantization": (
         "`quantization` is what the file is, or one that the engine can apply while it loads. "
         "llama.cpp serves a file as it is: auto says so."
@@ -165,6 +161,19 @@ CATALOGUE: Mapping[str, str] = {
         "have 1 to 63 characters of A-Z a-z 0-9 . _ - in key and value."
     ),
     "labels/reserved": "modelctl-project and modelctl-digest are how modelctl knows its own apps.",
+    "hub/no-access": (
+        "The Hub has the repository, but not for everybody: its terms have to be accepted, or it "
+        "is private. `modelctl lock` reads with HF_TOKEN; the app that fetches the files for a "
+        "deployment takes it from the Modal Secret that model.secret names."
+    ),
+    "hub/not-found": (
+        "The Hub knows no such repository or revision, or shows it to nobody without the right "
+        "token; it does not say which. See the address in a browser."
+    ),
+    "lock/unreadable": (
+        "modelctl.lock is written by `modelctl lock` and read by everything else. It is JSON: "
+        "after a merge with conflicts take either side and run `modelctl lock` again."
+    ),
     "model/chat-template": (
         "The chat template's text becomes part of the app. The file must be in the project, UTF-8, "
         "and at most 256 KiB."
@@ -187,6 +196,11 @@ CATALOGUE: Mapping[str, str] = {
         "What is deployed must be the same from every checkout, so a local model lies in the "
         "project. Links that lead out of it count as outside."
     ),
+    "model/no-secret": (
+        "The Hub lists a gated or private repository's files and gives them only to a token. The "
+        "app that fetches them takes HF_TOKEN from the Modal Secret that model.secret names: "
+        "modal secret create huggingface HF_TOKEN=… makes one."
+    ),
     "model/remote-code": (
         "trust_remote_code runs Python from the model's repository in your container. With a "
         "commit it is the code that somebody read; with a branch it is whatever is pushed next."
@@ -203,8 +217,8 @@ CATALOGUE: Mapping[str, str] = {
     ),
     "model/unreadable": "The disk refused; usually the file belongs to somebody else.",
     "model/which-file": (
-        "llama.cpp is given one GGUF file (or the first of its numbered parts). A folder with "
-        "several leaves open which."
+        "llama.cpp is given one GGUF file (or the first of its numbered parts). A folder or a "
+        "repository with several leaves open which: model.file is a glob that only one matches."
     ),
     "model/unused": (
         "A field that this kind of source has no use for. It is an error rather than ignored: a "

@@ -9,6 +9,7 @@ from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
 from modelctl.engines.base import Finding
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
+from modelctl.weights.facts import ModelFacts
 from modelctl.weights.read import gguf_file
 from modelctl.weights.sources import parse
 
@@ -111,23 +112,77 @@ def several_gguf_files(case: Case) -> Iterator[Finding]:
 
 
 def not_locked(case: Case) -> Iterator[Finding]:
-    if case.facts.kind != "hub" or not isinstance(case.facts.digest, Unknown):
+    """What is not in the lock may change by itself, or has at least an unknown size."""
+    revision = (case.spec.model and case.spec.model.revision) or ""
+    for path, source, facts in _hub_sources(case):
+        if facts.remote:
+            continue
+        if case.engine.name == "llama.cpp" and isinstance(case.resolved.weights.argument, Unknown):
+            if path == _SOURCE:
+                yield wrong(
+                    path,
+                    "model/unlocked",
+                    f"{source} is not in modelctl.lock: which of its files is served is not known",
+                    "run modelctl lock, or name the file: model: {file: …}",
+                )
+        elif isinstance(facts.commit, Unknown) and not (
+            path == _SOURCE and _COMMIT.fullmatch(revision)
+        ):
+            yield doubtful(
+                path,
+                "model/unlocked",
+                f"{source} is not in modelctl.lock, and no commit pins it: it may change by itself",
+                "run modelctl lock",
+            )
+        else:
+            yield unchecked(
+                path,
+                "model/unlocked",
+                f"{source} is not in modelctl.lock: its size and context were not checked",
+            )
+
+
+def which_file(case: Case) -> Iterator[Finding]:
+    """Of a locked repository of GGUF files one is served: the only one that the glob means."""
+    argument, model = case.resolved.weights.argument, case.spec.model
+    if case.facts.remote and isinstance(argument, Unknown) and model is not None:
+        yield wrong(
+            ("model", "file") if model.file else _SOURCE,
+            "model/which-file",
+            f"{model.source}: {argument.reason}",
+            "model: {file: a glob that only one of them matches}",
+        )
+
+
+def needs_a_secret(case: Case) -> Iterator[Finding]:
+    if case.spec.model is None or case.spec.model.secret:
         return
-    model = case.spec.model
-    source, revision = (model and model.source) or "", (model and model.revision) or ""
-    if _COMMIT.fullmatch(revision):
-        yield unchecked(
-            _SOURCE,
-            "model/unlocked",
-            f"{source} is not in modelctl.lock: its size and context were not checked",
-        )
-    else:
-        yield doubtful(
-            _SOURCE,
-            "model/unlocked",
-            f"{source} is not in modelctl.lock, and no commit pins it: it may change by itself",
-            "model: {source: …, revision: the commit's 40 digits}",
-        )
+    for path, source, facts in _hub_sources(case):
+        if facts.access:
+            yield doubtful(
+                path,
+                "model/no-secret",
+                f"{source} is {facts.access}, and the spec names no secret that opens it",
+                "modal secret create huggingface HF_TOKEN=…, and model: {secret: huggingface}",
+            )
+
+
+def _hub_sources(case: Case) -> Iterator[tuple[Path_, str, ModelFacts]]:
+    """The sources of the Hub that the spec names, with what is known of each."""
+    model, speculative = case.spec.model, case.spec.speculative
+    if model is not None and case.facts.kind == "hub":
+        yield _SOURCE, model.source or "", case.facts
+    named: list[tuple[Path_, str | None]] = []
+    if model is not None:
+        named.append((("model", "tokenizer"), model.tokenizer))
+        for name, adapter in (model.adapters or {}).items():
+            named.append((("model", "adapters", name, "source"), adapter.source))
+    if speculative is not None:
+        named.append((("speculative", "model"), speculative.model))
+    for path, source in named:
+        facts = case.facts.beside.get(source or "")
+        if facts is not None and facts.kind == "hub":
+            yield path, source or "", facts
 
 
 def fields_without_use(case: Case) -> Iterator[Finding]:
@@ -181,12 +236,15 @@ def context_beyond_model(case: Case) -> Iterator[Finding]:
 
 def remote_code(case: Case) -> Iterator[Finding]:
     model = case.spec.model
-    if model and model.trust_remote_code and not _COMMIT.fullmatch(model.revision or ""):
+    pinned = not isinstance(case.facts.commit, Unknown) or _COMMIT.fullmatch(
+        (model and model.revision) or ""
+    )
+    if model and model.trust_remote_code and not pinned:
         yield doubtful(
             ("model", "trust_remote_code"),
             "model/remote-code",
             "whoever can push to the repository can run code beside this endpoint's secrets",
-            "model: {revision: the commit's 40 digits} keeps it to the code that was read",
+            "modelctl lock keeps it to the code that was read",
         )
 
 
@@ -218,6 +276,8 @@ RULES: tuple[Rule, ...] = (
     local_model_unusable,
     several_gguf_files,
     not_locked,
+    which_file,
+    needs_a_secret,
     fields_without_use,
     context_beyond_model,
     remote_code,

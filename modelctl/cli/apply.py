@@ -58,7 +58,7 @@ def command(
     from modelctl.cli.said import warnings
     from modelctl.cli.world import platform_for, proxy_token
 
-    ready = prepare(Selection(what, env, local, labels), templates)
+    ready = prepare(Selection(what, env, local, labels), templates, allow_unlocked=allow_unlocked)
     warnings(ready.diagnostics)
     return asyncio.run(
         _apply(

@@ -22,6 +22,7 @@ def explain(error: Exception) -> int:
         Unreachable,
     )
     from modelctl.render import CannotRender
+    from modelctl.weights.hub import HubProblem
 
     match error:
         case Rejected():
@@ -33,6 +34,9 @@ def explain(error: Exception) -> int:
             return of_diagnostics(d.code for d in error.diagnostics if d.is_error)
         case Unreachable() | CredentialsRefused() | LocalError():
             _say(str(error), getattr(error, "hint", ""))
+            return Exit.TRY_AGAIN
+        case HubProblem():
+            _say(error.message, error.hint)
             return Exit.TRY_AGAIN
         case OSError() if error.filename is not None:
             _say(f"{error.filename}: {error.strerror}", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,15 @@ from modelctl.diagnostics import (
     has_errors,
     said_once,
 )
-from modelctl.spec.load import load_all
+from modelctl.spec.load import Loaded, load_all
 from modelctl.spec.models import plain
-from modelctl.spec.project import find_project
+from modelctl.spec.project import find_project, shown
 from modelctl.spec.wanted import ProjectFile, Wanted
 
 if TYPE_CHECKING:
     from modelctl.assess import Assessed
     from modelctl.plan import Desired
+    from modelctl.weights.lock import Lock
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ def project_here() -> ProjectFile:
     return find_project(Path.cwd())
 
 
-def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Checked:
+def check_all(
+    chosen: Selection, project: ProjectFile, *, hashed: bool, found_online: Lock | None = None
+) -> Checked:
     """Read and check the chosen specs; in every environment where none is chosen.
 
     `hashed` asks for the content of local models too, which rendering needs and validation does
-    not. Nothing here touches the network.
+    not. `found_online` speaks of what modelctl.lock lacks. Nothing here touches the network.
     """
     from modelctl.assess import assess
     from modelctl.checks import check
@@ -55,14 +58,11 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
     from modelctl.resolve.sources import sources_beside
     from modelctl.weights.read import model_facts
 
-    stacks = _stacks(chosen, project)
     today = datetime.datetime.now(datetime.UTC).date()
-    here = Path.cwd()
-    loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
-    if not chosen.overlays and any(_may_have_local(here / file) for file in loaded[0].files):
-        stacks = [*stacks, ("local",)]
-        loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
+    stacks, loaded = _load(chosen, project)
     found: list[tuple[str, Diagnostic]] = []
+    lock, unreadable = _lock(project, found_online)
+    found += [("+".join(stack), d) for stack in stacks for d in unreadable]
     specs = []
 
     def judge(wanted: Wanted) -> tuple[Assessed, list[Diagnostic]]:
@@ -72,14 +72,12 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
             wanted.file.parent,
             project.root,
             hashed=hashed,
+            revision=said.revision if said else None,
+            lock=lock,
+            beside=sources_beside(wanted.spec),
             chat_template=wanted.spec.chat_template,
             dockerfile=wanted.spec.image.dockerfile if wanted.spec.image else None,
         )
-        beside = {
-            source: model_facts(source, wanted.file.parent, project.root, hashed=hashed)
-            for source in sources_beside(wanted.spec)
-        }
-        facts = replace(facts, beside=beside)
         assessed = assess(resolve(wanted, facts))
         return assessed, check(wanted, assessed, facts, today=today)
 
@@ -101,6 +99,37 @@ def check_all(chosen: Selection, project: ProjectFile, *, hashed: bool) -> Check
         files=len({file for result in loaded for file in result.files}),
         environments=environments,
     )
+
+
+def load_chosen(chosen: Selection, project: ProjectFile) -> tuple[list[Wanted], list[Diagnostic]]:
+    """The chosen specs as each environment has them, also those that are only partly right."""
+    _, loaded = _load(chosen, project)
+    specs = [wanted for result in loaded for wanted in (*result.wanted, *result.partial)]
+    return specs, list(dict.fromkeys(d for result in loaded for d in result.diagnostics))
+
+
+def _load(
+    chosen: Selection, project: ProjectFile
+) -> tuple[list[tuple[str, ...]], tuple[Loaded, ...]]:
+    """Each stack of overlays with what the chosen specs say under it."""
+    stacks, here = _stacks(chosen, project), Path.cwd()
+    loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
+    if not chosen.overlays and any(_may_have_local(here / file) for file in loaded[0].files):
+        stacks = [*stacks, ("local",)]
+        loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
+    return stacks, loaded
+
+
+def _lock(project: ProjectFile, found_online: Lock | None) -> tuple[Lock, tuple[Diagnostic, ...]]:
+    """modelctl.lock, with what was found online for what it lacks; and what is wrong with it."""
+    from modelctl.weights.lock import FILE, Lock, read
+
+    online = dict(found_online.sources) if found_online else {}
+    try:
+        lock = read(project.root, shown(project.root / FILE, Path.cwd()))
+    except Rejected as wrong:
+        return Lock(online), wrong.diagnostics
+    return Lock({**online, **(lock.sources if lock else {})}), ()
 
 
 def _may_have_local(file: Path) -> bool:
@@ -166,16 +195,31 @@ class Prepared:
     desired: tuple[Desired, ...]
 
 
-def prepare(chosen: Selection, templates: str | None = None) -> Prepared:
+def prepare(
+    chosen: Selection, templates: str | None = None, *, allow_unlocked: bool = False
+) -> Prepared:
     """Check and render the chosen specs for the one environment that is meant.
 
-    Raises Rejected with every problem where one of them is an error.
+    With `allow_unlocked` the Hub is asked for what nothing pins, so that what is planned belongs to
+    a commit too; nothing is written. Raises Rejected with every problem where one is an error.
     """
     project = project_here()
     chosen = one_environment(chosen, project)
-    checked = check_all(chosen, project, hashed=True)
+    online = _found_online(chosen, project) if allow_unlocked else None
+    checked = check_all(chosen, project, hashed=True, found_online=online)
     desired = desired_apps(checked, Path(templates) if templates else None)
     return Prepared(project, chosen, checked.diagnostics, tuple(desired))
+
+
+def _found_online(chosen: Selection, project: ProjectFile) -> Lock:
+    from modelctl.cli.locking import ask_all, named_sources, unlocked
+    from modelctl.weights.lock import Lock
+
+    specs, _ = load_chosen(chosen, project)
+    known, _ = _lock(project, None)
+    named = {n: s for n, s in named_sources(specs).items() if s.needs_listing}
+    found = ask_all(unlocked(named, known))
+    return Lock({name: answer.locked for name, answer in found.items()})
 
 
 def some_chosen(checked: Checked) -> None:

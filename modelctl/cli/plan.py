@@ -41,7 +41,7 @@ def command(
     from modelctl.cli.world import platform_for
     from modelctl.plan import REFUSED
 
-    ready = prepare(Selection(what, env, local, labels), templates)
+    ready = prepare(Selection(what, env, local, labels), templates, allow_unlocked=allow_unlocked)
     warnings(ready.diagnostics)
     result, _ = asyncio.run(
         see_and_plan(

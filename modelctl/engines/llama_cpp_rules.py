@@ -54,14 +54,7 @@ def _image(setting: Setting) -> Iterator[Finding]:
 def _format(setting: Setting) -> Iterator[Finding]:
     model = setting.spec.model
     source = (model and model.source) or ""
-    if setting.weights.kind == "hub":
-        yield _wrong(
-            ("model", "source"),
-            "engine/hub-gguf",
-            "GGUF files from the Hub are not supported by this version of modelctl",
-            "download the file and name it: ./models/name.gguf, or volume://name/path.gguf",
-        )
-    elif setting.model.format == "safetensors":
+    if setting.model.format == "safetensors":
         yield _wrong(
             ("model", "source"),
             "engine/wrong-format",

@@ -7,19 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import PurePosixPath
+from typing import Literal
 
 from modelctl.engines.base import WEIGHTS_PATH
-from modelctl.resolved import Bucket, Fetch, Mount, Unknown, Upload, Weights
+from modelctl.resolved import Bucket, Fetch, Mount, Selection, Unknown, Upload, Weights
 from modelctl.spec import models
 from modelctl.spec.models import Spec
 from modelctl.weights.facts import NOT_LOCKED, ModelFacts
-from modelctl.weights.needed import Purpose, needed
+from modelctl.weights.needed import needed
 from modelctl.weights.read import gguf_file
 from modelctl.weights.sources import Source, parse
 
 WEIGHTS_VOLUME = "modelctl-weights"
 # Where that Volume goes when something else is at WEIGHTS_PATH: the model, or a mount of the spec.
 BESIDE_PATH = "/weights"
+
+Purpose = Literal["model", "gguf", "adapter", "tokenizer", "draft"]
+"""What a source is for: `gguf` is one file of llama.cpp's, the others are folders."""
 
 NO_MODEL = models.Model.model_construct()
 
@@ -154,13 +158,8 @@ class _Places:
         name = revision if isinstance(commit, Unknown) else commit
         where = source.where if source.kind == "hub" else _join(source.scheme, text.split("://")[1])
         folder = f"/{where}/{name}/"
-        files = needed(
-            facts.remote,
-            purpose,
-            file=said.file,
-            mmproj=said.mmproj,
-            remote_code=bool(said.trust_remote_code),
-        )
+        selection = Selection(purpose, said.file, said.mmproj, bool(said.trust_remote_code))
+        files = needed(facts.remote, selection)
         fetch = Fetch(
             source=text,
             commit=commit,
@@ -168,6 +167,7 @@ class _Places:
             prefix=folder,
             files=files.files if facts.remote else NOT_LOCKED,
             secret=said.secret,
+            selection=selection,
         )
         inside: str | Unknown | None = None
         if purpose == "gguf":

@@ -25,8 +25,8 @@ class ModelFacts:
     `context_length` is the model's own, in tokens. `chat_template` is the text of the file that the
     spec names, None where it names none; `dockerfile` is that of its Dockerfile.
     `commit` and `remote`, the files that any engine could need of a Hub repository or a bucket,
-    come from the lock. `beside` has the facts of the other sources that the spec names, by their
-    text.
+    come from the lock, and so does `access`: "gated" or "private" where not everybody may read it.
+    `beside` has the facts of the other sources that the spec names, by their text.
     """
 
     kind: Literal["hub", "volume", "bucket", "local", "none"]
@@ -47,4 +47,5 @@ class ModelFacts:
     dockerfile: str | Unknown | None = None
     commit: str | Unknown = NOT_LOCKED
     remote: tuple[RemoteFile, ...] = ()
+    access: str = ""
     beside: Mapping[str, ModelFacts] = field(default_factory=dict)

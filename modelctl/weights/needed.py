@@ -6,15 +6,21 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
 
-from modelctl.resolved import RemoteFile, Unknown
-
-Purpose = Literal["model", "gguf", "adapter", "tokenizer", "draft"]
-"""What a source is for: `gguf` is one file of llama.cpp's, the others are folders."""
+from modelctl.resolved import RemoteFile, Selection, Unknown
 
 _SHARD = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf$", re.IGNORECASE)
-_SIDE = (".json", ".jinja", ".model", ".txt", ".tiktoken")
+# Configurations, tokenizers and chat templates; indexes and params.json go with the weights.
+_SIDE = re.compile(
+    r"^(?!params\.json$)(?!.*\.index\.json$)[^/]+\.(json|jinja|model|txt|tiktoken|model\.v\d+)$"
+    r"|^additional_chat_templates/[^/]+\.jinja$"
+)
+# The layers that sentence-transformers puts after a model: `1_Pooling/config.json`.
+_PARTS = re.compile(r"^\d+_\w+/[^/]+\.(json|safetensors|bin)$")
+_NO_WEIGHTS = {"training_args.bin", "optimizer.bin", "scheduler.bin"}
+
+
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -25,42 +31,43 @@ class Needed:
     first: str | Unknown = ""
 
 
-def needed(
-    files: Sequence[RemoteFile],
-    purpose: Purpose,
-    *,
-    file: str | None = None,
-    mmproj: str | None = None,
-    remote_code: bool = False,
-) -> Needed:
-    """The part of a listing that serves a purpose. `file` and `mmproj` are globs of GGUF files."""
-    if purpose == "gguf":
-        return _gguf(files, file, mmproj)
-    top = [f for f in files if "/" not in f.path]
-    wanted = [f for f in top if f.path.endswith(_SIDE) and not _is_index(f.path)]
-    if remote_code:
-        wanted += [f for f in files if f.path.endswith(".py")]
-    if purpose != "tokenizer":
-        wanted += _weights(top)
-    return Needed(tuple(sorted(wanted, key=lambda f: f.path)))
+def needed(files: Sequence[RemoteFile], wanted: Selection) -> Needed:
+    """The part of a listing that serves a purpose: one GGUF model, or a folder."""
+    if wanted.purpose == "gguf":
+        return _gguf(files, wanted.file, wanted.mmproj)
+    if wanted.purpose == "adapter":
+        found = [f for f in files if f.path == "adapter_config.json"]
+    else:
+        found = [f for f in files if _SIDE.search(f.path) or _PARTS.search(f.path)]
+    if wanted.remote_code:
+        found += [f for f in files if f.path.endswith(".py")]
+    if wanted.purpose != "tokenizer":
+        found += _weights([f for f in files if "/" not in f.path], wanted.purpose)
+    return Needed(tuple(sorted(set(found), key=lambda f: f.path)))
 
 
 def candidates(paths: Iterable[str], file: str | None) -> list[str]:
-    """The GGUF files that a glob may mean, a split one by its first part; no projectors."""
+    """The GGUF files that a glob may mean, a split one by its first part.
+
+    Projectors are meant only where the glob says so.
+    """
     found = []
     for path in paths:
         shard = _SHARD.search(path)
         if not path.lower().endswith(".gguf") or (shard and int(shard["part"]) != 1):
             continue
-        if (file is None and "mmproj" not in path.lower()) or (file and fnmatchcase(path, file)):
+        if "mmproj" in path.lower() and "mmproj" not in (file or "").lower():
+            continue
+        if file is None or fnmatchcase(path, file):
             found.append(path)
     return sorted(found)
 
 
 def _gguf(files: Sequence[RemoteFile], file: str | None, mmproj: str | None) -> Needed:
-    found = candidates((f.path for f in files), file)
+    paths = [f.path for f in files]
+    found = candidates(paths, file)
     if len(found) != 1:
-        return Needed((), Unknown(f"{len(found)} GGUF files match {file or '*.gguf'}"))
+        return Needed((), Unknown(_unclear(found or candidates(paths, None), file, len(found))))
     first = found[0]
     shard = _SHARD.search(first)
     stem = first[: shard.start()] if shard else None
@@ -74,15 +81,30 @@ def _gguf(files: Sequence[RemoteFile], file: str | None, mmproj: str | None) -> 
     return Needed(tuple(sorted(parts, key=lambda f: f.path)), first)
 
 
-def _weights(files: Sequence[RemoteFile]) -> list[RemoteFile]:
-    """Safetensors with their index, or the older format where there are none."""
-    for suffix, index in ((".safetensors", ".safetensors.index.json"), (".bin", ".bin.index.json")):
-        found = [f for f in files if f.path.endswith(suffix)]
+def _unclear(shown: Sequence[str], file: str | None, count: int) -> str:
+    """`3 GGUF files match *.gguf: a.gguf, b.gguf, c.gguf`"""
+    matching = f"{count or 'no'} GGUF file{'' if count == 1 else 's'} match"
+    some = ", ".join(shown[:MOST_NAMED]) + (" …" if len(shown) > MOST_NAMED else "")
+    return f"{matching} {file or '*.gguf'}" + (f": {some}" if some else "")
+
+
+def _weights(files: Sequence[RemoteFile], purpose: str) -> list[RemoteFile]:
+    """Safetensors with their index, or the older format where there are none.
+
+    Mistral's repositories have the weights twice: `consolidated` ones are taken where no others
+    are, and then with the `params.json` that belongs to them.
+    """
+    stem = "adapter_model" if purpose == "adapter" else ""
+    for suffix in (".safetensors", ".bin"):
+        found = [f for f in files if f.path.startswith(stem) and f.path.endswith(suffix)]
+        found = [f for f in found if f.path not in _NO_WEIGHTS]
         named = [f for f in found if not f.path.startswith("consolidated")]
-        if found:
-            return (named or found) + [f for f in files if f.path.endswith(index)]
+        if not found:
+            continue
+        if named:
+            kept = {name for name in ("model", "pytorch_model", "adapter_model") if stem in name}
+            indexes = {f"{name}{suffix}.index.json" for name in kept}
+            return named + [f for f in files if f.path in indexes]
+        theirs = ("params.json", "consolidated.safetensors.index.json")
+        return found + [f for f in files if f.path in theirs]
     return []
-
-
-def _is_index(path: str) -> bool:
-    return path.endswith(".index.json")

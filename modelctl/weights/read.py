@@ -1,16 +1,20 @@
-"""What can be found out about a spec's model here? All of a local one; the rest is Unknown."""
+"""What can be found out about a spec's model here? From local files and the lock, never online."""
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from modelctl.resolved import Unknown
-from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, ModelFacts
+from modelctl.weights import config
+from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, NOT_READ, ModelFacts
 from modelctl.weights.gguf import GgufHeader, NotGguf, read_header
 from modelctl.weights.local import HashCache, examine, files_of
+from modelctl.weights.lock import COMMIT, Lock, Locked
 from modelctl.weights.sources import local_path, looks_like_gguf, parse
 
 MAX_TEXT_BYTES = 256 * 2**10
@@ -23,6 +27,9 @@ def model_facts(
     root: Path,
     *,
     hashed: bool,
+    revision: str | None = None,
+    lock: Lock | None = None,
+    beside: Iterable[str] = (),
     chat_template: str | None = None,
     dockerfile: str | None = None,
     cache: HashCache | None = None,
@@ -30,12 +37,16 @@ def model_facts(
     """The facts of `source` as a spec in `folder` writes it. Never raises.
 
     `root` is the project's folder, which a local model must be in. `hashed` says whether the
-    content's digest is wanted: reading it may mean reading gigabytes, once.
+    content's digest is wanted: reading it may mean reading gigabytes, once. `beside` are the other
+    sources that the spec names.
     """
     parsed = parse(source)
     facts = ModelFacts(kind=parsed.kind)
-    if parsed.kind == "hub":
-        facts = _not_locked(facts)
+    locked = lock.find(source or "", revision) if lock else None
+    if locked is not None and parsed.kind in ("hub", "bucket"):
+        facts = _locked(parsed.kind, locked)
+    elif parsed.kind == "hub":
+        facts = _not_locked(facts, revision)
     elif parsed.kind == "local":
         facts = _local(local_path(parsed.path, folder), root, hashed=hashed, cache=cache)
     elif looks_like_gguf(parsed.path):
@@ -44,7 +55,11 @@ def model_facts(
         facts = replace(facts, chat_template=_text(local_path(chat_template, folder), root))
     if dockerfile is not None:
         facts = replace(facts, dockerfile=_text(local_path(dockerfile, folder), root))
-    return facts
+    others = {
+        text: model_facts(text, folder, root, hashed=hashed, lock=lock, cache=cache)
+        for text in beside
+    }
+    return replace(facts, beside=others) if others else facts
 
 
 def gguf_file(files: list[str]) -> str | None:
@@ -57,9 +72,34 @@ def gguf_file(files: list[str]) -> str | None:
     return candidates[0] if len(candidates) == 1 else None
 
 
-def _not_locked(facts: ModelFacts) -> ModelFacts:
+def _locked(kind: Literal["hub", "bucket"], locked: Locked) -> ModelFacts:
+    """What the lock knows. Of a GGUF repository it knows the files, not what is in them."""
+    paths = [file.path for file in locked.files]
+    format: Literal["gguf", "safetensors"] | Unknown = NOT_READ
+    if any(path.endswith(".safetensors") for path in paths):
+        format = "safetensors"
+    elif any(looks_like_gguf(path) for path in paths):
+        format = "gguf"
+    facts = ModelFacts(kind, format, commit=locked.commit, remote=locked.files)
+    facts = replace(facts, digest=locked.commit, access=locked.access)
+    said = locked.config
+    if not said:
+        return facts
     return replace(
         facts,
+        architecture=config.architecture(said),
+        context_length=config.context_length(said),
+        layers=config.number(said, "num_hidden_layers", "n_layer", "num_layers"),
+        vocabulary=config.number(said, "vocab_size"),
+        quantization=config.quantization(said),
+    )
+
+
+def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
+    """A commit that the spec names is a commit, although nothing is known of it here."""
+    return replace(
+        facts,
+        commit=revision if revision and COMMIT.fullmatch(revision) else NOT_LOCKED,
         format=NOT_LOCKED,
         size=NOT_LOCKED,
         digest=NOT_LOCKED,

@@ -291,8 +291,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     (
         {**VLLM, "model": {"source": "hf://a/b", "trust_remote_code": True}},
         "model.trust_remote_code warning model/remote-code: whoever can push to the repository can "
-        "run code beside this endpoint's secrets | model: {revision: the commit's 40 digits} keeps "
-        "it to the code that was read",
+        "run code beside this endpoint's secrets | modelctl lock keeps it to the code that was "
+        "read",
     ),
     (
         {**VLLM, "model": {"source": "hf://a/b", "served_as": ["--port"]}},
@@ -365,12 +365,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**LLAMA, "backend": {"name": "llama.cpp", "server": "llama-cpp-python"}},
         "backend.server error engine/unsupported-server: llama-cpp-python is not supported by this "
         "version of modelctl | server: llama-server, which takes requests in parallel",
-    ),
-    (
-        {**LLAMA, "model": {"source": "hf://a/b"}},
-        "model.source error engine/hub-gguf: GGUF files from the Hub are not supported by this "
-        "version of modelctl | download the file and name it: ./models/name.gguf, or "
-        "volume://name/path.gguf",
     ),
     (
         {**LLAMA, "quantization": "Q8_0"},
@@ -567,11 +561,13 @@ def test_what_is_allowed_is_not_said_until_its_last_day() -> None:
 
 
 def test_every_code_has_its_page() -> None:
-    folders = [Path(modelctl.checks.__file__).parent, Path(modelctl.__file__).parent / "engines"]
+    package = Path(modelctl.__file__).parent
+    folders = [package / "checks", package / "engines"]
+    files = [file for folder in folders for file in folder.glob("*.py")]
+    files += [package / "weights" / "lock.py", package / "cli" / "locking.py"]
     used = {
         code
-        for folder in folders
-        for file in folder.glob("*.py")
+        for file in files
         if file.name != "catalogue.py"
         for code in re.findall(r'"([a-z]+/[a-z-]+)"', file.read_text(encoding="utf-8"))
     }

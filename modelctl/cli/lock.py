@@ -1,0 +1,136 @@
+"""modelctl lock: which commit is each model at, and which files has it? Written down, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from modelctl.cli.exits import Exit
+from modelctl.cli.options import Selection, selection
+
+if TYPE_CHECKING:
+    from modelctl.weights.hub import Found
+    from modelctl.weights.lock import Lock, Locked
+
+
+@click.command("lock")
+@selection
+@click.option("--upgrade", is_flag=True, help="Take the newest commit of what is locked already.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing; exit with 1 where the lock is not complete."
+)
+def command(
+    what: tuple[str, ...],
+    env: str | None,
+    local: bool,
+    labels: tuple[str, ...],
+    upgrade: bool,
+    check: bool,
+) -> int:
+    """Write down each model's commit, files and hashes.
+
+    What modelctl.lock has keeps its commit; --upgrade moves it. Commit the file: from then on
+    validate and plan need no network, and every machine deploys the same. --check alone asks
+    nobody.
+    """
+    from modelctl.cli.locking import ask_all, named_sources, unlocked
+    from modelctl.cli.pipeline import load_chosen, project_here
+    from modelctl.cli.said import aside, say
+    from modelctl.diagnostics import Rejected, error, has_errors
+    from modelctl.weights import lock as locks
+
+    project = project_here()
+    chosen = Selection(what, env, local, labels)
+    specs, diagnostics = load_chosen(chosen, project)
+    unread = [d for d in diagnostics if d.is_error]
+    if not specs:
+        raise Rejected(unread or [error("spec/none-chosen", "there is no spec to lock here")])
+    before = locks.read(project.root) or locks.Lock()
+    named = named_sources(specs)
+    asked = named if upgrade else unlocked(named, before)
+    # What nobody names any more goes, but only where all specs were read, in all environments.
+    whole = chosen.everything and not chosen.overlays and not has_errors(diagnostics)
+    gone = [name for name in before.sources if name not in named] if whole else []
+    if check and not upgrade:
+        for name in asked:
+            say(f"  + {name}  not in {locks.FILE}")
+        for name in gone:
+            say(f"  - {name}  no spec names it any more")
+        say(_check_line(len(named), bool(asked or gone)))
+        return Exit.REJECTED if asked or gone else Exit.DONE
+    found = ask_all(asked)
+    after = locks.Lock(
+        {
+            **{name: entry for name, entry in before.sources.items() if name not in gone},
+            **{name: answer.locked for name, answer in found.items()},
+        }
+    )
+    for line in _changes(before, after):
+        say(line)
+    for name, answer in found.items():
+        _renamed(name, answer)
+    changed = after.sources != before.sources
+    if check:
+        say(_check_line(len(named), changed))
+        return Exit.REJECTED if changed else Exit.DONE
+    if changed or not (project.root / locks.FILE).is_file():
+        (project.root / locks.FILE).write_text(locks.dump(after), encoding="utf-8")
+        say(f"{locks.FILE} written: {_count(len(after.sources), 'source')}.")
+    else:
+        say(f"{locks.FILE} is up to date: {_count(len(after.sources), 'source')}.")
+    if unread:
+        aside("some specs could not be read and were left out: modelctl validate says why")
+        return Exit.REJECTED
+    return Exit.DONE
+
+
+def _changes(before: Lock, after: Lock) -> list[str]:
+    """`  ~ hf://org/repo  b968826 → 8fa2e11, 2 of 14 files`, one line a source that changed."""
+    names = sorted({*before.sources, *after.sources})
+    changed = [name for name in names if before.sources.get(name) != after.sources.get(name)]
+    columns = max((len(name) for name in changed), default=0)
+    lines = []
+    for name in changed:
+        was, now = before.sources.get(name), after.sources.get(name)
+        if now is None:
+            sign, words = "-", "no spec names it any more"
+        elif was is None:
+            size = f"{now.size / 1e9:,.1f} GB" if now.size >= 1e8 else f"{now.size / 1e6:,.1f} MB"
+            sign, words = "+", f"{now.commit[:7]}, {_count(len(now.files), 'file')}, {size}"
+        else:
+            sign, words = "~", _moved(was, now)
+        lines.append(f"  {sign} {name:<{columns}}  {words}")
+    return lines
+
+
+def _moved(was: Locked, now: Locked) -> str:
+    files: Mapping[str, object] = {file.path: file for file in was.files}
+    other = sum(files.get(file.path) != file for file in now.files)
+    other += len(files.keys() - {file.path for file in now.files})
+    if was.commit == now.commit:
+        return f"{now.commit[:7]}, read again: {_count(other, 'file')} differ"
+    return f"{was.commit[:7]} → {now.commit[:7]}, {_count(other, 'file')} changed"
+
+
+def _renamed(name: str, answer: Found) -> None:
+    from modelctl.cli.said import aside
+    from modelctl.weights.sources import parse
+
+    asked = parse(name.partition("@")[0]).where
+    if answer.name != asked:
+        aside(f"warning: {asked} is called {answer.name} now")
+        aside(f"help: write hf://{answer.name}: an old name may be given to another repository")
+
+
+def _check_line(count: int, stale: bool) -> str:
+    from modelctl.weights.lock import FILE
+
+    if stale:
+        return f"{FILE} is not what the specs need: run modelctl lock"
+    return f"{FILE} has all of {_count(count, 'source')}."
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")

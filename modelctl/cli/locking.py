@@ -1,0 +1,106 @@
+"""Which remote sources do specs name, and what does their host say about them, all at once?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from modelctl.diagnostics import Diagnostic, Place, Rejected, error, in_order
+from modelctl.spec.wanted import Path_, Wanted, show_path
+from modelctl.weights.hub import Found, HubProblem, look_up
+from modelctl.weights.lock import COMMIT, Lock, key
+from modelctl.weights.sources import parse
+
+AT_ONCE = 8
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A source of the Hub, and where the first spec that names it says so.
+
+    `needs_listing` is false where the spec names a commit, and the engine reads the whole folder.
+    """
+
+    source: str
+    revision: str | None
+    place: Place | None = None
+    path: str = ""
+    needs_listing: bool = True
+
+    @property
+    def key(self) -> str:
+        return key(self.source, self.revision)
+
+
+def named_sources(specs: Iterable[Wanted]) -> dict[str, Named]:
+    """Every source of the Hub that one of the specs names, by its key in the lock."""
+    found: dict[str, Named] = {}
+    for wanted in specs:
+        for path, source, revision in _sources(wanted):
+            if _REPOSITORY.fullmatch(parse(source).where) and parse(source).kind == "hub":
+                place = wanted.origins.place(path)
+                at_commit = bool(COMMIT.fullmatch(revision or "")) and not _takes_one_file(wanted)
+                named = Named(source, revision, place, show_path(path), not at_commit)
+                found.setdefault(named.key, named)
+    return found
+
+
+def _takes_one_file(wanted: Wanted) -> bool:
+    backend, model = wanted.spec.backend, wanted.spec.model
+    return bool((backend and backend.name == "llama.cpp") or (model and model.file))
+
+
+def _sources(wanted: Wanted) -> Iterator[tuple[Path_, str, str | None]]:
+    model, speculative = wanted.spec.model, wanted.spec.speculative
+    if model is not None:
+        if model.source:
+            yield ("model", "source"), model.source, model.revision
+        if model.tokenizer:
+            yield ("model", "tokenizer"), model.tokenizer, None
+        for name, adapter in (model.adapters or {}).items():
+            if adapter.source:
+                yield ("model", "adapters", name, "source"), adapter.source, None
+    if speculative is not None and speculative.model:
+        yield ("speculative", "model"), speculative.model, None
+
+
+def ask_all(named: Mapping[str, Named]) -> dict[str, Found]:
+    """Ask the Hub about all of them, several at once.
+
+    Raises Rejected with every source that cannot be had, or HubProblem where the Hub itself is in
+    the way and asking again may help.
+    """
+    problems: list[Diagnostic] = []
+    later: list[HubProblem] = []
+    found: dict[str, Found] = {}
+
+    def one(item: Named) -> Found | HubProblem:
+        try:
+            return look_up(item.source, item.revision)
+        except HubProblem as problem:
+            return problem
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for item, answer in zip(named.values(), pool.map(one, named.values()), strict=True):
+            if isinstance(answer, Found):
+                found[item.key] = answer
+            elif answer.kind == "again":
+                later.append(answer)
+            else:
+                code = "hub/no-access" if answer.kind == "access" else "hub/not-found"
+                problems.append(
+                    error(code, answer.message, hint=answer.hint, place=item.place, path=item.path)
+                )
+    if problems:
+        raise Rejected(in_order(problems))
+    if later:
+        raise later[0]
+    return found
+
+
+def unlocked(named: Mapping[str, Named], lock: Lock) -> dict[str, Named]:
+    """Those that the lock lacks."""
+    return {name: item for name, item in named.items() if name not in lock.sources}

@@ -1,0 +1,141 @@
+"""What does a checkpoint's config.json say? The values worth keeping, and the facts in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelctl.resolved import Unknown
+
+MAX_TEXT = 200
+MAX_ITEMS = 256
+MAX_NESTING = 3
+_NOISE = {"id2label", "label2id", "task_specific_params", "transformers_version", "_name_or_path"}
+
+SENTENCE_CONFIGS = tuple(
+    f"sentence_{model}_config.json"
+    for model in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+"""Where sentence-transformers keeps the length that a model was trained with."""
+
+ENCODER, TOKENIZER = "sentence_bert_config", "tokenizer_config"
+"""Under which of our own keys the values of those two other files are kept."""
+
+# vllm/transformers_utils/model_arch_config_convertor.py (0.32), derive_max_model_len_and_key.
+_LENGTHS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "max_target_positions",
+    "max_sequence_length",
+    "max_seq_length",
+    "seq_len",
+)
+# vllm/config/model.py (0.32), _get_and_verify_max_len: those whose factor is in the length already.
+_ALREADY_SCALED = {"su", "longrope", "llama3", "default", "mrope"}
+_YARN = {"yarn", "deepseek_yarn", "deepseek_llama_scaling"}
+_INNER = ("text_config", "llm_config", "language_config", "thinker_config")
+_UNSAID = Unknown("not in config.json")
+
+
+def kept(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values, without long lists and names: what arithmetic may need of a config."""
+    found = {name: _plain(value, 1) for name, value in config.items() if name not in _NOISE}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def architecture(config: Mapping[str, Any]) -> str | Unknown:
+    named = config.get("architectures")
+    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else _UNSAID
+
+
+def quantization(config: Mapping[str, Any]) -> str | Unknown:
+    """The method that the checkpoint was quantized with; its number type where it was not."""
+    for section in (config, inner(config)):
+        said = section.get("quantization_config") or section.get("compression_config")
+        if isinstance(said, Mapping):
+            method = said.get("quant_method")
+            return method if isinstance(method, str) else _UNSAID
+    dtype = config.get("dtype") or config.get("torch_dtype")
+    dtype = dtype or inner(config).get("dtype") or inner(config).get("torch_dtype")
+    return dtype if isinstance(dtype, str) else _UNSAID
+
+
+def inner(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The language model's part, where the model has others (images, audio)."""
+    for name in _INNER:
+        section = config.get(name)
+        if isinstance(section, Mapping):
+            return inner(section)
+    return config
+
+
+def number(config: Mapping[str, Any], *names: str) -> int | Unknown:
+    """The first of these keys that holds a whole number, in the language model's part."""
+    for section in (inner(config), config):
+        for name in names:
+            value = section.get(name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+    return _UNSAID
+
+
+def context_length(config: Mapping[str, Any]) -> int | Unknown:
+    """The longest request that the checkpoint was made for, in tokens, as vLLM works it out.
+
+    Unknown where engines may read the same file differently: nothing is refused for a guess.
+    """
+    encoder = config.get(ENCODER)
+    if isinstance(encoder, Mapping) and isinstance(encoder.get("max_seq_length"), int):
+        return int(encoder["max_seq_length"])
+    language = inner(config)
+    own = _length(language.get("model_max_length"))
+    known = [own] if own else [n for name in _LENGTHS if (n := _length(language.get(name)))]
+    if not known:
+        return _UNSAID
+    length = min(known)
+    tokenizer = config.get(TOKENIZER)
+    if isinstance(tokenizer, Mapping) and config.get("position_embedding_type") == "absolute":
+        length = min(length, _length(tokenizer.get("model_max_length")) or length)
+    return _scaled(length, language)
+
+
+def _scaled(length: int, config: Mapping[str, Any]) -> int | Unknown:
+    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    if not isinstance(scaling, Mapping) or "gemma3" in str(config.get("model_type")):
+        return length
+    layers = [part for part in scaling.values() if isinstance(part, Mapping)] or [scaling]
+    for part in layers:
+        kind, factor = part.get("rope_type") or part.get("type"), part.get("factor")
+        if kind is None or kind in _ALREADY_SCALED or not isinstance(factor, int | float):
+            continue
+        if kind not in _YARN:
+            return int(length * factor)
+        original = _length(part.get("original_max_position_embeddings"))
+        if not original or int(original * factor) != length:
+            return Unknown(f"config.json scales its {length:,} tokens by {kind}")
+    return length
+
+
+def _length(value: Any) -> int | None:
+    """Tokenizers write 1e30 for "no limit"."""
+    real = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**9
+    return value if real else None
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """The value, or None where it is not worth a line."""
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return value if len(value) <= MAX_TEXT else None
+    if isinstance(value, list):
+        short = len(value) <= MAX_ITEMS and all(
+            isinstance(v, bool | int | float | str) for v in value
+        )
+        return value if short else None
+    if isinstance(value, Mapping) and depth < MAX_NESTING:
+        found = {k: _plain(v, depth + 1) for k, v in value.items() if k not in _NOISE}
+        return {k: v for k, v in found.items() if v is not None}
+    return None
