@@ -45,6 +45,11 @@ CATALOGUE: Mapping[str, str] = {
         "start a GPU that you pay for. Where it is meant (a gateway of your own in front), allow "
         "it with a reason."
     ),
+    "engine/flag-value": (
+        "The flag exists and takes another kind of value: each version's list says whether it is a "
+        "switch, takes one value or several, a number or a text, or one of a few words. "
+        "Mappings are written as JSON, for flags that take it."
+    ),
     "engine/quantization": (
         "`quantization` is what the file is, or one that the engine can apply while it loads. "
         "llama.cpp serves a file as it is: auto says so."
@@ -60,7 +65,12 @@ CATALOGUE: Mapping[str, str] = {
     "engine/short-flag": (
         "`args` takes a flag's long name without dashes, so that a reader and the tables know "
         "which one is meant. `batch-size: 512` becomes --batch-size 512, `true` a bare flag, "
-        "`false` its --no- form, and a list repeats it."
+        "`false` its --no- form, a list several values, and a mapping JSON."
+    ),
+    "engine/unknown-flag": (
+        "The list of the version's own flags has none of that name, and an engine refuses to start "
+        "with one that it does not know. Underscores mean dashes, and short and other spellings "
+        "that the engine has are known; a short form of one's own is not."
     ),
     "engine/unknown-version": (
         "This version is not in the tables of this modelctl. It is deployed as it is named, from "

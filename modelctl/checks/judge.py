@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from modelctl.assess import Assessed
 from modelctl.checks import (
+    arguments,
     budget,
     endpoint,
     engine,
@@ -32,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     *gpu.RULES,
     *model.RULES,
     *engine.RULES,
+    *arguments.RULES,
     *scaling.RULES,
     *endpoint.RULES,
     *snapshot.RULES,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -169,25 +168,3 @@ class Engine(Protocol):
     def rules(self, setting: Setting) -> Iterator[Finding]:
         """What is wrong with this spec for this engine, and only for it."""
         ...
-
-
-def with_args(own: Sequence[Flag], args: Args) -> tuple[Flag, ...]:
-    """The engine's flags with a person's own after them; theirs replaces ours of the same name."""
-    theirs = [flag for name, value in args.items() for flag in flags_of(name, value)]
-    names = {flag[0] for flag in theirs}
-    return (*(flag for flag in own if flag[0] not in names), *theirs)
-
-
-def flags_of(name: str, value: ARGUMENT | None) -> list[Flag]:
-    """`seed: 7` → `--seed 7`; true is a bare flag, false its `--no-` form, a list repeats it, a
-    mapping is JSON."""
-    name = name.lstrip("-")
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return [flag for item in value for flag in flags_of(name, item)]
-    if isinstance(value, dict):
-        return [(f"--{name}", json.dumps(value))]
-    if isinstance(value, bool):
-        return [(f"--{name}",)] if value else [(f"--no-{name}",)]
-    return [(f"--{name}", str(value))]

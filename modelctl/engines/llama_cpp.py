@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelctl.engines.args import with_args
 from modelctl.engines.base import (
     Ask,
     Counters,
     Finding,
     Setting,
     Surroundings,
-    with_args,
 )
 from modelctl.engines.images import Recipe, image_steps, llama_cpp_python
 from modelctl.engines.llama_cpp_rules import find
@@ -73,7 +73,7 @@ class LlamaCpp:
         if ask.setting.task == "rerank":
             own.append(("--reranking",))
         own += [("--metrics",), ("--no-ui",)]
-        return with_args(own, ask.args)
+        return with_args(own, ask)
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         if setting.server != "llama-server":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from modelctl.engines.args import with_args
 from modelctl.engines.base import (
     CACHE_PATH,
     Ask,
@@ -12,7 +13,6 @@ from modelctl.engines.base import (
     Finding,
     Setting,
     Surroundings,
-    with_args,
 )
 from modelctl.engines.images import Recipe, image_steps, pip_install
 from modelctl.engines.vllm_rules import find
@@ -60,7 +60,7 @@ class Vllm:
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         own = [*_model(ask), *_limits(ask), *_behaviour(ask)]
         own += _spread(ask) if ask.card is not None else [("--enforce-eager",)]
-        return tuple(map(_unmistakable, with_args(own, ask.args)))
+        return tuple(map(_unmistakable, with_args(own, ask)))
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         return image_steps(

@@ -184,11 +184,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "leave it out",
     ),
     (
-        {**LLAMA, "backend": {"name": "llama.cpp", "args": {"threads": 4}}},
-        "backend.args.threads not checked engine/unlisted-flag: --threads was not checked: the "
-        "flags of llama.cpp b11312 are not listed in full",
-    ),
-    (
         {**VLLM, "rollout": {"on_failure": "rollback"}},
         "rollout.on_failure warning later/rollout: rollout.on_failure is not acted on by this "
         "version of modelctl | a version that fails its gate is reported and not tried again as "
@@ -311,7 +306,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**VLLM, "backend": {"name": "vllm", "args": {"disable-log-requests": True}}},
-        "backend.args.disable-log-requests error engine/removed-flag: vllm 0.32.0 has no "
+        "backend.args.disable-log-requests error engine/removed-flag: vLLM 0.32.0 has no "
         "--disable-log-requests any more | leave it out: requests are not logged unless "
         "enable-log-requests says so",
     ),
@@ -324,11 +319,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**LLAMA, "gpu": [{"type": "L4", "args": {"port": 1}}]},
         "gpu[0].args.port error engine/reserved-flag: --port is set by modelctl | leave it out: "
         "the address is modelctl's",
-    ),
-    (
-        {**LLAMA, "backend": {"name": "llama.cpp", "args": {"c": 1}}},
-        "backend.args.c error engine/short-flag: 'c' is no long flag | a flag's long name without "
-        "its dashes, such as batch-size",
     ),
     (
         {**VLLM, "backend": {"name": "vllm", "server": "llama-server"}},

@@ -73,6 +73,57 @@ def test_a_persons_own_flag_replaces_ours() -> None:
     assert [flag for flag in found if flag[0] == "--n-gpu-layers"] == [("--n-gpu-layers", "20")]
 
 
+@pytest.mark.parametrize(
+    ("own", "becomes"),
+    [
+        ({"gpu-layers": 20}, "--metrics --no-ui --gpu-layers 20"),
+        ({"ngl": 20}, "--metrics --no-ui --gpu-layers 20"),
+        ({"n_gpu_layers": 20}, "--metrics --no-ui --n-gpu-layers 20"),
+        ({"metrics": False}, "--n-gpu-layers all --no-ui"),
+        ({"webui": True}, "--n-gpu-layers all --metrics --webui"),
+        ({"no-webui": False}, "--n-gpu-layers all --metrics --ui"),
+        ({"tensor-split": [3, 1]}, "--no-ui --tensor-split 3,1"),
+        ({"flash-attn": True}, "--no-ui --flash-attn on"),
+        ({"lora": ["/a", "/b"]}, "--no-ui --lora /a --lora /b"),
+        ({"chat-template-kwargs": {"a": 1}}, '--no-ui --chat-template-kwargs {"a": 1}'),
+    ],
+)
+def test_any_spelling_of_llama_cpp_means_the_flag(own: dict[str, Any], becomes: str) -> None:
+    found = line({**LLAMA, "backend": {"name": "llama.cpp", "args": own}})
+    assert found.endswith(becomes)
+    assert found.count("-layers") == 1
+    assert found.count("ui") == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "becomes"),
+    [
+        ({"cudagraph-capture-sizes": [1, 2]}, "--cudagraph-capture-sizes 1 2"),
+        ({"middleware": ["a.b", "c.d"]}, "--middleware a.b --middleware c.d"),
+        ({"allowed-origins": ["*"]}, '--allowed-origins ["*"]'),
+        ({"uvicorn_log_level": "debug"}, "--uvicorn-log-level debug"),
+        ({"enable-lora": False}, "--no-enable-lora"),
+        ({"disable-log-stats": False}, ""),
+        ({"no-enable-prefix-caching": True}, "--no-enable-prefix-caching"),
+        ({"q": "fp8"}, "--quantization fp8"),
+        ({"compilation-config": {"mode": 3}}, '--compilation-config {"mode": 3}'),
+    ],
+)
+def test_any_spelling_of_vllm_means_the_flag(own: dict[str, Any], becomes: str) -> None:
+    spec = {**VLLM, "quantization": "fp8_per_tensor", "prefix_caching": True}
+    found = line({**spec, "backend": {"name": "vllm", "args": own}})
+    assert found.endswith(becomes)
+    assert found.count("--quantization") == 1
+    assert found.count("prefix-caching") == 1
+
+
+def test_a_gpus_own_flag_wins_over_the_backends_in_any_spelling() -> None:
+    entry = {"type": "H100!", "args": {"q": "fp8"}}
+    spec = {**VLLM, "gpu": [entry], "backend": {"name": "vllm", "args": {"quantization": "awq"}}}
+    assert line(spec).count("--quantization") == 1
+    assert line(spec).endswith("--quantization fp8")
+
+
 def test_vllm() -> None:
     assert line(VLLM) == (
         "--served-model-name qwen3-8b "
