@@ -242,9 +242,9 @@ class Resolved:
     has one entry a GPU of the list, its upgrades, and always the CPU. `secrets` maps the Modal
     Secrets to the keys that must be there. `served_as` are the names that clients send, the first
     in answers; `beside` is what the engine reads beside the model: adapters, a tokenizer, a draft
-    model. `metrics_interval` is in seconds, None for no such lines. `path_env` are variables whose
-    values are paths below the mount root. `chat_template` is a template's text, which the app
-    writes to a file of its own.
+    model. `nodes` hosts serve one copy together, over RDMA where `rdma`. `metrics_interval` is in
+    seconds, None for no such lines. `path_env` are variables whose values are paths below the mount
+    root. `chat_template` is a template's text, which the app writes to a file of its own.
     """
 
     name: str
@@ -278,6 +278,7 @@ class Resolved:
     env: Mapping[str, str] = field(default_factory=dict)
     path_env: Mapping[str, str] = field(default_factory=dict)
     chat_template: str | None = None
+    rdma: bool = False
 
     @property
     def sources(self) -> tuple[Weights, ...]:

@@ -54,6 +54,10 @@ CATALOGUE: Mapping[str, str] = {
         "`quantization` is what the file is, or one that the engine can apply while it loads. "
         "llama.cpp serves a file as it is: auto says so."
     ),
+    "engine/missing-package": (
+        "What the spec asks for needs a Python package that the engine's image is not known to "
+        "have: the start would fail."
+    ),
     "engine/removed-flag": (
         "Engines rename and drop flags, and refuse to start with one that they do not know. The "
         "tables know which version lost which flag, and what replaced it."
@@ -254,7 +258,10 @@ CATALOGUE: Mapping[str, str] = {
         "tensor × pipeline × data is how many GPUs the engine takes. More than the container has, "
         "and it does not start; fewer, and you pay for GPUs that idle."
     ),
-    "parallel/nodes": "A model over several hosts is not supported yet.",
+    "parallel/nodes": (
+        "The hosts that serve one copy together must be whole ones, and the same number of copies "
+        "must lie on each."
+    ),
     "policy/auth": "The project's policy says how endpoints may be protected.",
     "policy/budget": (
         "The project's policy says what one endpoint may cost, at the prices of the fact tables. "

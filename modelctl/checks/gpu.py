@@ -88,31 +88,25 @@ def none_among_others(case: Case) -> Iterator[Finding]:
 
 
 def parallel_beside_count(case: Case) -> Iterator[Finding]:
+    nodes = case.setting.nodes
     for index, entry, name, count in case.entries:
         if (entry.parallel is None and case.spec.parallel is None) or count < 1:
             continue
         asked = parallel_of(case.spec, entry, count)
         rest = (asked.pipeline or 1) * (asked.data or 1)
-        spread = (asked.tensor or 1) * rest
-        if spread != count:
-            tensor = f"tensor: {count // rest}" if count % rest == 0 else "another pipeline or data"
+        spread, there = (asked.tensor or 1) * rest, count * nodes
+        if spread != there:
+            tensor = f"tensor: {there // rest}" if there % rest == 0 else "another pipeline or data"
+            key = gpus.key(name, count)
+            on = key if nodes == 1 else f"{nodes} hosts of {key}"
             yield wrong(
                 ("parallel",) if entry.parallel is None else ("gpu", index, "parallel"),
                 "parallel/does-not-match-count",
-                f"parallel asks for {spread} GPUs, and {gpus.key(name, count)} has {count}",
-                f"{gpus.key(name, spread)} in the list, or {tensor}",
+                f"parallel asks for {spread} GPUs, and {on} {'has' if nodes == 1 else 'have'} "
+                f"{there}",
+                f"{gpus.key(name, spread)} in the list, or {tensor}" if nodes == 1 else tensor,
                 detail=f"tensor × pipeline × data = {asked.tensor} × {rest}",
             )
-
-
-def more_than_one_node(case: Case) -> Iterator[Finding]:
-    if (case.spec.nodes or 1) > 1:
-        yield wrong(
-            ("nodes",),
-            "parallel/nodes",
-            "more than one host is not supported by this version of modelctl",
-            "leave nodes out; one host has up to 8 GPUs",
-        )
 
 
 RULES: tuple[Rule, ...] = (
@@ -122,5 +116,4 @@ RULES: tuple[Rule, ...] = (
     listed_twice,
     none_among_others,
     parallel_beside_count,
-    more_than_one_node,
 )

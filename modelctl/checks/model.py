@@ -204,13 +204,6 @@ def fields_without_use(case: Case) -> Iterator[Finding]:
                 instead,
                 key=True,
             )
-    if model.tokenizer is not None and parse(model.tokenizer).kind != "hub":
-        yield wrong(
-            ("model", "tokenizer"),
-            "model/unused",
-            "a tokenizer that is not on the Hub is not supported by this version of modelctl",
-            "tokenizer: hf://org/repo, or its files beside the model's",
-        )
 
 
 def context_beyond_model(case: Case) -> Iterator[Finding]:

@@ -77,6 +77,7 @@ def _without_counterpart(spec: Spec) -> Iterator[Finding]:
     model = spec.model or Model.model_construct()
     said: tuple[tuple[Path_, object, str], ...] = (
         (("memory_utilization",), spec.memory_utilization, "it takes what context and slots need"),
+        (("nodes",), (spec.nodes or 1) > 1, "one host has up to 8 GPUs"),
         (("dtype",), spec.dtype not in (None, "auto"), "the GGUF file says it"),
         (("compile",), spec.compile, "nothing is compiled"),
         (("tools",), spec.tools, "tool calls follow the chat template"),

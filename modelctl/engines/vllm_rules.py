@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelctl.diagnostics import Severity
+from modelctl.engines import vllm_words
 from modelctl.engines.base import Finding, Setting
-from modelctl.facts import gpus
-from modelctl.facts.engines import engine_facts
+from modelctl.engines.vllm_flags import names_gpus
+from modelctl.facts import gpus, vllm
 from modelctl.spec.models import Model, Spec
 from modelctl.spec.wanted import Path_
-from modelctl.weights.sources import looks_like_gguf, parse
+from modelctl.weights.sources import looks_like_gguf
 
 _NO_MODEL = Model.model_construct()
+
+_WITH_A_MODEL = ("draft_model", "eagle", "eagle3", "medusa", "mlp_speculator", "dflash")
+_WITHOUT_A_MODEL = ("ngram", "ngram_gpu", "suffix")
 
 
 def find(setting: Setting) -> Iterator[Finding]:
@@ -20,9 +24,12 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _format(setting)
     yield from _needs_a_gpu(setting.spec)
     yield from _python(setting.spec)
-    yield from _kv_cache(setting.spec)
-    yield from _adapters(setting.spec)
+    yield from vllm_words.find(setting)
+    yield from _numbers(setting.spec)
+    yield from _batch(setting.spec)
+    yield from _adapters(setting)
     yield from _speculative(setting.spec)
+    yield from _hosts(setting)
     yield from _open_routes(setting.spec)
 
 
@@ -53,13 +60,6 @@ def _format(setting: Setting) -> Iterator[Finding]:
             "leave it out, or backend: llama.cpp for one GGUF file",
             key=True,
         )
-    if setting.spec.quantization == "bitsandbytes":
-        yield _wrong(
-            ("quantization",),
-            "engine/wrong-option",
-            "bitsandbytes is no part of vLLM since 0.28",
-            "fp8_per_tensor, or image: {packages: [vllm-bnb-plugin]} with args: {quantization: …}",
-        )
 
 
 def _needs_a_gpu(spec: Spec) -> Iterator[Finding]:
@@ -87,29 +87,49 @@ def _python(spec: Spec) -> Iterator[Finding]:
         )
 
 
-def _kv_cache(spec: Spec) -> Iterator[Finding]:
-    known = engine_facts("vllm").kv_cache
-    asked: list[tuple[Path_, str | None]] = [(("kv_cache",), spec.kv_cache)]
-    asked += [(("gpu", index, "kv_cache"), e.kv_cache) for index, e in enumerate(spec.gpu or ())]
-    for path, kind in asked:
-        if kind is not None and kind not in known:
-            near = "fp8" if kind.startswith("q") else "auto"
+def _numbers(spec: Spec) -> Iterator[Finding]:
+    if spec.dtype != "bfloat16":
+        return
+    for index, card, _ in _cards(spec):
+        if card.compute_capability < (8, 0):
             yield _wrong(
-                path,
+                ("dtype",),
                 "engine/wrong-option",
-                f"vLLM has no KV cache of type {kind}",
-                f"{near}, or another of {', '.join(known)}",
+                f"a {card.name} cannot compute in bfloat16, and gpu[{index}] is one",
+                "dtype: auto, which is float16 there",
+            )
+            return
+
+
+def _batch(spec: Spec) -> Iterator[Finding]:
+    said: list[tuple[Path_, int | None, int | None]] = []
+    if not spec.gpu:
+        said.append(((), spec.max_batched_tokens, spec.max_sequences))
+    for index, entry in enumerate(spec.gpu or ()):
+        own = entry.max_batched_tokens is not None or entry.max_sequences is not None
+        tokens = entry.max_batched_tokens or spec.max_batched_tokens
+        sequences = entry.max_sequences or spec.max_sequences
+        said.append((("gpu", index) if own else (), tokens, sequences))
+    for path, tokens, sequences in dict.fromkeys(said):
+        if tokens is not None and sequences is not None and tokens < sequences:
+            yield _wrong(
+                (*path, "max_batched_tokens") if path else ("max_batched_tokens",),
+                "engine/wrong-option",
+                f"a step of {tokens} tokens cannot hold one of each of {sequences} sequences",
+                f"max_batched_tokens: {sequences} or more; vLLM's own choice is 2048 to 16384",
             )
 
 
-def _adapters(spec: Spec) -> Iterator[Finding]:
-    for name, adapter in ((spec.model or _NO_MODEL).adapters or {}).items():
-        if parse(adapter.source).kind != "hub":
+def _adapters(setting: Setting) -> Iterator[Finding]:
+    known = vllm.names(setting.version)
+    most = max(known.lora_ranks) if known else None
+    for name, adapter in ((setting.spec.model or _NO_MODEL).adapters or {}).items():
+        if most is not None and adapter.rank is not None and adapter.rank > most:
             yield _wrong(
-                ("model", "adapters", name),
-                "engine/unsupported-field",
-                f"the adapter {name} is not on the Hub, and no other place is supported yet",
-                f"{name}: hf://org/repo",
+                ("model", "adapters", name, "rank"),
+                "engine/wrong-option",
+                f"vLLM {setting.version} takes adapters up to rank {most}",
+                f"an adapter of rank {most} or less, or one merged into the model",
             )
 
 
@@ -124,20 +144,79 @@ def _speculative(spec: Spec) -> Iterator[Finding]:
             "speculative says neither method nor model",
             "speculative: {method: ngram, tokens: 4}",
         )
-    elif said.method in ("draft_model", "eagle3") and said.model is None:
+    elif said.method in _WITH_A_MODEL and said.model is None:
         yield _wrong(
             ("speculative",),
             "engine/wrong-option",
             f"{said.method} guesses with a model, and none is named",
             f"speculative: {{method: {said.method}, model: hf://org/repo, tokens: 4}}",
         )
-    if said.model is not None and parse(said.model).kind not in ("hub", "local"):
+    elif said.method in _WITHOUT_A_MODEL and said.model is not None:
         yield _wrong(
             ("speculative", "model"),
-            "engine/unsupported-field",
-            "a speculative model outside the Hub is not supported by this version of modelctl",
-            "model: hf://org/repo",
+            "engine/wrong-option",
+            f"{said.method} guesses without a model",
+            "leave it out, or name another method",
+            key=True,
         )
+    image = spec.image
+    own = image and (image.packages or image.base or image.dockerfile or image.run)
+    if said.method == "suffix" and not own:
+        yield Finding(
+            ("speculative", "method"),
+            Severity.WARNING,
+            "engine/missing-package",
+            "suffix needs the package arctic-inference, which vLLM does not bring",
+            "image: {packages: [arctic-inference==0.1.1]}",
+        )
+
+
+def _hosts(setting: Setting) -> Iterator[Finding]:
+    spec, nodes = setting.spec, setting.nodes
+    if nodes == 1:
+        return
+    if spec.snapshot not in (None, "none"):
+        yield _wrong(
+            ("snapshot",),
+            "parallel/nodes",
+            "a snapshot of several hosts holds addresses that are gone when it comes back",
+            "snapshot: none, or one host",
+        )
+    if not names_gpus(spec):
+        yield _wrong(
+            ("nodes",),
+            "parallel/nodes",
+            "only hosts with GPUs can serve one copy together",
+            "leave nodes out, or gpu: [H100:8]",
+        )
+    for index, card, count in _cards(spec):
+        if count != card.max_count:
+            yield _wrong(
+                ("gpu", index),
+                "parallel/nodes",
+                f"of several hosts each is a whole one: {card.max_count} × {card.name}, "
+                f"not {count}",
+                gpus.key(card.name, card.max_count),
+            )
+    for index, entry in enumerate(spec.gpu or ()):
+        ours = entry.parallel and entry.parallel.data
+        data = ours or (spec.parallel and spec.parallel.data)
+        if data and nodes % data and data % nodes:
+            yield _wrong(
+                ("gpu", index, "parallel", "data") if ours else ("parallel", "data"),
+                "parallel/nodes",
+                f"{data} copies cannot be shared out among {nodes} hosts",
+                f"data: {nodes}, or a number that divides {nodes} or is divided by it",
+            )
+
+
+def _cards(spec: Spec) -> Iterator[tuple[int, gpus.Gpu, int]]:
+    """The known cards of the list, with how many of each."""
+    for index, entry in enumerate(spec.gpu or ()):
+        name, count = gpus.written(entry.type or gpus.NONE, entry.count)
+        choice = gpus.choice(name)
+        if choice is not None:
+            yield index, choice.card, count
 
 
 def _open_routes(spec: Spec) -> Iterator[Finding]:

@@ -108,6 +108,11 @@ def choice(name: str) -> Choice | None:
     return choices().get(wanted)
 
 
+def has_rdma(name: str) -> bool:
+    """Whether hosts with this card have Modal's fast network between them."""
+    return name in table("gpus")["clusters"]["rdma"]
+
+
 def key(name: str, count: int) -> str:
     """How variants, plans and rendered apps call a card: `H100`, `L40S:2`."""
     return name if count == 1 else f"{name}:{count}"

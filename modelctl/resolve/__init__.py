@@ -130,6 +130,7 @@ def resolve(wanted: Wanted, model: ModelFacts) -> Resolved:
         checks=tuple(_check(name, check) for name, check in (spec.checks or {}).items()),
         rollout=_rollout(spec, setting),
         nodes=setting.nodes,
+        rdma=setting.nodes > 1 and _rdma(entries),
         metrics_interval=_metrics_interval(spec),
         protect=bool(spec.protect),
         labels=dict(spec.labels or {}),
@@ -267,13 +268,28 @@ def parallel_of(spec: Spec, entry: models.Gpu, count: int) -> Parallel:
     theirs, ours = entry.parallel or NO_PARALLEL, spec.parallel or NO_PARALLEL
     merged = ours.model_copy(update=theirs.model_dump(exclude_none=True))
     nodes = spec.nodes or 1
-    if nodes > 1 and merged.tensor is None and merged.pipeline is None and merged.data is None:
+    if (
+        nodes > 1
+        and merged.pipeline is None
+        and merged.data is None
+        and merged.tensor
+        in (
+            None,
+            count,
+        )
+    ):
         # What crosses hosts least: one group of layers a host.
         merged = merged.model_copy(update={"pipeline": nodes})
     if merged.tensor is None and count > 0:
         elsewhere = (merged.pipeline or 1) * (merged.data or 1)
         merged = merged.model_copy(update={"tensor": max(1, count * nodes // elsewhere)})
     return merged
+
+
+def _rdma(entries: Iterable[tuple[int, models.Gpu, str, int]]) -> bool:
+    """Whether every card that may come has the fast network between hosts."""
+    cards = [card for _, _, name, _ in entries if (c := gpus.choice(name)) for card in c.cards]
+    return bool(cards) and all(gpus.has_rdma(card.name) for card in cards)
 
 
 def _placement(spec: Spec, entries: tuple[tuple[int, models.Gpu, str, int], ...]) -> Placement:

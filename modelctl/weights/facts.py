@@ -22,7 +22,8 @@ class ModelFacts:
 
     `digest` is the content's sha256 and `files` what it was made of; `root` is the real path of a
     local file or folder. `problem` says why a local model cannot be used, with `detail` in words.
-    `context_length` is the model's own, in tokens. `chat_template` is the text of the file that the
+    `context_length` is the model's own, in tokens;
+    `adapter_rank` is a LoRA adapter's. `chat_template` is the text of the file that the
     spec names, None where it names none; `dockerfile` is that of its Dockerfile.
     `commit` and `remote`, the files that any engine could need of a Hub repository or a bucket,
     come from the lock, and so does `access`: "gated" or "private" where not everybody may read it.
@@ -41,6 +42,7 @@ class ModelFacts:
     layers: int | Unknown = NOT_READ
     vocabulary: int | Unknown = NOT_READ
     quantization: str | Unknown = NOT_READ
+    adapter_rank: int | Unknown = NOT_READ
     problem: Problem = ""
     detail: str = ""
     chat_template: str | Unknown | None = None

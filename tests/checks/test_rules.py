@@ -104,11 +104,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "L4:2 in the list, or tensor: 4",
     ),
     (
-        {**VLLM, "nodes": 2},
-        "nodes error parallel/nodes: more than one host is not supported by this version of "
-        "modelctl | leave nodes out; one host has up to 8 GPUs",
-    ),
-    (
         {**VLLM, "keep_warm": 3, "scaling": {"max": 2}},
         "keep_warm error scaling/keep-warm-above-max: keep_warm 3 is more than scaling.max 2 | "
         "keep_warm: 2, or scaling: {max: 3}",
@@ -331,12 +326,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "or the model's safetensors",
     ),
     (
-        {**VLLM, "kv_cache": "q8_0"},
-        "kv_cache error engine/wrong-option: vLLM has no KV cache of type q8_0 | fp8, or another "
-        "of auto, bfloat16, float16, fp8, fp8_e4m3, fp8_e5m2, nvfp4, int8_per_token_head, "
-        "fp8_per_token_head",
-    ),
-    (
         {**LLAMA, "kv_cache": "fp8"},
         "kv_cache error engine/wrong-option: llama.cpp has no KV cache of type fp8 | q8_0, or "
         "another of auto, f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1",
@@ -375,11 +364,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**VLLM, "model": {"source": "volume://v/m", "revision": "main"}},
         "model.revision error model/unused: a Volume has no revision | leave it out: the source "
         "says it all",
-    ),
-    (
-        {**VLLM, "model": {"source": "hf://a/b", "tokenizer": "./t"}},
-        "model.tokenizer error model/unused: a tokenizer that is not on the Hub is not supported "
-        "by this version of modelctl | tokenizer: hf://org/repo, or its files beside the model's",
     ),
     (
         {**VLLM, "gpu": [{"type": "L4", "concurrency": {"target": 4}}]},

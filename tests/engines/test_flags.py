@@ -150,7 +150,7 @@ def test_vllm() -> None:
         ),
         (
             {"speculative": {"model": "hf://a/b"}},
-            '--speculative-config {"model": "/models/a/b/main"}',
+            '--speculative-config {"num_speculative_tokens": 5, "model": "/models/a/b/main"}',
         ),
         ({"gpu": [{"type": "L4:2"}]}, "--tensor-parallel-size 2"),
         ({"backend": {"name": "vllm", "args": {"seed": -1}}}, "--seed=-1"),

@@ -73,6 +73,7 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
     "L4": [],
     "cpu": [
         ("--enforce-eager",),
+        ("--kv-cache-memory-bytes", "1090519040"),
     ],
 }
 
@@ -91,7 +92,7 @@ image = (
     .uv_pip_install("numpy==2.4.0", uv_version="0.13.8")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "bfd8885f10cf5725141450e25bfcebf3"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "50edd94875f44cc0da671ed594e47cf6"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -389,9 +390,9 @@ server = app.server(
     secrets=[modal.Secret.from_name("hub", required_keys=["HF_TOKEN"])],
     env={
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
+        "VLLM_ENABLE_STARTUP_PLAN": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "2",
         "TOKENIZERS_PARALLELISM": "false",
     },
     min_containers=0,

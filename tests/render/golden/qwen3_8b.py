@@ -87,6 +87,7 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
     "cpu": [
         ("--max-model-len", "32768"),
         ("--enforce-eager",),
+        ("--kv-cache-memory-bytes", "4311744512"),
     ],
 }
 
@@ -103,7 +104,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "65d17cff9c05e992973d51805c0d36f1"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "4101e0a2255fb973bdc2630abb52a621"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -400,9 +401,9 @@ server = app.server(
     volumes=VOLUMES,
     env={
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
+        "VLLM_ENABLE_STARTUP_PLAN": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "2",
     },
     min_containers=1,
     scaledown_window=300,

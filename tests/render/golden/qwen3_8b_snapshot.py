@@ -74,7 +74,9 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
         ("--kv-cache-dtype", "fp8"),
         ("--enable-sleep-mode",),
     ],
-    "cpu": [],
+    "cpu": [
+        ("--kv-cache-memory-bytes", "4311744512"),
+    ],
 }
 
 # Variables that hold paths in a Volume.
@@ -90,7 +92,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "73dcfb605fed465d4b40fcba1ade549b"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "1c9f40ec029a78c1fd6c9f08d73ff5e7"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -417,9 +419,9 @@ server = app.server(
     volumes=VOLUMES,
     env={
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
+        "VLLM_ENABLE_STARTUP_PLAN": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "2",
         "VLLM_SERVER_DEV_MODE": "1",
     },
     min_containers=1,

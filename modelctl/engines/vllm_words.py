@@ -1,0 +1,176 @@
+"""Does this version of vLLM know the parsers, methods and types that a spec names?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+
+from modelctl.diagnostics import Severity
+from modelctl.engines.base import Finding, Setting
+from modelctl.facts import vllm
+from modelctl.resolved import Unknown
+from modelctl.spec.wanted import Path_
+
+# Who wrote the checkpoint, by the method that it was quantized with. A method of another family
+# does not fit; what is in none (humming, moe_wna16, inc) takes several.
+_FAMILIES = (
+    {"awq", "auto_awq", "awq_marlin"},
+    {"gptq", "auto_gptq", "gptq_marlin"},
+    {"compressed-tensors"},
+    {"modelopt", "modelopt_fp4", "modelopt_mxfp8", "modelopt_mixed"},
+    {"quark"},
+    {"fp8", "deepseek_v4_fp8"},
+    {"mxfp4", "gpt_oss_mxfp4"},
+)
+# These read a checkpoint that was quantized before; nothing can be quantized by them while loading.
+_BEFORE = set().union(*_FAMILIES[:5])
+_NUMBERS = ("bfloat16", "float16", "float32")
+# Where older checkpoints say how they were quantized, when config.json does not.
+_OLDER = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+
+
+def find(setting: Setting) -> Iterator[Finding]:
+    names = vllm.names(setting.version)
+    if names is None:
+        return  # that nothing of this version was checked is said once, by its own rule
+    yield from _kv_cache(setting, names)
+    spec = setting.spec
+    said: tuple[tuple[Path_, str | None, Sequence[str], str, str], ...] = (
+        (("tools",), spec.tools, names.tools, "tool parser", "tool-parser-plugin"),
+        (
+            ("reasoning",),
+            spec.reasoning,
+            names.reasoning,
+            "reasoning parser",
+            "reasoning-parser-plugin",
+        ),
+        (
+            ("speculative", "method"),
+            spec.speculative.method if spec.speculative else None,
+            names.speculative,
+            "speculative method",
+            "",
+        ),
+    )
+    for path, value, known, what, plugin in said:
+        if value is not None and value not in known:
+            yield _unknown(setting, path, what, value, known, plugin)
+    yield from _quantization(setting, names)
+
+
+def _kv_cache(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
+    spec = setting.spec
+    asked: list[tuple[Path_, str | None]] = [(("kv_cache",), spec.kv_cache)]
+    asked += [(("gpu", index, "kv_cache"), e.kv_cache) for index, e in enumerate(spec.gpu or ())]
+    for path, kind in asked:
+        if kind is not None and kind not in names.kv_cache:
+            near = ["fp8"] if kind.startswith("q") else _near(kind, names.kv_cache)
+            yield Finding(
+                path,
+                Severity.ERROR,
+                "engine/wrong-option",
+                f"vLLM has no KV cache of type {kind}",
+                _either([*near, "auto"]),
+                f"there are {', '.join(names.kv_cache)}",
+            )
+
+
+def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
+    asked, own = setting.spec.quantization, setting.model.quantization
+    path: Path_ = ("quantization",)
+    if asked in (None, "auto"):
+        return
+    if asked == "bitsandbytes":
+        if not _may_have_plugins(setting):
+            yield Finding(
+                path,
+                Severity.ERROR,
+                "engine/wrong-option",
+                "bitsandbytes is no part of vLLM since 0.28",
+                "fp8_per_tensor, or image: {packages: [vllm-bnb-plugin]}",
+            )
+    elif asked not in names.quantization:
+        online = [*names.online, "fp8"]
+        yield _unknown(setting, path, "quantization method", asked, names.quantization, "", online)
+    elif isinstance(own, Unknown):
+        yield Finding(
+            path,
+            Severity.NOT_CHECKED,
+            "engine/quantization",
+            f"whether the checkpoint can be served as {asked}: {own.reason}",
+        )
+    elif own in _NUMBERS:
+        older = any(file.path in _OLDER for file in setting.model.remote)
+        if asked in _BEFORE and not older:
+            yield Finding(
+                path,
+                Severity.ERROR,
+                "engine/quantization",
+                f"the checkpoint is {own}, and vLLM cannot make {asked} of it while loading",
+                "quantization: fp8_per_tensor, or a checkpoint that was quantized before",
+            )
+    elif _another_family(asked, own, names):
+        yield Finding(
+            path,
+            Severity.ERROR,
+            "engine/quantization",
+            f"the checkpoint is quantized with {own}, and vLLM cannot serve it as {asked}",
+            "quantization: auto",
+        )
+
+
+def _another_family(asked: str, own: str, names: vllm.Names) -> bool:
+    theirs = next((family for family in _FAMILIES if own in family), None)
+    ours = next((family for family in _FAMILIES if asked in family), None)
+    if theirs is None:
+        return False
+    if ours is None:  # what quantizes while loading wants a checkpoint that is not
+        return asked in names.online and asked != "mxfp8"
+    return ours is not theirs
+
+
+def _unknown(
+    setting: Setting,
+    path: Path_,
+    what: str,
+    value: str,
+    known: Sequence[str],
+    plugin: str,
+    likely: Sequence[str] | None = None,
+) -> Finding:
+    if _may_have_plugins(setting, plugin):
+        return Finding(
+            path,
+            Severity.NOT_CHECKED,
+            "engine/wrong-option",
+            f"whether there is a {what} {value}: vLLM itself has none, a plugin may",
+        )
+    near = _near(value, known) or list(likely or ())
+    return Finding(
+        path,
+        Severity.ERROR,
+        "engine/wrong-option",
+        f"vLLM {setting.version} has no {what} {value}",
+        _either(near) if near else f"one of {', '.join(known)}",
+        f"there are {', '.join(known)}",
+    )
+
+
+def _near(value: str, known: Sequence[str]) -> list[str]:
+    near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
+    return near or [name for name in known if name.startswith(value[:4])][:3]
+
+
+def _may_have_plugins(setting: Setting, flag: str = "") -> bool:
+    """Whether the image has more in it than vLLM, or a flag loads more."""
+    image = setting.spec.image
+    if image and (image.packages or image.base or image.dockerfile or image.run):
+        return True
+    said = [(setting.spec.backend and setting.spec.backend.args) or {}]
+    said += [entry.args or {} for entry in setting.spec.gpu or ()]
+    return any(name.lstrip("-") == flag for args in said for name in args)
+
+
+def _either(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last

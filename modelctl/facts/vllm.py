@@ -1,0 +1,54 @@
+"""Which parsers, methods and types does a version of vLLM know by name?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from modelctl.facts.tables import Source, source_of, table
+
+
+@dataclass(frozen=True)
+class Names:
+    """What one version's registries hold. `online` are methods that quantize while loading,
+    `deprecated` those that need a flag of their own, `lora_ranks` what --max-lora-rank may be,
+    `gpu_only` flags that mean nothing on a CPU or stop a start there."""
+
+    source: Source
+    tools: tuple[str, ...]
+    reasoning: tuple[str, ...]
+    quantization: tuple[str, ...]
+    online: tuple[str, ...]
+    deprecated: tuple[str, ...]
+    kv_cache: tuple[str, ...]
+    speculative: tuple[str, ...]
+    lora_ranks: tuple[int, ...]
+    gpu_only: frozenset[str]
+
+
+@cache
+def names(version: str) -> Names | None:
+    """None for a version that is not in the table: nothing is known of its names."""
+    row = table("vllm_names").get(version)
+    if row is None:
+        return None
+    return Names(
+        source=source_of(row),
+        tools=tuple(row["tools"]),
+        reasoning=tuple(row["reasoning"]),
+        quantization=tuple(row["quantization"]),
+        online=tuple(row["online"]),
+        deprecated=tuple(row["deprecated"]),
+        kv_cache=tuple(row["kv_cache"]),
+        speculative=tuple(row["speculative"]),
+        lora_ranks=tuple(row["lora_ranks"]),
+        gpu_only=frozenset(row["gpu_only"]),
+    )
+
+
+@cache
+def nearest(version: str, default: str) -> Names:
+    """The names of that version, or of the default one where they are not known."""
+    found = names(version) or names(default)
+    assert found is not None, f"the table has no vLLM {default}"
+    return found
