@@ -15,6 +15,8 @@ METRICS = "METRICS"
 
 _WRITTEN = re.compile(rf"(?P<who>engine|modelctl) (?P<level>{'|'.join(LEVELS)}|{METRICS}) ?")
 _OURS = "modelctl: "
+# vLLM puts process and place before each line: "(Worker pid=7) [x.py:3]   File …".
+_FRAME = re.compile(r"(\(\S+ pid=\d+\) )?(\[[\w./-]+:\d+\] ?+)?(\s|Traceback |$)")
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,14 @@ class Said:
         known = self.level if self.level in LEVELS else "INFO"
         return LEVELS.index(known) >= LEVELS.index(level)
 
+    @property
+    def clock(self) -> str:
+        """The time of day, in the reader's own time zone."""
+        return f"{self.at.astimezone():%H:%M:%S}"
+
     def __str__(self) -> str:
-        """`14:31:02 engine   WARNING chat template not found`, in the reader's own time zone."""
-        return f"{self.at.astimezone():%H:%M:%S} {self.who:<8} {self.level:<7} {self.text}"
+        """`14:31:02 engine   WARNING chat template not found`."""
+        return f"{self.clock} {self.who:<8} {self.level:<7} {self.text}"
 
 
 def read(entry: LogLine) -> Iterator[Said]:
@@ -60,9 +67,15 @@ def read(entry: LogLine) -> Iterator[Said]:
         yield Said(entry.at, who, level, text, entry.container)
 
 
-def telling(lines: Sequence[Said], *, last: int = 6, serious: int = 10) -> tuple[Said, ...]:
-    """Those that explain a failure: the `last` ones, and the last `serious` warnings and errors."""
-    shown = [line for line in lines if line.level != METRICS and not line.condemns]
-    grave = [line for line in shown if line.at_least("WARNING")][-serious:]
+def telling(lines: Sequence[Said], *, most: int = 8, last: int = 4) -> tuple[Said, ...]:
+    """Those that explain a failure: the first errors, else the last warnings; and the `last` lines.
+
+    The first error is the cause, those after it are its consequences. Frames of tracebacks are left
+    out; the exception stays.
+    """
+    plain = [line for line in lines if line.level != METRICS and not line.condemns]
+    shown = [line for line in plain if not _FRAME.match(line.text)]
+    errors = [line for line in shown if line.level == "ERROR"][:most]
+    grave = errors or [line for line in shown if line.level == "WARNING"][-most:]
     ends = shown[-last:]
     return tuple(line for line in shown if any(line is one for one in (*grave, *ends)))

@@ -262,7 +262,7 @@ def test_an_answer_that_is_wrong_inside_condemns_with_what_came_and_the_lines_th
     assert (outcome["chat"].result, outcome["chat"].detail) == (Result.FAILED, wrong)
     assert [line[9:] for line in outcome["chat"].lines] == [
         "engine   WARNING chat template not found",
-        *(f"engine   INFO    loading {n}" for n in range(3, 9)),
+        *(f"engine   INFO    loading {n}" for n in range(5, 9)),
     ]
     assert remembered(stage).apps["chat"].condemned == wrong
 

@@ -39,7 +39,7 @@ MAY_USE: dict[str, set[str]] = {
     "health": set(),
     "loglines": {"platform", "rendered"},
     "apply": {"plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
-    "views": {"apply", "plan", "diagnostics", "views"},
+    "views": {"apply", "plan", "diagnostics", "loglines", "views"},
     "local": set(),
 }
 """Room → the rooms that it may import. `cli` may import all; everybody may import themselves."""

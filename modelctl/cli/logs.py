@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections import deque
+from typing import TYPE_CHECKING
 
 import click
 
 from modelctl.cli.exits import Exit
 from modelctl.cli.options import Selection
+
+if TYPE_CHECKING:
+    from modelctl.loglines import Said
+    from modelctl.platform.types import LiveApp, Platform
+
+# A filter may leave little of what was fetched.
+_FETCHED_TO_FILTER = 10_000
 
 
 @click.command("logs")
@@ -18,31 +26,65 @@ from modelctl.cli.options import Selection
 @click.option("--tail", type=click.IntRange(0, 10_000), default=100, show_default=True,
               help="How many of the latest lines.")  # fmt: skip
 @click.option("--follow", "-f", is_flag=True, help="Go on until interrupted.")
-def command(name: str, env: str | None, local: bool, tail: int, follow: bool) -> int:
-    """Show what an app wrote: its engine's output and Modal's own lines."""
+@click.option("--level", type=click.Choice(["debug", "info", "warning", "error"]), default="debug",
+              show_default=True, help="Leave out what is less serious.")  # fmt: skip
+@click.option("--metrics", is_flag=True, help="Show the lines of figures too.")
+def command(
+    name: str, env: str | None, local: bool, tail: int, follow: bool, level: str, metrics: bool
+) -> int:
+    """Show what an app wrote: its engine's output, its own words, and Modal's lines.
+
+    Each line has its time, who wrote it (engine, modelctl, app or modal), and how serious it is.
+    """
     from modelctl.cli.pipeline import one_environment, project_here
     from modelctl.cli.said import harmless
     from modelctl.cli.world import platform_for
+    from modelctl.loglines import METRICS, read
+    from modelctl.views.human import logs
+    from modelctl.views.paint import for_stream
 
     project = project_here()
     chosen = one_environment(Selection((name,), env, local), project)
     platform = platform_for(chosen, project)
+    paint, _ = for_stream()
 
-    async def show() -> None:
-        from difflib import get_close_matches
+    def wanted(line: Said) -> bool:
+        if line.level == METRICS:
+            return metrics
+        return line.at_least(level.upper())
 
-        from modelctl.platform.types import NotThere
+    def show(line: Said) -> None:
+        click.echo(harmless(logs.line(line, paint=paint), colours=paint.on), color=paint.on)
 
+    async def run() -> None:
         await platform.open()
-        live = await platform.observe()
-        app = live.apps.get(name)
-        if app is None:
-            close = get_close_matches(name, live.apps, n=1)
-            hint = f"did you mean {close[0]}?" if close else "see modelctl status"
-            raise NotThere(f"no app {name} lives in the {platform.where}", hint)
-        async for line in platform.logs(app, tail=tail, follow=follow):
-            text = harmless(line.text, colours=sys.stdout.isatty())
-            click.echo(text, nl=not text.endswith("\n"))
+        app = await _app(platform, name)
+        # A tail is counted in lines that are shown.
+        filtered = level != "debug" or not metrics
+        fetched = _FETCHED_TO_FILTER if filtered and tail else tail
+        latest: deque[Said] = deque(maxlen=tail)
+        async for entry in platform.logs(app, tail=fetched, follow=False):
+            latest.extend(filter(wanted, read(entry)))
+        for line in latest:
+            show(line)
+        if follow:
+            async for entry in platform.logs(app, tail=0, follow=True):
+                for line in filter(wanted, read(entry)):
+                    show(line)
 
-    asyncio.run(show())
+    asyncio.run(run())
     return Exit.DONE
+
+
+async def _app(platform: Platform, name: str) -> LiveApp:
+    from difflib import get_close_matches
+
+    from modelctl.platform.types import NotThere
+
+    live = await platform.observe()
+    app = live.apps.get(name)
+    if app is None:
+        close = get_close_matches(name, live.apps, n=1)
+        hint = f"did you mean {close[0]}?" if close else "see modelctl status"
+        raise NotThere(f"no app {name} lives in the {platform.where}", hint)
+    return app
