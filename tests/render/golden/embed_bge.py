@@ -92,7 +92,7 @@ image = (
     .uv_pip_install("numpy==2.4.0", uv_version="0.13.8")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "50edd94875f44cc0da671ed594e47cf6"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "d1b1005e835a808bd809aaef5f4b553a"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -312,6 +312,7 @@ def report() -> None:
             requests = found["running"] + found["waiting"]
             made = {word: found[word] - before[word] for word in ("generated", "prompt")}
             figures = {
+                "seconds": round(now - then, 1),
                 "gpu": gpus,
                 "running": int(found["running"]),
                 "waiting": int(found["waiting"]),

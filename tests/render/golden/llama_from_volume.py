@@ -85,7 +85,7 @@ image = (
     .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "bc6a9014f365469adf282f0a06027144"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "340534a489b5eb4fd06357dd695b245e"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -280,6 +280,7 @@ def report() -> None:
             requests = found["running"] + found["waiting"]
             made = {word: found[word] - before[word] for word in ("generated", "prompt")}
             figures = {
+                "seconds": round(now - then, 1),
                 "gpu": gpus,
                 "running": int(found["running"]),
                 "waiting": int(found["waiting"]),

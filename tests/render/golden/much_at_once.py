@@ -88,7 +88,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "ab90f26a80df98ab2239a5ba72267a32",
+    "modelctl-digest": "1899bdd912fd6b621cfb4d8b1bc44b3d",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -293,6 +293,7 @@ def report() -> None:
             requests = found["running"] + found["waiting"]
             made = {word: found[word] - before[word] for word in ("generated", "prompt")}
             figures = {
+                "seconds": round(now - then, 1),
                 "gpu": gpus,
                 "running": int(found["running"]),
                 "waiting": int(found["waiting"]),

@@ -104,7 +104,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "4101e0a2255fb973bdc2630abb52a621"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "e46e987e78c8bcfbf6a7d9836163d488"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -324,6 +324,7 @@ def report() -> None:
             requests = found["running"] + found["waiting"]
             made = {word: found[word] - before[word] for word in ("generated", "prompt")}
             figures = {
+                "seconds": round(now - then, 1),
                 "gpu": gpus,
                 "running": int(found["running"]),
                 "waiting": int(found["waiting"]),

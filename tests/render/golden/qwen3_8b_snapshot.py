@@ -92,7 +92,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "1c9f40ec029a78c1fd6c9f08d73ff5e7"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "9313c24e5d21bd242fda6cc18dd41a15"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -323,6 +323,7 @@ def report() -> None:
             requests = found["running"] + found["waiting"]
             made = {word: found[word] - before[word] for word in ("generated", "prompt")}
             figures = {
+                "seconds": round(now - then, 1),
                 "gpu": gpus,
                 "running": int(found["running"]),
                 "waiting": int(found["waiting"]),

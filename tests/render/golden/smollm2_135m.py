@@ -100,7 +100,7 @@ image = (
     .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "bb9dd79f7d35b3059f2d1e94af59f02f"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "4a846f4764ef6d29933097fdefeb62c8"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -352,6 +352,7 @@ def report() -> None:
             requests = found["running"] + found["waiting"]
             made = {word: found[word] - before[word] for word in ("generated", "prompt")}
             figures = {
+                "seconds": round(now - then, 1),
                 "gpu": gpus,
                 "running": int(found["running"]),
                 "waiting": int(found["waiting"]),
