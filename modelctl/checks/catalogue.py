@@ -279,7 +279,8 @@ CATALOGUE: Mapping[str, str] = {
     "scaling/window": "Modal takes these durations only within bounds.",
     "snapshot/cpu-with-gpu": (
         "Modal takes a CPU snapshot before the container gets its GPU. An engine that needs one "
-        "cannot have started by then."
+        "cannot have started by then: the snapshot holds Python and its imports, and the engine "
+        "starts after each restore."
     ),
     "snapshot/gpu-without-gpu": "A GPU snapshot holds a GPU's memory, and here is no GPU.",
     "snapshot/hardware": (

@@ -40,10 +40,11 @@ def hardware_left_open(case: Case) -> Iterator[Finding]:
 
 def without_gpu(case: Case) -> Iterator[Finding]:
     if case.resolved.snapshot == "cpu" and case.entries:
-        yield wrong(
+        yield doubtful(
             ("snapshot",),
             "snapshot/cpu-with-gpu",
-            "a cpu snapshot is taken while there is no GPU, and the engine starts on one",
+            "a cpu snapshot is taken before there is a GPU: the engine starts after it, so that "
+            "little is saved",
             "snapshot: gpu, or none",
         )
     if case.resolved.snapshot == "gpu" and not case.entries:

@@ -165,8 +165,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**VLLM, "snapshot": "cpu"},
-        "snapshot error snapshot/cpu-with-gpu: a cpu snapshot is taken while there is no GPU, and "
-        "the engine starts on one | snapshot: gpu, or none",
+        "snapshot warning snapshot/cpu-with-gpu: a cpu snapshot is taken before there is a GPU: "
+        "the engine starts after it, so that little is saved | snapshot: gpu, or none",
     ),
     (
         {**SNAPSHOT, "endpoint": {"auth": "api-key", "api_key": {"secret": "s", "key": "K"}}},

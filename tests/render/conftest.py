@@ -36,6 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200 if time.monotonic() > ready and mode != "never" else 503)
     def do_POST(self):
         asked = self.rfile.read(int(self.headers["Content-Length"]))
+        print("INFO 11-21 09:12:13 [stub.py:1]", self.path, flush=True)
         with open(os.environ["SEEN"] + ".asked", "a") as file:
             file.write(json.dumps(
                 [self.path, json.loads(asked), self.headers.get("Authorization")]) + "\\n")
@@ -88,9 +89,10 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
     The script named nvidia-smi prints `gpus`, one name a line.
     """
-    engine = tmp_path / "llama-server"
-    engine.write_text(STUB.format(python=sys.executable))
-    engine.chmod(0o755)
+    for name in ("llama-server", "vllm"):
+        engine = tmp_path / name
+        engine.write_text(STUB.format(python=sys.executable))
+        engine.chmod(0o755)
     (tmp_path / "metrics").write_text("")
     smi = tmp_path / "nvidia-smi"
     with socket.socket() as free:

@@ -63,7 +63,8 @@ def test_an_engine_that_writes_much_is_never_held_up(
     monkeypatch.setenv("SAYS", "\n".join(f"{n} " + "x" * 90 for n in range(1000)))
     app = start()
     app.hook("start")
-    assert len(engine_lines(capfd.readouterr().out)) == 1000
+    written = [line for line in engine_lines(capfd.readouterr().out) if line.endswith("xxx")]
+    assert len(written) == 1000
 
 
 def test_the_key_is_in_no_line(
