@@ -36,7 +36,7 @@ def arguments(case: Case) -> Iterator[Finding]:
         return
     server, version = case.setting.server, case.setting.version
     table = flag_table(server, version)
-    facts = engine_facts(case.engine.name)
+    facts = engine_facts(case.product)
     engine = f"{_NAMES.get(server, server)} {version}"
     for path, name, value in said:
         if table is None:

@@ -35,6 +35,11 @@ class Case:
         return self.assessed.resolved
 
     @property
+    def product(self) -> str:
+        """What the facts call the engine: its versions and flags are listed under it."""
+        return self.engine.product(self.setting.server)
+
+    @property
     def entries(self) -> tuple[tuple[int, Gpu, str, int], ...]:
         """The GPU list as (index, entry, type, count)."""
         return gpu_entries(self.spec)

@@ -45,6 +45,15 @@ CATALOGUE: Mapping[str, str] = {
         "start a GPU that you pay for. Where it is meant (a gateway of your own in front), allow "
         "it with a reason."
     ),
+    "engine/always-adapted": (
+        "llama-cpp-python's server loads one adapter and puts it on every answer. llama-server "
+        "loads any number and answers without one, until a request asks: `lora: [{id: 0, scale: "
+        "1}]`, where ids follow the order of the spec."
+    ),
+    "engine/one-at-a-time": (
+        "llama-cpp-python's server has one lock: requests are answered whole, one after another. "
+        "With a larger target the autoscaler adds containers late, and clients wait."
+    ),
     "engine/flag-value": (
         "The flag exists and takes another kind of value: each version's list says whether it is a "
         "switch, takes one value or several, a number or a text, or one of a few words. "
@@ -87,10 +96,6 @@ CATALOGUE: Mapping[str, str] = {
     "engine/unsupported-field": (
         "The engine has nothing that this field could be turned into. It is an error rather than "
         "ignored: a spec must not say what is not so."
-    ),
-    "engine/unsupported-server": (
-        "llama-server is the server of llama.cpp that modelctl runs. The Python one takes one "
-        "request at a time and cuts running answers short when another comes."
     ),
     "engine/wrong-format": (
         "llama.cpp reads GGUF files, vLLM reads safetensors (GGUF left it in 0.24). The backend "

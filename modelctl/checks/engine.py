@@ -14,12 +14,12 @@ def of_the_engine(case: Case) -> Iterator[Finding]:
 
 
 def unknown_version(case: Case) -> Iterator[Finding]:
-    facts, version = engine_facts(case.engine.name), case.setting.version
+    facts, version = engine_facts(case.product), case.setting.version
     if version not in facts.versions:
         yield unchecked(
             ("backend", "version"),
             "engine/unknown-version",
-            f"{case.engine.name} {version} is not in the tables: its flags were not checked",
+            f"{case.product} {version} is not in the tables: its flags were not checked",
             f"known: {', '.join(facts.versions)}",
         )
 

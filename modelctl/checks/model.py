@@ -102,7 +102,8 @@ def several_gguf_files(case: Case) -> Iterator[Finding]:
     if case.engine.name != "llama.cpp" or root is None or not root.is_dir() or case.facts.problem:
         return
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.gguf"))
-    if gguf_file(names) is None:
+    glob = case.spec.model.file if case.spec.model else None
+    if gguf_file(names, glob) is None:
         text = (case.spec.model and case.spec.model.source) or ""
         found = f"{len(names)} GGUF files" if names else "no GGUF file"
         example = f"{text.rstrip('/')}/{names[0]}" if names else "a path that ends in .gguf"
@@ -189,11 +190,13 @@ def fields_without_use(case: Case) -> Iterator[Finding]:
     model, kind = case.spec.model, case.resolved.weights.kind
     if model is None:
         return
+    folder = case.facts.root is not None and case.facts.root.is_dir()
+    files = ("hub", "volume", "bucket", *(("local",) if folder else ()))
     what = {"hub": "the Hub", "volume": "a Volume", "bucket": "a bucket", "local": "a local path"}
     said = (
         ("revision", model.revision, ("hub",), "leave it out: the source says it all"),
         ("secret", model.secret, ("hub", "bucket"), "leave it out: no secret opens it"),
-        ("file", model.file, ("hub", "volume", "bucket"), "name the file in source"),
+        ("file", model.file, files, "name the file in source"),
     )
     for field, value, kinds, instead in said:
         if value is not None and kind not in kinds:

@@ -73,6 +73,7 @@ def check_all(
             project.root,
             hashed=hashed,
             revision=said.revision if said else None,
+            file=said.file if said else None,
             lock=lock,
             beside=sources_beside(wanted.spec),
             chat_template=wanted.spec.chat_template,

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from modelctl.diagnostics import Severity
 from modelctl.facts.gpus import Gpu as Card
 from modelctl.resolved import Bucket, Flag, ImageStep, Mount, Rooted, Unknown, Weights, Word
-from modelctl.spec.models import ARGUMENT, Image, Parallel, Spec
+from modelctl.spec.models import ARGUMENT, Gpu, Image, Parallel, Spec
 from modelctl.spec.wanted import Path_
 from modelctl.weights.facts import ModelFacts
 
@@ -20,6 +20,7 @@ WEIGHTS_PATH = "/models"
 CACHE_PATH = "/cache"
 
 NO_IMAGE = Image.model_construct()
+NO_ENTRY = Gpu.model_construct()
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Setting:
     nodes: int
     startup_timeout: int
     drain: int
+    cores: float | None
 
     @property
     def weights(self) -> Weights:
@@ -84,8 +86,9 @@ class Setting:
 class Ask:
     """One variant: the setting, a card or the CPU, and the knobs with that entry's words over them.
 
-    `kv_cache` is None for the engine's own choice. `sequences` is how many requests run at once,
-    `at_most` above how many the endpoint answers 429.
+    `said` are the entry's own words, for what means something else when nobody said it. `kv_cache`
+    is None for the engine's own choice. `sequences` is how many requests run at once, `at_most`
+    above how many the endpoint answers 429.
     """
 
     setting: Setting
@@ -99,10 +102,19 @@ class Ask:
     max_batched_tokens: int | None
     parallel: Parallel
     args: Args
+    said: Gpu = NO_ENTRY
 
     @property
     def spec(self) -> Spec:
         return self.setting.spec
+
+    @property
+    def tensor(self) -> bool:
+        """Whether somebody asked for slices: `parallel` has them wherever there are two GPUs."""
+        theirs, ours = self.said.parallel, self.spec.parallel
+        if theirs is not None and (theirs.tensor or theirs.pipeline):
+            return (theirs.tensor or 1) > 1
+        return ours is not None and (ours.tensor or 1) > 1
 
 
 @dataclass(frozen=True)
@@ -136,17 +148,28 @@ class Engine(Protocol):
     unknown_context: int | None
     takes_gguf: bool
     """One GGUF file, where others take a folder."""
-    api_key_variable: str
 
     def server(self, spec: Spec) -> str:
         """Which of its servers runs."""
+        ...
+
+    def product(self, server: str) -> str:
+        """What the facts call it: the name that versions, images and flags are listed under."""
+        ...
+
+    def api_key_variable(self, server: str) -> str:
+        """The variable that the server reads its key from."""
+        ...
+
+    def health_path(self, server: str) -> str:
+        """What answers 200 once the model is loaded."""
         ...
 
     def command(self, server: str) -> tuple[str, ...]:
         """The words that start it, before any flag."""
         ...
 
-    def sequences(self, said: int | None, at_most: int | None) -> int | None:
+    def sequences(self, server: str, said: int | None, at_most: int | None) -> int | None:
         """How many requests run at once, from max_sequences and concurrency.max.
 
         Not from concurrency.target: that one changes in place, and flags do not.

@@ -8,7 +8,6 @@ image.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,12 @@ from modelctl.facts import gpus
 from modelctl.facts.images import image_facts
 from modelctl.resolved import ImageStep
 from modelctl.spec.models import Image, Spec
+
+# The package has a module and no command. HOST and PORT would hold against its own flags.
+_LLAMA_CPP_PYTHON = (
+    "printf '#!/bin/sh\\nexec env -u HOST -u PORT -u CONFIG_FILE python -m llama_cpp.server "
+    '"$@"\\n\' > /usr/local/bin/llama-cpp-python && chmod +x /usr/local/bin/llama-cpp-python'
+)
 
 Origin = Literal["official", "pip", "base", "dockerfile"]
 
@@ -66,27 +71,22 @@ def image_steps(setting: Setting, recipe: Recipe) -> tuple[ImageStep, ...]:
 
 
 def llama_cpp_python(setting: Setting) -> Recipe:
-    """llama-cpp-python's server, built from its sources for the cards of the spec, in one step.
-
-    `version` may be llama.cpp's build (`b9842`), which is none of the package's.
-    """
-    version = setting.version
-    if not re.fullmatch(r"\d+(\.\d+)+", version):
-        version = image_facts().llama_cpp_python
+    """llama-cpp-python's server, built from its sources for the cards of the spec, in one step."""
     flags = ["-DGGML_NATIVE=OFF"]
     if architectures := cuda_architectures(setting.spec):
         # There is no driver where images are built, so libcuda is found when the engine starts.
         flags += ["-DGGML_CUDA=on", "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined"]
         flags.append(f"-DCMAKE_CUDA_ARCHITECTURES={';'.join(architectures)}")
-    package = f"llama-cpp-python[server]=={version}"
+    package = f"llama-cpp-python[server]=={setting.version}"
     build = f"CMAKE_ARGS={shlex.quote(' '.join(flags))} python -m pip install"
     return Recipe(
         official=None,
         official_python=None,
-        prepare=("python -c 'import llama_cpp.server'",),
+        prepare=("python -c 'import llama_cpp.server'", _LLAMA_CPP_PYTHON),
         install=(
             ImageStep("apt_install", ("build-essential", "cmake", "git")),
             ImageStep("run_commands", (f"{build} --no-cache-dir {shlex.quote(package)}",)),
+            ImageStep("run_commands", (_LLAMA_CPP_PYTHON,)),
         ),
     )
 

@@ -1,70 +1,55 @@
-"""What may a spec not say to llama.cpp?"""
+"""What may a spec not say to llama.cpp, whichever of its servers runs?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from modelctl.diagnostics import Severity
+from modelctl.engines import llama_cpp_python, llama_cpp_python_rules, llama_server_rules
 from modelctl.engines.base import Finding, Setting
+from modelctl.engines.finding import unsupported, wrong
+from modelctl.engines.gguf_files import projector_path
+from modelctl.facts import gpus
 from modelctl.facts.engines import engine_facts
 from modelctl.resolved import Unknown
-from modelctl.spec.models import Model, Spec
+from modelctl.spec.models import Model, Parallel, Spec
 from modelctl.spec.wanted import Path_
+from modelctl.weights.sources import looks_like_gguf
 
-REASONING = ("none", "auto", "deepseek", "deepseek-legacy")
+_NO_MODEL = Model.model_construct()
 
 
 def find(setting: Setting) -> Iterator[Finding]:
-    yield from _server(setting)
-    yield from _image(setting)
     yield from _format(setting)
+    yield from _beside(setting)
+    yield from _projector(setting)
     yield from _without_counterpart(setting.spec)
+    yield from _parallel(setting.spec)
     yield from _kv_cache(setting.spec)
     yield from _quantization(setting)
-
-
-def _server(setting: Setting) -> Iterator[Finding]:
-    if setting.server != "llama-server":
-        yield _wrong(
-            ("backend", "server"),
-            "engine/unsupported-server",
-            f"{setting.server} is not supported by this version of modelctl",
-            "server: llama-server, which takes requests in parallel",
-        )
-
-
-def _image(setting: Setting) -> Iterator[Finding]:
-    install = setting.spec.image.install if setting.spec.image else None
-    if setting.server == "llama-server" and install == "pip":
-        yield _wrong(
-            ("image", "install"),
-            "image/install",
-            "llama-server is no Python package",
-            "leave install out, or server: llama-cpp-python",
-        )
-    elif setting.server != "llama-server" and install == "official":
-        yield _wrong(
-            ("image", "install"),
-            "image/install",
-            f"{setting.server} has no image of its own that has CUDA",
-            "install: pip, which builds it, or leave install out",
-        )
+    python = setting.server == llama_cpp_python.SERVER
+    yield from (llama_cpp_python_rules if python else llama_server_rules).find(setting)
 
 
 def _format(setting: Setting) -> Iterator[Finding]:
-    model = setting.spec.model
-    source = (model and model.source) or ""
-    if setting.model.format == "safetensors":
-        yield _wrong(
+    model, weights = setting.spec.model or _NO_MODEL, setting.weights
+    source = model.source or ""
+    listed = any(looks_like_gguf(file.path) for file in setting.model.remote)
+    if setting.model.format == "safetensors" and not listed:
+        yield wrong(
             ("model", "source"),
             "engine/wrong-format",
             f"llama.cpp serves GGUF files, and {source} holds safetensors",
             "backend: vllm, or a GGUF conversion of the model",
         )
-    elif setting.weights.kind in ("volume", "bucket") and isinstance(setting.model.format, Unknown):
-        file = (model and model.file) or ""
-        if not file.endswith(".gguf") or "*" in file:
-            yield _wrong(
+    elif (
+        weights.fetch is None
+        and weights.kind != "local"
+        and isinstance(setting.model.format, Unknown)
+    ):
+        file = model.file or ""
+        if not looks_like_gguf(file) or "*" in file:
+            yield wrong(
                 ("model", "source"),
                 "engine/wrong-format",
                 f"llama.cpp serves one GGUF file, and {source} names none",
@@ -72,77 +57,160 @@ def _format(setting: Setting) -> Iterator[Finding]:
             )
 
 
+def _beside(setting: Setting) -> Iterator[Finding]:
+    """Adapters and draft models are GGUF files like the model."""
+    spec = setting.spec
+    named: list[tuple[Path_, str, str | None]] = [
+        (("model", "adapters", name), f"the adapter {name}", adapter.source)
+        for name, adapter in ((spec.model or _NO_MODEL).adapters or {}).items()
+    ]
+    if spec.speculative is not None:
+        named.append((("speculative", "model"), "the draft model", spec.speculative.model))
+    for path, what, source in named:
+        if source is None:
+            continue
+        facts = setting.model.beside.get(source)
+        where = setting.sources.path_of(source)
+        if facts is not None and facts.format == "safetensors":
+            script = "convert_lora_to_gguf.py" if "adapters" in path else "convert_hf_to_gguf.py"
+            yield wrong(
+                path,
+                "engine/wrong-format",
+                f"llama.cpp takes {what} as a GGUF file, and {source} holds safetensors",
+                f"convert it once, with llama.cpp's {script}",
+            )
+        elif isinstance(where, Unknown):
+            if facts is not None and facts.remote:
+                yield wrong(
+                    path,
+                    "model/which-file",
+                    f"{what} is one GGUF file: {where.reason}",
+                    "a repository with one, or volume://name/path.gguf",
+                )
+        elif not looks_like_gguf(where):
+            yield wrong(
+                path,
+                "engine/wrong-format",
+                f"llama.cpp takes {what} as a GGUF file, and {source} names none",
+                f"{source.rstrip('/')}/name.gguf",
+            )
+        if not isinstance(where, Unknown) and "," in where:
+            yield wrong(
+                path,
+                "engine/wrong-option",
+                f"llama.cpp reads {where} as two files",
+                "a path without a comma",
+            )
+
+
+def _projector(setting: Setting) -> Iterator[Finding]:
+    said = setting.spec.model or _NO_MODEL
+    if said.mmproj is None or isinstance(setting.weights.argument, Unknown):
+        return
+    path = projector_path(setting)
+    if isinstance(path, Unknown):
+        yield wrong(
+            ("model", "mmproj"),
+            "model/which-file",
+            f"the multimodal projector is one GGUF file: {path.reason}",
+            "the file's own name",
+        )
+
+
 def _without_counterpart(spec: Spec) -> Iterator[Finding]:
     """Fields that llama.cpp has nothing for. Leaving one out silently would be a lie."""
-    model = spec.model or Model.model_construct()
+    model = spec.model or _NO_MODEL
     said: tuple[tuple[Path_, object, str], ...] = (
         (("memory_utilization",), spec.memory_utilization, "it takes what context and slots need"),
-        (("nodes",), (spec.nodes or 1) > 1, "one host has up to 8 GPUs"),
         (("dtype",), spec.dtype not in (None, "auto"), "the GGUF file says it"),
         (("compile",), spec.compile, "nothing is compiled"),
         (("tools",), spec.tools, "tool calls follow the chat template"),
-        (
-            ("parallel",),
-            spec.parallel,
-            "layers are spread over the GPUs; backend.args: {split-mode: …}",
-        ),
-        (("speculative",), spec.speculative, "backend.args has its own flags for it: spec-type, …"),
-        (("model", "adapters"), model.adapters, "backend.args: {lora: /path}"),
+        (("multimodal",), spec.multimodal, "a request may hold what fits into its context"),
+        (("nodes",), (spec.nodes or 1) > 1, "one host has up to 8 GPUs"),
         (("model", "tokenizer"), model.tokenizer, "the GGUF file has its own"),
-        (
-            ("model", "trust_remote_code"),
-            model.trust_remote_code,
-            "no code runs",
-        ),
+        (("model", "trust_remote_code"), model.trust_remote_code, "no code runs"),
     )
     for path, value, instead in said:
         if value:
-            yield _wrong(
-                path,
-                "engine/unsupported-field",
-                f"llama.cpp has no {path[-1]}",
-                f"leave it out: {instead}",
-                key=True,
+            yield unsupported(path, f"llama.cpp has no {path[-1]}", f"leave it out: {instead}")
+    for name, adapter in (model.adapters or {}).items():
+        if adapter.rank is not None:
+            yield unsupported(
+                ("model", "adapters", name, "rank"),
+                "llama.cpp has no rank of an adapter",
+                "leave it out: the GGUF file says it",
+            )
+    for index, entry in enumerate(spec.gpu or ()):
+        if entry.memory_utilization is not None:
+            yield unsupported(
+                ("gpu", index, "memory_utilization"),
+                "llama.cpp has no memory_utilization",
+                "leave it out",
             )
     if spec.snapshot == "gpu":
-        yield _wrong(
+        yield wrong(
             ("snapshot",),
             "engine/unsupported-field",
             "llama.cpp cannot sleep, so its GPU memory cannot be kept",
             "snapshot: none",
         )
+
+
+def _parallel(spec: Spec) -> Iterator[Finding]:
+    """Slices (tensor) or groups of layers (pipeline), over all GPUs of the entry."""
+    words: list[tuple[Path_, Parallel, list[int]]] = []
+    counts = [gpus.written(e.type or gpus.NONE, e.count)[1] for e in spec.gpu or ()]
+    if spec.parallel is not None:
+        inherit = [n for e, n in zip(spec.gpu or (), counts, strict=True) if e.parallel is None]
+        words.append((("parallel",), spec.parallel, inherit))
     for index, entry in enumerate(spec.gpu or ()):
-        for name in ("memory_utilization", "parallel"):
-            if getattr(entry, name) is not None:
-                yield _wrong(
-                    ("gpu", index, name),
-                    "engine/unsupported-field",
-                    f"llama.cpp has no {name}",
-                    "leave it out",
-                    key=True,
+        if entry.parallel is not None:
+            words.append((("gpu", index, "parallel"), entry.parallel, [counts[index]]))
+    for path, said, over in words:
+        for name, hint in (
+            ("data", "scaling: {max: N} adds containers, each with a copy"),
+            ("expert", "parallel: {tensor: N} slices the experts too"),
+        ):
+            if getattr(said, name):
+                yield unsupported((*path, name), f"llama.cpp has no {name} parallelism", hint)
+        if (said.tensor or 1) > 1 and (said.pipeline or 1) > 1:
+            yield wrong(
+                path,
+                "engine/wrong-option",
+                "llama.cpp spreads a model by slices or by layers, not both",
+                "parallel: {tensor: N} or parallel: {pipeline: N}",
+            )
+            continue
+        for name in ("tensor", "pipeline"):
+            size = getattr(said, name) or 1
+            others = [count for count in over if size > 1 and count != size]
+            if others:
+                yield wrong(
+                    (*path, name),
+                    "engine/wrong-option",
+                    f"llama.cpp spreads a model over all GPUs of its container, here {others[0]}",
+                    f"{name}: {others[0]}, or the same for that entry alone",
                 )
-    if spec.reasoning is not None and spec.reasoning not in REASONING:
-        yield _wrong(
-            ("reasoning",),
-            "engine/wrong-option",
-            f"llama.cpp has no reasoning format {spec.reasoning}",
-            f"one of {', '.join(REASONING)}",
-        )
 
 
 def _kv_cache(spec: Spec) -> Iterator[Finding]:
     known = engine_facts("llama.cpp").kv_cache
-    asked: list[tuple[Path_, str | None]] = [(("kv_cache",), spec.kv_cache)]
-    asked += [(("gpu", index, "kv_cache"), e.kv_cache) for index, e in enumerate(spec.gpu or ())]
-    for path, kind in asked:
-        if kind is not None and kind not in known:
+    for path, kind in kv_caches(spec).items():
+        if kind not in known:
             near = "q8_0" if kind.startswith("fp8") else "auto"
-            yield _wrong(
+            yield wrong(
                 path,
                 "engine/wrong-option",
                 f"llama.cpp has no KV cache of type {kind}",
                 f"{near}, or another of {', '.join(known)}",
             )
+
+
+def kv_caches(spec: Spec) -> Mapping[Path_, str]:
+    """Every type that is asked for, by the field that asks."""
+    asked: dict[Path_, str | None] = {("kv_cache",): spec.kv_cache}
+    asked |= {("gpu", index, "kv_cache"): e.kv_cache for index, e in enumerate(spec.gpu or ())}
+    return {path: kind for path, kind in asked.items() if kind is not None}
 
 
 def _quantization(setting: Setting) -> Iterator[Finding]:
@@ -157,13 +225,9 @@ def _quantization(setting: Setting) -> Iterator[Finding]:
             f"whether the file is {asked}: {is_.reason}",
         )
     elif asked.lower() != is_.lower():
-        yield _wrong(
+        yield wrong(
             ("quantization",),
             "engine/quantization",
             f"the file is {is_}, not {asked}, and llama.cpp serves it as it is",
             f"quantization: auto, or a file in {asked}",
         )
-
-
-def _wrong(path: Path_, code: str, message: str, hint: str, *, key: bool = False) -> Finding:
-    return Finding(path, Severity.ERROR, code, message, hint, key=key)

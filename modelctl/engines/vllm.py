@@ -31,16 +31,24 @@ class Vllm:
     startup_timeout = 1200
     unknown_context: int | None = None  # `--max-model-len auto` takes the largest that fits
     takes_gguf = False
-    api_key_variable = "VLLM_API_KEY"
 
     def server(self, spec: Spec) -> str:
         # A `server` of llama.cpp's is a rule's finding; there is one server here.
         return "vllm" if spec.backend is None else spec.backend.server or "vllm"
 
+    def product(self, server: str) -> str:  # noqa: ARG002 - an engine's shape
+        return self.name
+
+    def api_key_variable(self, server: str) -> str:  # noqa: ARG002
+        return "VLLM_API_KEY"
+
+    def health_path(self, server: str) -> str:  # noqa: ARG002
+        return "/health"
+
     def command(self, server: str) -> tuple[str, ...]:  # noqa: ARG002 - an engine's shape
         return ("vllm", "serve")
 
-    def sequences(self, said: int | None, at_most: int | None) -> int | None:  # noqa: ARG002
+    def sequences(self, server: str, said: int | None, at_most: int | None) -> int | None:  # noqa: ARG002
         # vLLM batches as many as its cache holds; the endpoint's limit is none of its own.
         return said
 

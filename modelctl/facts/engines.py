@@ -11,6 +11,8 @@ from modelctl.facts.tables import Source, source_of, table
 
 @dataclass(frozen=True)
 class Version:
+    """`image` is the engine's own, "" for one that has none."""
+
     version: str
     image: str
     source: Source
@@ -46,7 +48,7 @@ def engine_facts(engine: str) -> EngineFacts:
     return EngineFacts(
         default=row["default"],
         versions={
-            version: Version(version, found["image"], source_of(found))
+            version: Version(version, found.get("image", ""), source_of(found))
             for version, found in row["versions"].items()
         },
         removed={

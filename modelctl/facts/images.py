@@ -12,14 +12,13 @@ from modelctl.facts.tables import table
 class ImageFacts:
     """`cuda` has the compiler that an engine from pip needs; `cpu` is the same system without.
 
-    `uv` and `llama_cpp_python` are versions. `pythons` are the series that Modal's newest image
+    `uv` is a version. `pythons` are the series that Modal's newest image
     builder (`builder`) adds, `older_pythons` those that only older builders do.
     """
 
     cuda: str
     cpu: str
     uv: str
-    llama_cpp_python: str
     python: str
     pythons: tuple[str, ...]
     older_pythons: tuple[str, ...]
@@ -34,7 +33,6 @@ def image_facts() -> ImageFacts:
         cuda=rows["cuda"]["image"],
         cpu=rows["cpu"]["image"],
         uv=rows["uv"]["version"],
-        llama_cpp_python=rows["llama-cpp-python"]["version"],
         python=python["default"],
         pythons=tuple(python["series"]),
         older_pythons=tuple(python["older"]),

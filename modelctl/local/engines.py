@@ -20,18 +20,28 @@ _SHIM = """\
 # llama-server by way of the xllamacpp package; a real llama-server on PATH comes first.
 {pythonpath}exec '{python}' -m modelctl.local.llama_server "$@"
 """
+_MODULE = """\
+#!/bin/sh
+# {name} is a module of this Python. HOST, PORT and CONFIG_FILE would hold against its own flags.
+exec env -u PYTHONPATH -u HOST -u PORT -u CONFIG_FILE '{python}' -m {runs} "$@"
+"""
 _REGISTRY = "engines.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Known:
-    """An engine that specs can name: the package it comes with, and how to get it."""
+    """An engine that specs can name: the package it comes with, and how to get it.
+
+    `runs` is the module that a Python runs, for a package without a command: where it is, is then
+    that Python.
+    """
 
     name: str
     package: str
     module: str
     extra: str
+    runs: str | None = None
 
     @property
     def install(self) -> str:
@@ -41,8 +51,9 @@ class Known:
 KNOWN = (
     Known("llama-server", "xllamacpp", "xllamacpp", "local"),
     Known("vllm", "vllm", "vllm", "vllm"),
-    Known("llama-cpp-python", "llama_cpp_python", "llama_cpp", "llama-cpp"),
+    Known("llama-cpp-python", "llama_cpp_python", "llama_cpp", "llama-cpp", "llama_cpp.server"),
 )
+_RUNS = {known.name: known for known in KNOWN if known.runs is not None}
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,8 @@ def prepare(state_dir: Path) -> Mapping[str, str | None]:
         partial.unlink(missing_ok=True)
         if where == str(folder / name):
             _write_shim(partial)
+        elif _is_python(name, where):
+            _write_module(partial, name, str(where))
         else:
             partial.symlink_to(str(where))
         partial.replace(folder / name)  # at once: a container may be looking for it
@@ -107,9 +120,15 @@ def add(state_dir: Path, name: str, *, command: Path | None, venv: Path | None) 
     if not _NAME.fullmatch(name):
         raise NotAnEngine(f"{name!r} cannot be the name of a command")
     if venv is not None:
-        if not (venv / "bin" / "python").exists():
+        python = venv / "bin" / "python"
+        if not python.exists():
             raise NotAnEngine(f"{venv} is no virtual environment: it has no bin/python")
         command = venv / "bin" / name
+        known = _RUNS.get(name)
+        if known is not None and not command.is_file():
+            if _version(str(python), known.package) is None:
+                raise NotAnEngine(f"{venv} has no {name}; install it there first")
+            command = python
         if not command.is_file():
             raise NotAnEngine(f"{venv} has no command {name}; install it there first")
     if command is None:
@@ -146,7 +165,7 @@ def _write(state_dir: Path, registered: Mapping[str, str]) -> None:
 
 
 def _given(name: str, where: str, package: str = "") -> Engine:
-    python = _interpreter(Path(where))
+    python = where if _is_python(name, where) else _interpreter(Path(where))
     there = where if os.access(where, os.X_OK) else None
     version = _version(python, package or name.replace("-", "_"))
     return Engine(name, there, "registered", version, python)
@@ -160,10 +179,9 @@ def _found(known: Known, state_dir: Path) -> Engine:
         return Engine(known.name, where, "PATH", version, python)
     if os.access(beside, os.X_OK):
         where = str(beside)
-    elif (spec := find_spec(known.module)) is not None:
+    elif find_spec(known.module) is not None:
         # No command of its own: llama-server is one that we write, the other is a module.
-        shim = known.name == "llama-server"
-        where = str(state_dir / "bin" / known.name) if shim else spec.origin
+        where = sys.executable if known.runs else str(state_dir / "bin" / known.name)
     if where is None:
         return Engine(known.name, None, "missing", install=known.install)
     version = _version(sys.executable, known.package)
@@ -173,6 +191,16 @@ def _found(known: Known, state_dir: Path) -> Engine:
 def _write_shim(path: Path) -> None:
     python_path = f"PYTHONPATH='{Path(__file__).parents[2]}' "
     path.write_text(_SHIM.format(python=sys.executable, pythonpath=python_path))
+    path.chmod(0o755)
+
+
+def _is_python(name: str, where: str | None) -> bool:
+    """Whether that is the Python which runs the engine's module."""
+    return name in _RUNS and where is not None and Path(where).name.startswith("python")
+
+
+def _write_module(path: Path, name: str, python: str) -> None:
+    path.write_text(_MODULE.format(name=name, python=python, runs=_RUNS[name].runs))
     path.chmod(0o755)
 
 

@@ -154,17 +154,20 @@ def setting_of(wanted: Wanted, model: ModelFacts) -> Setting:
     spec = wanted.spec
     engine = engine_of(spec)
     said, endpoint = spec.model or NO_MODEL, spec.endpoint or NO_ENDPOINT
-    version = (spec.backend or NO_BACKEND).version or engine_facts(engine.name).default
+    server = engine.server(spec)
+    facts = engine_facts(engine.product(server))
+    version = (spec.backend or NO_BACKEND).version or facts.default
     startup, drain = endpoint.startup_timeout, endpoint.drain
     return Setting(
         spec=spec,
         version=version,
-        server=engine.server(spec),
+        server=server,
         task=said.task or DEFAULTS.task,
         served_as=tuple(said.served_as or ()) or (wanted.name,),
         model=model,
         sources=sources_of(spec, model, gguf=engine.takes_gguf),
         nodes=spec.nodes or 1,
+        cores=_cores(spec, gpu_entries(spec)),
         startup_timeout=math.ceil(startup) if startup else engine.startup_timeout,
         drain=DEFAULTS.drain if drain is None else math.ceil(drain),
     )
@@ -209,7 +212,7 @@ def _seats(entries: Iterable[tuple[int, models.Gpu, str, int]]) -> Iterator[_Sea
 def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
     spec, said = setting.spec, seat.said
     at_most = (said.concurrency or spec.concurrency or NO_CONCURRENCY).max
-    sequences = engine.sequences(said.max_sequences or spec.max_sequences, at_most)
+    sequences = engine.sequences(setting.server, said.max_sequences or spec.max_sequences, at_most)
     args = {**((spec.backend or NO_BACKEND).args or {}), **(said.args or {})}
     ask = Ask(
         setting=setting,
@@ -223,6 +226,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         max_batched_tokens=said.max_batched_tokens or spec.max_batched_tokens,
         parallel=parallel_of(spec, said, seat.count),
         args=args,
+        said=said,
     )
     return Variant(
         key=seat.key,
@@ -292,6 +296,10 @@ def _rdma(entries: Iterable[tuple[int, models.Gpu, str, int]]) -> bool:
     return bool(cards) and all(gpus.has_rdma(card.name) for card in cards)
 
 
+def _cores(spec: Spec, entries: tuple[object, ...]) -> float | None:
+    return spec.cpu or (None if entries else DEFAULTS.cpu_cores)
+
+
 def _placement(spec: Spec, entries: tuple[tuple[int, models.Gpu, str, int], ...]) -> Placement:
     strings = []
     for _, _, name, count in entries:
@@ -302,7 +310,7 @@ def _placement(spec: Spec, entries: tuple[tuple[int, models.Gpu, str, int], ...]
     endpoint = spec.endpoint or NO_ENDPOINT
     return Placement(
         gpus=tuple(dict.fromkeys(strings)),
-        cpu=spec.cpu or (DEFAULTS.cpu_cores if on_cpu else None),
+        cpu=_cores(spec, entries),
         memory=memory or (DEFAULTS.cpu_memory_mib if on_cpu else None),
         disk=spec.disk and math.ceil(spec.disk / MIB),
         compute_regions=tuple(endpoint.compute_regions or ()),

@@ -107,7 +107,7 @@ class _Places:
     ) -> Weights:
         source = parse(text)
         if source.kind == "local":
-            return self._uploaded(text, facts)
+            return self._uploaded(text, facts, said, purpose)
         if source.kind == "hub" or (source.kind == "bucket" and said.copy_):
             return self._fetched(text, source, facts, said, purpose)
         if source.kind == "volume":
@@ -123,23 +123,29 @@ class _Places:
             return Weights("bucket", text, _join(path, said.file))
         return Weights("none", text, Unknown("the spec names no model that can be found"))
 
-    def _uploaded(self, text: str, facts: ModelFacts) -> Weights:
+    def _uploaded(
+        self, text: str, facts: ModelFacts, said: models.Model, purpose: Purpose
+    ) -> Weights:
         """A local model lies in the Volume under its digest: the same content is put once."""
         path = self._weights_volume()
         if isinstance(facts.digest, Unknown) or facts.root is None:
             reason = facts.digest if isinstance(facts.digest, Unknown) else Unknown(facts.detail)
             return Weights("local", text, reason)
         folder = f"/{facts.digest}/"
-        inside = ""
-        if facts.format == "gguf" or facts.root.is_file():
-            inside = gguf_file([file.path for file in facts.files]) or facts.files[0].path
+        inside: str | Unknown = ""
+        if facts.root.is_file():
+            inside = facts.files[0].path
+        elif purpose == "gguf":
+            named = gguf_file((file.path for file in facts.files), said.file)
+            inside = named or Unknown("which of its files is served is not known")
         upload = Upload(
             root=str(facts.root.parent if facts.root.is_file() else facts.root),
             files=facts.files,
             volume=WEIGHTS_VOLUME,
             prefix=folder,
         )
-        return Weights("local", text, _join(path, folder, inside), upload=upload)
+        argument = inside if isinstance(inside, Unknown) else _join(path, folder, inside)
+        return Weights("local", text, argument, upload=upload)
 
     def _fetched(
         self,

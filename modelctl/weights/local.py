@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from modelctl.resolved import LocalFile
 
+PART = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf$")
 _CHUNK = 8 * 2**20
 # Nothing of a model, and some of it changes by itself.
 _LEFT_OUT = {".git", ".cache", "__pycache__", ".DS_Store", "Thumbs.db"}
@@ -19,7 +22,9 @@ _LEFT_OUT = {".git", ".cache", "__pycache__", ".DS_Store", "Thumbs.db"}
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A file or a folder. `digest` is the file's sha256, or one over the folder's paths and hashes.
+    """A file, the parts of one, or a folder.
+
+    `digest` is the file's sha256, or one over the paths and hashes of several.
 
     `root` is what `files` are relative to: the file's folder, or the folder itself.
     """
@@ -34,9 +39,16 @@ class LocalModel:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that belong to a model, in an order that does not depend on the disk."""
+    """The files that belong to a model, in an order that does not depend on the disk.
+
+    One part of a split GGUF stands for all of them.
+    """
     if path.is_file():
-        return [path]
+        part = PART.search(path.name)
+        if part is None:
+            return [path]
+        stem, parts = path.name[: part.start()], part["parts"]
+        return sorted(path.parent.glob(f"{glob.escape(stem)}-[0-9]*-of-{parts}.gguf"))
     return sorted(_walk(path), key=lambda file: file.relative_to(path).as_posix())
 
 
@@ -116,7 +128,7 @@ def _hash(file: Path) -> str:
 
 
 def _digest(path: Path, files: tuple[LocalFile, ...]) -> str:
-    if path.is_file():
+    if path.is_file() and len(files) == 1:
         return files[0].sha256
     hashing = hashlib.sha256()
     for file in files:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,10 @@ from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, NOT_READ, ModelFacts
 from modelctl.weights.gguf import GgufHeader, NotGguf, read_header
 from modelctl.weights.local import HashCache, examine, files_of
 from modelctl.weights.lock import COMMIT, Lock, Locked
+from modelctl.weights.needed import candidates
 from modelctl.weights.sources import local_path, looks_like_gguf, parse
 
 MAX_TEXT_BYTES = 256 * 2**10
-_SHARD = re.compile(r"-(?P<part>\d{5})-of-\d{5}\.gguf$", re.IGNORECASE)
 
 
 def model_facts(
@@ -28,6 +27,7 @@ def model_facts(
     *,
     hashed: bool,
     revision: str | None = None,
+    file: str | None = None,
     lock: Lock | None = None,
     beside: Iterable[str] = (),
     chat_template: str | None = None,
@@ -37,8 +37,8 @@ def model_facts(
     """The facts of `source` as a spec in `folder` writes it. Never raises.
 
     `root` is the project's folder, which a local model must be in. `hashed` says whether the
-    content's digest is wanted: reading it may mean reading gigabytes, once. `beside` are the other
-    sources that the spec names.
+    content's digest is wanted: reading it may mean reading gigabytes, once. `file` is the glob of
+    a GGUF in a folder, `beside` are the other sources that the spec names.
     """
     parsed = parse(source)
     facts = ModelFacts(kind=parsed.kind)
@@ -48,7 +48,7 @@ def model_facts(
     elif parsed.kind == "hub":
         facts = _not_locked(facts, revision)
     elif parsed.kind == "local":
-        facts = _local(local_path(parsed.path, folder), root, hashed=hashed, cache=cache)
+        facts = _local(local_path(parsed.path, folder), root, file, hashed=hashed, cache=cache)
     elif looks_like_gguf(parsed.path):
         facts = replace(facts, format="gguf")
     if chat_template is not None:
@@ -62,14 +62,13 @@ def model_facts(
     return replace(facts, beside=others) if others else facts
 
 
-def gguf_file(files: list[str]) -> str | None:
-    """Which of a folder's files is given to llama.cpp: its only GGUF, or the first of its parts."""
-    candidates = []
-    for file in files:
-        shard = _SHARD.search(file)
-        if looks_like_gguf(file) and (shard is None or int(shard["part"]) == 1):
-            candidates.append(file)
-    return candidates[0] if len(candidates) == 1 else None
+def gguf_file(files: Iterable[str], file: str | None = None) -> str | None:
+    """Which of several files is given to llama.cpp: the only model, or the first of its parts.
+
+    `file` is the glob that the spec has for it.
+    """
+    found = candidates(files, file)
+    return found[0] if len(found) == 1 else None
 
 
 def _locked(kind: Literal["hub", "bucket"], locked: Locked) -> ModelFacts:
@@ -112,7 +111,9 @@ def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
     )
 
 
-def _local(path: Path, root: Path, *, hashed: bool, cache: HashCache | None) -> ModelFacts:
+def _local(
+    path: Path, root: Path, file: str | None, *, hashed: bool, cache: HashCache | None
+) -> ModelFacts:
     facts = ModelFacts(kind="local")
     try:
         real = path.resolve()
@@ -125,7 +126,7 @@ def _local(path: Path, root: Path, *, hashed: bool, cache: HashCache | None) -> 
         if size == 0:
             return replace(facts, root=path, problem="empty", detail=str(path))
         facts = replace(facts, root=path, size=size, digest=NOT_HASHED)
-        facts = _read(facts, path, found)
+        facts = _read(facts, path, found, file)
         if hashed and not facts.problem:
             model = examine(path, cache)
             facts = replace(facts, digest=model.digest, files=model.files)
@@ -134,12 +135,12 @@ def _local(path: Path, root: Path, *, hashed: bool, cache: HashCache | None) -> 
     return facts
 
 
-def _read(facts: ModelFacts, path: Path, found: list[Path]) -> ModelFacts:
+def _read(facts: ModelFacts, path: Path, found: list[Path], file: str | None) -> ModelFacts:
     """Formats and headers. A file that only calls itself GGUF is a problem, said as one."""
     relative = [path.name] if path.is_file() else [f.relative_to(path).as_posix() for f in found]
     if any(name.endswith(".safetensors") for name in relative):
         return replace(facts, format="safetensors")
-    chosen = gguf_file(relative)
+    chosen = gguf_file(relative, file)
     if chosen is None:
         return facts
     try:

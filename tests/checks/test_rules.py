@@ -331,21 +331,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "another of auto, f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1",
     ),
     (
-        {**LLAMA, "tools": "hermes"},
-        "tools error engine/unsupported-field: llama.cpp has no tools | leave it out: tool calls "
-        "follow the chat template",
-    ),
-    (
-        {**LLAMA, "reasoning": "qwen3"},
-        "reasoning error engine/wrong-option: llama.cpp has no reasoning format qwen3 | one of "
-        "none, auto, deepseek, deepseek-legacy",
-    ),
-    (
-        {**LLAMA, "backend": {"name": "llama.cpp", "server": "llama-cpp-python"}},
-        "backend.server error engine/unsupported-server: llama-cpp-python is not supported by this "
-        "version of modelctl | server: llama-server, which takes requests in parallel",
-    ),
-    (
         {**LLAMA, "quantization": "Q8_0"},
         "quantization error engine/quantization: the file is Q4_1, not Q8_0, and llama.cpp serves "
         "it as it is | quantization: auto, or a file in Q8_0",

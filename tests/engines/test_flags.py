@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelctl.resolved import Flag, Word
-from tests.render.apps import EMBED, QWEN3, SMOLLM2, SNAPSHOT, VOLUME, local_gguf, resolved
+from tests.render.apps import EMBED, QWEN3, SMOLLM2, SNAPSHOT, local_gguf, resolved
 
 LLAMA = {**SMOLLM2, "gpu": [{"type": "L4"}]}
 VLLM = {**QWEN3, "gpu": [{"type": "H100!"}]}
@@ -29,41 +29,6 @@ def line(spec: dict[str, Any], key: str | None = None) -> str:
 def written(word: Word) -> str:
     """A word as the engine gets it on Modal, where the mount root is empty."""
     return word if isinstance(word, str) else f"{word.before}{word.path}{word.after}"
-
-
-def test_llama_cpp_divides_the_context_among_slots() -> None:
-    assert line(LLAMA) == (
-        "--alias smollm2-135m --ctx-size 8192 --parallel 4 --n-gpu-layers all --metrics --no-ui"
-    )
-    assert line(VOLUME, "A10") == (
-        "--alias llama-3.1-8b --ctx-size 65536 --parallel 8 --n-gpu-layers all --cache-type-k q8_0 "
-        "--cache-type-v q8_0 --flash-attn on --metrics --no-ui"
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "has"),
-    [
-        ({"max_sequences": 2}, "--ctx-size 4096 --parallel 2"),
-        ({"concurrency": {}}, "--ctx-size 8192 --parallel 4"),
-        ({"kv_cache": "auto"}, "--parallel 4 --n-gpu-layers all --metrics"),
-        ({"kv_cache": "f16"}, "--cache-type-k f16 --cache-type-v f16 --metrics"),
-        ({"reasoning": "deepseek"}, "--reasoning-format deepseek"),
-        ({"prefix_caching": False}, "--no-cache-prompt"),
-        ({"model": {**SMOLLM2["model"], "task": "embed"}}, "--embeddings"),
-        ({"model": {**SMOLLM2["model"], "task": "rerank"}}, "--reranking"),
-        ({"backend": {"name": "llama.cpp", "args": {"threads": 4}}}, "--no-ui --threads 4"),
-        ({"backend": {"name": "llama.cpp", "args": {"jinja": False}}}, "--no-ui --no-jinja"),
-        ({"backend": {"name": "llama.cpp", "args": {"kv-unified": True}}}, "--kv-unified"),
-        ({"backend": {"name": "llama.cpp", "args": {"lora": ["/a", "/b"]}}}, "--lora /a --lora /b"),
-    ],
-)
-def test_llama_cpp(change: dict[str, Any], has: str) -> None:
-    assert has in line({**LLAMA, **change})
-
-
-def test_llama_cpp_on_a_cpu_keeps_every_layer_there() -> None:
-    assert "--n-gpu-layers 0" in line(LLAMA, "cpu")
 
 
 def test_a_persons_own_flag_replaces_ours() -> None:

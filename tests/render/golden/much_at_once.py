@@ -58,6 +58,7 @@ COMMON: list[tuple[str, ...]] = [
     ("--alias", "much-at-once"),
     ("--ctx-size", "32768"),
     ("--parallel", "4"),
+    ("--ubatch-size", "8192"),
     ("--n-gpu-layers", "0"),
     ("--reranking",),
     ("--metrics",),
@@ -88,7 +89,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "1899bdd912fd6b621cfb4d8b1bc44b3d",
+    "modelctl-digest": "daf6801ce1af7773525a76b233fc5d7f",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -166,11 +167,17 @@ def written(text: str) -> str:
     return file.name
 
 
+# Threads that have to share a core spin: there are no more of them than cores.
+THREADS = ["--threads"]
+
+
 def engine_command(gpu: str) -> list[str]:
     command = [*COMMAND, "--model", MODEL, "--host", HOST, "--port", str(PORT)]
     command += ["--chat-template-file", written(CHAT_TEMPLATE)]
-    for flag in COMMON + FLAGS[gpu]:
-        command += flag
+    for name, *values in COMMON + FLAGS[gpu]:
+        if name in THREADS:
+            values = [str(min(int(count), os.cpu_count() or 1)) for count in values]
+        command += [name, *values]
     return command
 
 

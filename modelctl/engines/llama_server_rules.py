@@ -1,0 +1,119 @@
+"""What may a spec not say to llama-server?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from modelctl.engines.base import Finding, Setting
+from modelctl.engines.finding import wrong
+from modelctl.spec.models import Spec
+from modelctl.spec.wanted import Path_
+
+REASONING = ("none", "auto", "deepseek", "deepseek-legacy")
+
+SPECULATIVE: Mapping[str, str] = {
+    "ngram": "ngram-simple",
+    "draft_model": "draft-simple",
+    "eagle3": "draft-eagle3",
+    "mtp": "draft-mtp",
+    "ngram-simple": "ngram-simple",
+    "ngram-map-k": "ngram-map-k",
+    "ngram-map-k4v": "ngram-map-k4v",
+    "draft-simple": "draft-simple",
+    "draft-eagle3": "draft-eagle3",
+    "draft-mtp": "draft-mtp",
+    "draft-dflash": "draft-dflash",
+    "draft-dspark": "draft-dspark",
+}
+"""The methods of a spec → what --spec-type calls them: the words of both engines, then its own."""
+
+_WITHOUT_MODEL = ("ngram-simple", "ngram-map-k", "ngram-map-k4v")
+# A model that was trained with heads of its own drafts by itself.
+_WITH_OR_WITHOUT = ("draft-mtp",)
+
+
+def find(setting: Setting) -> Iterator[Finding]:
+    yield from _image(setting.spec)
+    yield from _speculative(setting.spec)
+    yield from _reasoning(setting.spec)
+    yield from _flash_attention(setting.spec)
+
+
+def _image(spec: Spec) -> Iterator[Finding]:
+    if spec.image and spec.image.install == "pip":
+        yield wrong(
+            ("image", "install"),
+            "image/install",
+            "llama-server is no Python package",
+            "leave install out, or server: llama-cpp-python",
+        )
+
+
+def _speculative(spec: Spec) -> Iterator[Finding]:
+    said = spec.speculative
+    if said is None:
+        return
+    if said.method is None and said.model is None:
+        yield wrong(
+            ("speculative",),
+            "engine/wrong-option",
+            "speculative says neither method nor model",
+            "speculative: {method: ngram, tokens: 16}",
+        )
+        return
+    method = SPECULATIVE.get(said.method or "draft_model")
+    if method is None:
+        yield wrong(
+            ("speculative", "method"),
+            "engine/wrong-option",
+            f"llama.cpp has no speculative method {said.method}",
+            f"one of {', '.join(SPECULATIVE)}",
+        )
+    elif method in _WITHOUT_MODEL and said.model is not None:
+        yield wrong(
+            ("speculative", "model"),
+            "engine/wrong-option",
+            f"{said.method} guesses from the text itself, without a model",
+            "leave model out, or method: draft_model",
+        )
+    elif method not in (*_WITHOUT_MODEL, *_WITH_OR_WITHOUT) and said.model is None:
+        yield wrong(
+            ("speculative",),
+            "engine/wrong-option",
+            f"{said.method} guesses with a model, and none is named",
+            f"speculative: {{method: {said.method}, model: hf://org/repo, tokens: 4}}",
+        )
+
+
+def _reasoning(spec: Spec) -> Iterator[Finding]:
+    if spec.reasoning is not None and spec.reasoning not in REASONING:
+        yield wrong(
+            ("reasoning",),
+            "engine/wrong-option",
+            f"llama.cpp has no reasoning format {spec.reasoning}",
+            f"one of {', '.join(REASONING)}",
+        )
+
+
+def _flash_attention(spec: Spec) -> Iterator[Finding]:
+    """A V cache of fewer than 16 bits is read by flash attention only."""
+    ours = (spec.backend.args if spec.backend else None) or {}
+    asked: list[tuple[Path_, str | None, object]] = [
+        (("backend", "args"), spec.kv_cache, ours.get("flash-attn"))
+    ]
+    for index, entry in enumerate(spec.gpu or ()):
+        theirs = entry.args or {}
+        if entry.kv_cache is not None or "flash-attn" in theirs:
+            where: Path_ = ("gpu", index, "args") if "flash-attn" in theirs else asked[0][0]
+            off = theirs.get("flash-attn", ours.get("flash-attn"))
+            asked.append((where, entry.kv_cache or spec.kv_cache, off))
+    for path, kind, value in asked:
+        if (kind or "").startswith(("q", "iq")) and value in (False, "off", 0):
+            yield wrong(
+                (*path, "flash-attn"),
+                "engine/wrong-option",
+                f"a KV cache of type {kind} needs flash attention",
+                "leave flash-attn out, or kv_cache: f16",
+                key=True,
+            )
+            return
