@@ -24,6 +24,10 @@ CATALOGUE: Mapping[str, str] = {
         "for, at the prices of the fact tables."
     ),
     "checks/task": "The gate's checks are chat requests; embeddings and rankings have no words.",
+    "context/of-entry": (
+        "Clients see one limit whatever GPU answers them, and it must be the smallest: a request "
+        "that is longer works on one container and fails on the next."
+    ),
     "concurrency/of-entry": (
         "Modal has one hard limit an endpoint, whichever GPU a container got. How many requests "
         "the engine runs at once may differ: max_sequences of that entry."
@@ -40,6 +44,11 @@ CATALOGUE: Mapping[str, str] = {
         "An api_key is only asked for with auth: api-key. Modal's proxy token (auth: proxy) uses "
         "the same header, so that there can be only one of the two."
     ),
+    "endpoint/cloud": (
+        "Modal's client takes any word for a cloud, and a container that asks for one that Modal "
+        "has not waits for ever."
+    ),
+    "endpoint/region": "A server's URL is in one region: its name is part of the address.",
     "endpoint/auth-none": (
         "The URL can be guessed from the workspace's and the app's name, and each request may "
         "start a GPU that you pay for. Where it is meant (a gateway of your own in front), allow "
@@ -255,8 +264,17 @@ CATALOGUE: Mapping[str, str] = {
         "The field is part of the spec, and this version does nothing with it: it is said so that "
         "nobody relies on it."
     ),
+    "mounts/bucket": (
+        "A bucket is named as its own tools name it: s3://name, gs://name or r2://name, with a "
+        "part of it behind the name or in `prefix`."
+    ),
+    "mounts/endpoint": (
+        "Amazon's and Google's buckets are found by their names. Those of Cloudflare R2 and of "
+        "other services with the same protocol are found at an address."
+    ),
     "mounts/name": "A mount needs the name of what is mounted.",
     "mounts/path": "A mount path is absolute and inside the container.",
+    "mounts/same-path": "One path of a container shows one Volume or bucket.",
     "mounts/taken": "/models holds the weights, /cache what engines keep between starts.",
     "mounts/volume-twice": "Modal refuses to mount one Volume at two paths of a container.",
     "parallel/does-not-match-count": (

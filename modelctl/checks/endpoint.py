@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from modelctl.checks.case import Case, Rule, doubtful, wrong
 from modelctl.engines.base import Finding
+from modelctl.facts.places import clouds
+from modelctl.spec.wanted import Path_
+
+_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def open_to_anybody(case: Case) -> Iterator[Finding]:
@@ -41,4 +46,47 @@ def api_key_not_used(case: Case) -> Iterator[Finding]:
         )
 
 
-RULES: tuple[Rule, ...] = (open_to_anybody, api_key_not_named, api_key_not_used)
+def placement(case: Case) -> Iterator[Finding]:
+    """What stands in the URL or chooses the machine, and Modal's client does not look at."""
+    said = case.spec.endpoint
+    if said and said.cloud is not None and said.cloud not in clouds():
+        yield doubtful(
+            ("endpoint", "cloud"),
+            "endpoint/cloud",
+            f"Modal names no cloud {said.cloud}",
+            f"one of {', '.join(clouds())}",
+        )
+    regions: list[tuple[Path_, str]] = []
+    if said and said.region is not None:
+        regions.append((("endpoint", "region"), said.region))
+    for index, region in enumerate((said and said.compute_regions) or ()):
+        regions.append((("endpoint", "compute_regions", index), region))
+    for path, region in regions:
+        if not _REGION.fullmatch(region):
+            yield wrong(
+                path, "endpoint/region", f"{region!r} cannot be a region", "such as us-east or eu"
+            )
+
+
+def context_of_one_entry(case: Case) -> Iterator[Finding]:
+    """Modal has one URL: who calls it does not know which GPU answers."""
+    contexts = [v.context for v in case.resolved.variants if v.origin == "entry"]
+    known = [context for context in contexts if isinstance(context, int)]
+    for index, entry, name, _ in case.entries:
+        if entry.context is not None and known and entry.context < max(known):
+            yield doubtful(
+                ("gpu", index, "context"),
+                "context/of-entry",
+                f"a request may use {entry.context:,} tokens on {name} and {max(known):,} "
+                "elsewhere, and no client knows which GPU answers",
+                f"context: {min(known)} for all, or allow it with a reason",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    open_to_anybody,
+    api_key_not_named,
+    api_key_not_used,
+    placement,
+    context_of_one_entry,
+)

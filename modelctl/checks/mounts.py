@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import CACHE_PATH, WEIGHTS_PATH, Finding
 from modelctl.spec.wanted import Path_
+from modelctl.weights.sources import parse
+
+BUCKETS = ("s3", "gs", "r2")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?/?")
 
 
 def mounts(case: Case) -> Iterator[Finding]:
@@ -24,15 +30,62 @@ def mounts(case: Case) -> Iterator[Finding]:
                 "any path outside /models and /cache, such as /data",
                 key=True,
             )
+    yield from _same_path(said)
     for path, volume in volumes.items():
         if not volume.name:
             yield wrong(
                 ("volumes", path), "mounts/name", f"{path} names no Volume", f"{path}: my-volume"
             )
-    for path, bucket in buckets.items():
-        if not bucket.bucket:
+
+
+def _same_path(said: Sequence[tuple[Path_, str]]) -> Iterator[Finding]:
+    seen: dict[str, Path_] = {}
+    for where, path in said:
+        first = seen.setdefault(path.rstrip("/"), where)
+        if first is not where:
             yield wrong(
-                ("buckets", path), "mounts/name", f"{path} names no bucket", f"{path}: my-bucket"
+                where,
+                "mounts/same-path",
+                f"{path} is where {first[0]} mounts something already",
+                "a path of its own",
+                key=True,
+            )
+
+
+def bucket_address(case: Case) -> Iterator[Finding]:
+    for path, said in (case.spec.buckets or {}).items():
+        text, where = said.bucket or "", ("buckets", path)
+        scheme = text.partition("://")[0] if "://" in text else "s3"
+        name = parse(text).where if "://" in text else text
+        if not text:
+            yield wrong(where, "mounts/name", f"{path} names no bucket", f"{path}: my-bucket")
+        elif scheme not in BUCKETS:
+            yield wrong(
+                (*where, "bucket"),
+                "mounts/bucket",
+                f"{scheme}:// is no bucket",
+                "s3://name, gs://name, or r2://name with its endpoint",
+            )
+        elif not _BUCKET.fullmatch(name):
+            yield wrong(
+                (*where, "bucket"),
+                "mounts/bucket",
+                f"{name!r} cannot be a bucket's name",
+                "lower-case letters, digits, dots and dashes; what is in it is prefix",
+            )
+        elif scheme == "r2" and said.endpoint is None:
+            yield wrong(
+                where,
+                "mounts/endpoint",
+                "a bucket of R2 is found by its account's address, and none is given",
+                "endpoint: https://ACCOUNT.r2.cloudflarestorage.com",
+            )
+        if said.endpoint is not None and not _ADDRESS.fullmatch(said.endpoint):
+            yield wrong(
+                (*where, "endpoint"),
+                "mounts/endpoint",
+                f"{said.endpoint!r} is no address of buckets",
+                "https:// and a host, such as https://ACCOUNT.r2.cloudflarestorage.com",
             )
 
 
@@ -57,4 +110,4 @@ def _overlap(path: str, taken: str) -> bool:
     return path == taken or path.startswith(f"{taken}/")
 
 
-RULES: tuple[Rule, ...] = (mounts, one_volume_twice)
+RULES: tuple[Rule, ...] = (mounts, bucket_address, one_volume_twice)

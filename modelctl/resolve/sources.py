@@ -204,8 +204,19 @@ def volumes_of(spec: Spec) -> Iterator[Mount]:
 
 
 def buckets_of(spec: Spec) -> Iterator[Bucket]:
+    """A bucket's address and its prefix are one path: Modal wants that to end in a slash."""
     for path, mount in (spec.buckets or {}).items():
-        yield Bucket(path, mount.bucket or "", bool(mount.read_only), mount.prefix, mount.secret)
+        source = parse(mount.bucket)
+        inside = (source.path if source.where else "", mount.prefix or "")
+        prefix = "/".join(part.strip("/") for part in inside if part.strip("/"))
+        yield Bucket(
+            path=path,
+            bucket=source.where or mount.bucket or "",  # a bare name is one of Amazon's
+            read_only=bool(mount.read_only),
+            prefix=f"{prefix}/" if prefix else None,
+            secret=mount.secret,
+            endpoint=mount.endpoint or _ENDPOINTS.get(source.scheme),
+        )
 
 
 def _exact(file: str | None) -> str | Unknown:

@@ -259,6 +259,11 @@ class BucketMount(Shape):
     __short__: ClassVar[str | None] = "bucket"
 
     bucket: str | None = Field(default=None, description="The bucket: s3://, gs:// or r2://name")
+    endpoint: str | None = Field(
+        default=None,
+        description="Where it is, if not at Amazon or Google: of R2 the account's address",
+        examples=["https://ACCOUNT.r2.cloudflarestorage.com"],
+    )
     read_only: bool | None = Field(default=None, description="Nothing may be written")
     prefix: str | None = Field(default=None, description="The part of the bucket that is seen")
     secret: str | None = Field(default=None, description="The Modal Secret that opens it")

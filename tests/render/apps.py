@@ -108,6 +108,7 @@ QWEN3: dict[str, Any] = {
     "tools": "hermes",
     "reasoning": "qwen3",
     "concurrency": {"target": 32, "max": 64},
+    "allow": {"context/of-entry": {"reason": "a gateway cuts longer requests off"}},
 }
 
 VOLUME: dict[str, Any] = {
@@ -180,6 +181,20 @@ MUCH: dict[str, Any] = {
     "env": {"LLAMA_LOG_COLORS": "off", "A_LONG_TEXT": "word " * 12},
     "labels": {"team": "search", "cost-centre": "1234"},
 }
+
+
+def own_dockerfile() -> Resolved:
+    """An image of one's own, in a registry that asks for a key."""
+    image = {"dockerfile": "Dockerfile", "secret": "registry", "packages": ["httpx==0.28.1"]}
+    lines = [
+        "FROM registry.acme.com/ml/vllm:3",
+        "# What the text says is built as it stands.",
+        'RUN echo "it\'s ours" > /etc/motd',
+        "ENV HF_HUB_DISABLE_TELEMETRY=1",
+    ]
+    spec = {**EMBED, "name": "own-dockerfile", "image": image}
+    facts = model_facts(EMBED["model"]["source"], Path("specs"), Path(), hashed=False)
+    return resolve(wanted(spec), replace(facts, dockerfile="\n".join(lines)))
 
 
 def much() -> Resolved:

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from modelctl.render import CannotRender, module_name, render
 from modelctl.rendered import TAG_DIGEST
-from modelctl.resolved import Scaling
+from modelctl.resolved import Resolved, Scaling
 from tests.render.apps import (
     EMBED,
     QWEN3,
@@ -26,20 +28,25 @@ from tests.render.apps import (
     VOLUME,
     local_gguf,
     much,
+    own_dockerfile,
     resolved,
 )
+from tests.render.examples import NAMES, example
 
 GOLDEN = Path(__file__).parent / "golden"
 TEMPLATES = Path(__file__).parents[2] / "templates"
 # `UPDATE_GOLDEN=1 pytest tests/render` writes the files anew; read what changed.
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
 
-APPS = {
+# Each example of `specs/`, and some that say what no example says.
+APPS: dict[str, Callable[[], Resolved]] = {
+    **{f"specs/{name.replace('-', '_')}": partial(example, name) for name in NAMES},
     "smollm2_135m": lambda: resolved(SMOLLM2, local_gguf()),
     "qwen3_8b": lambda: resolved(QWEN3),
     "llama_from_volume": lambda: resolved(VOLUME),
     "embed_bge": lambda: resolved(EMBED),
     "qwen3_8b_snapshot": lambda: resolved(SNAPSHOT),
+    "own_dockerfile": own_dockerfile,
     "much_at_once": much,
 }
 
@@ -55,7 +62,7 @@ def test_the_app_is_the_golden_one(name: str) -> None:
 
 def test_the_golden_apps_are_clean() -> None:
     """As ruff formats and likes it, in the strictest mypy; what a server must do is left out."""
-    files = [str(file) for file in sorted(GOLDEN.glob("*.py"))]
+    files = [str(file) for file in sorted(GOLDEN.rglob("*.py"))]
     ruff = [sys.executable, "-m", "ruff"]
     formatted = [*ruff, "format", "--check", "--isolated", "--line-length", "100", *files]
     # T201: a container's log is what it prints. S104: it must listen on all addresses. E501: a
@@ -80,14 +87,8 @@ def test_modal_takes_the_golden_apps() -> None:
     files = [str(GOLDEN / f"{name}.py") for name in APPS]
     done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "smollm2-135m Server type",
-        "qwen3-8b Server type",
-        "llama-from-volume Server type",
-        "embed-bge Server type",
-        "qwen3-8b Server type",
-        "much-at-once Server type",
-    ]
+    names = [make().name for make in APPS.values()]
+    assert done.stdout.splitlines() == [f"{name} Server type" for name in names]
 
 
 def test_every_value_goes_through_the_filter() -> None:

@@ -1,0 +1,82 @@
+"""Where an endpoint is, and what is mounted in its containers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelctl.resolved import Bucket
+from tests.checks.test_rules import VLLM, judged, said
+from tests.render.apps import resolved
+
+ADDRESS = "https://acme.r2.cloudflarestorage.com"
+
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"buckets": {"/data": {"bucket": "s3://acme-logs/a", "secret": "aws"}}}, ""),
+    ({"buckets": {"/data": {"bucket": "gs://acme"}}}, ""),
+    ({"buckets": {"/data": {"bucket": "r2://acme", "endpoint": ADDRESS}}}, ""),
+    (
+        {"buckets": {"/data": {"bucket": "r2://acme"}}},
+        "buckets./data error mounts/endpoint: a bucket of R2 is found by its account's address, "
+        "and none is given | endpoint: https://ACCOUNT.r2.cloudflarestorage.com",
+    ),
+    (
+        {"buckets": {"/data": {"bucket": "azure://acme"}}},
+        "buckets./data.bucket error mounts/bucket: azure:// is no bucket | s3://name, gs://name, "
+        "or r2://name with its endpoint",
+    ),
+    (
+        {"buckets": {"/data": {"bucket": "My_Bucket!"}}},
+        "buckets./data.bucket error mounts/bucket: 'My_Bucket!' cannot be a bucket's name | "
+        "lower-case letters, digits, dots and dashes; what is in it is prefix",
+    ),
+    (
+        {"buckets": {"/data": {"bucket": "acme", "endpoint": "http://acme"}}},
+        "buckets./data.endpoint error mounts/endpoint: 'http://acme' is no address of buckets | "
+        "https:// and a host, such as https://ACCOUNT.r2.cloudflarestorage.com",
+    ),
+    (
+        {"volumes": {"/data": {"name": "a"}}, "buckets": {"/data/": {"bucket": "acme"}}},
+        "buckets./data/ error mounts/same-path: /data/ is where volumes mounts something already | "
+        "a path of its own",
+    ),
+    (
+        {"endpoint": {"cloud": "azure"}},
+        "endpoint.cloud warning endpoint/cloud: Modal names no cloud azure | one of aws, gcp, oci, "
+        "auto",
+    ),
+    (
+        {"endpoint": {"compute_regions": ["us-east", "US East"]}},
+        "endpoint.compute_regions[1] error endpoint/region: 'US East' cannot be a region | such as "
+        "us-east or eu",
+    ),
+    (
+        {"gpu": [{"type": "H100"}, {"type": "L40S", "context": 4096}]},
+        "gpu[1].context warning context/of-entry: a request may use 4,096 tokens on L40S and "
+        "32,768 elsewhere, and no client knows which GPU answers | context: 4096 for all, or allow "
+        "it with a reason",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "sentence"), CASES)
+def test_sentences(fields: dict[str, Any], sentence: str) -> None:
+    assert said(judged({**VLLM, "allow": {}, **fields})) == ([sentence] if sentence else [])
+
+
+@pytest.mark.parametrize(
+    ("said", "bucket"),
+    [
+        ({"bucket": "acme"}, Bucket("/b", "acme")),
+        ({"bucket": "s3://acme/a/b", "prefix": "c"}, Bucket("/b", "acme", prefix="a/b/c/")),
+        (
+            {"bucket": "s3://acme", "prefix": "/c/", "secret": "aws", "read_only": True},
+            Bucket("/b", "acme", read_only=True, prefix="c/", secret="aws"),
+        ),
+        ({"bucket": "gs://acme"}, Bucket("/b", "acme", endpoint="https://storage.googleapis.com")),
+        ({"bucket": "r2://acme", "endpoint": ADDRESS}, Bucket("/b", "acme", endpoint=ADDRESS)),
+    ],
+)
+def test_a_bucket_is_found_by_name_prefix_and_address(said: dict[str, Any], bucket: Bucket) -> None:
+    assert resolved({**VLLM, "buckets": {"/b": said}}).buckets == (bucket,)

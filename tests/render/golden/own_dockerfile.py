@@ -1,0 +1,425 @@
+"""A vLLM server on Modal.
+
+Written by modelctl: change the spec, not this file.
+"""
+
+import atexit
+import contextlib
+import http.client
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import modal
+
+NAME = "own-dockerfile"
+SERVED_AS = "own-dockerfile"
+
+# On Modal these hold as they stand; a container on a laptop is told its own.
+HOST = os.environ.get("MODELCTL_HOST", "0.0.0.0")
+PORT = int(os.environ.get("MODELCTL_PORT", "8000"))
+MOUNT_ROOT = os.environ.get("MODELCTL_MOUNT_ROOT", "")
+
+MODEL = MOUNT_ROOT + "/models/BAAI/bge-m3/main"
+STARTUP_SECONDS = 1200
+DRAIN_SECONDS = 30
+WARM_UP_PATH = "/v1/embeddings"
+WARM_UP_BODY = {"input": "Hello"}
+
+# What the engine calls its counters at /metrics.
+COUNTERS = {
+    "running": "vllm:num_requests_running",
+    "waiting": "vllm:num_requests_waiting",
+    "generated": "vllm:generation_tokens_total",
+    "prompt": "vllm:prompt_tokens_total",
+}
+METRICS_SECONDS = 60
+GPU_FIGURES = {
+    "utilization.gpu": "utilization",
+    "memory.used": "memory_used_mib",
+    "memory.total": "memory_total_mib",
+    "power.draw": "power_w",
+    "temperature.gpu": "temperature_c",
+}
+
+COMMAND = ["vllm", "serve"]
+
+# Words in the names that nvidia-smi prints, and how FLAGS calls the card.
+CARDS: list[tuple[str, str]] = [
+    ("Tesla T4", "T4"),
+    ("T4", "T4"),
+    ("L4", "L4"),
+]
+
+COMMON: list[tuple[str, ...]] = [
+    ("--served-model-name", "own-dockerfile"),
+    ("--runner", "pooling"),
+    ("--convert", "embed"),
+    ("--dtype", "float16"),
+    ("--max-model-len", "8192"),
+    ("--disable-uvicorn-access-log",),
+    ("--shutdown-timeout", "30"),
+]
+
+# What differs from one GPU to another.
+FLAGS: dict[str, list[tuple[str, ...]]] = {
+    "T4": [],
+    "L4": [],
+    "cpu": [
+        ("--enforce-eager",),
+        ("--kv-cache-memory-bytes", "1090519040"),
+    ],
+}
+
+# Variables that hold paths in a Volume.
+PATHS = {
+    "VLLM_CACHE_ROOT": "/cache/vllm",
+    "TORCHINDUCTOR_CACHE_DIR": "/cache/vllm/torchinductor",
+    "TRITON_CACHE_DIR": "/cache/vllm/triton",
+}
+
+DOCKERFILE: list[str] = [
+    "FROM registry.acme.com/ml/vllm:3",
+    "# What the text says is built as it stands.",
+    'RUN echo "it\'s ours" > /etc/motd',
+    "ENV HF_HUB_DISABLE_TELEMETRY=1",
+]
+
+
+def dockerfile_path() -> str:
+    """The path of a new file that holds DOCKERFILE: that is how Modal takes one."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", delete=False) as file:
+        file.write("\n".join(DOCKERFILE))
+    atexit.register(os.unlink, file.name)
+    return file.name
+
+
+image = (
+    modal.Image.from_dockerfile(
+        dockerfile_path(),
+        registry_secret=modal.Secret.from_name("registry"),
+    )
+    .entrypoint([])
+    .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
+    .uv_pip_install("httpx==0.28.1", uv_version="0.13.8")
+)
+
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "c13ad13ce42c50259f1da1b9fc64576c"}
+
+app = modal.App(NAME, tags=TAGS)
+
+VOLUMES = {
+    "/models": modal.Volume.from_name(
+        "modelctl-weights",
+        create_if_missing=True,
+    ).with_mount_options(read_only=True),
+    "/cache/vllm": modal.Volume.from_name("modelctl-vllm-cache", create_if_missing=True),
+}
+
+# What one start compiles and keeps there, the next one finds.
+CACHES = ["/cache/vllm"]
+
+# How engines begin a line: who says it, when, and how serious it is.
+LEVEL = re.compile(
+    r"(?P<who>\([^)]*\) )?(?:[\d.]+ )?"
+    r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|(?<=\d )[DIWE])"
+    r"(?:: *| (?:\d\d-\d\d [\d:]+ )?)"
+)
+LEVELS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "CRITICAL": "ERROR"}
+
+
+def say(line: str) -> None:
+    print(f"{line}\n", end="", flush=True)  # in one piece: threads say things too
+
+
+def pass_on(engine: subprocess.Popen[str]) -> None:
+    """Write what the engine writes to the log, with its level in front."""
+    assert engine.stdout is not None
+    level = "INFO"
+    for line in engine.stdout:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()
+        if found := LEVEL.match(text):
+            level = LEVELS.get(found["level"], found["level"])
+            text = (found["who"] or "") + text[found.end() :]
+        elif re.match(r"Traceback |(\S+ )*error: ", text):
+            level = "ERROR"
+        if text:
+            say(f"engine {level} {text}")
+
+
+def which_gpu() -> str:
+    """The key of FLAGS for this machine; MODELCTL_GPU may say it instead."""
+    told = os.environ.get("MODELCTL_GPU")
+    if told in FLAGS:
+        return told
+    if not CARDS:
+        return "cpu"
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return "cpu"
+    if asked.returncode != 0:
+        raise RuntimeError(f"nvidia-smi failed: {asked.stdout}{asked.stderr}")
+    names = asked.stdout.strip().splitlines()
+    for words, card in CARDS:
+        if names and f" {words} " in f" {names[0]} ":
+            key = card if len(names) == 1 else f"{card}:{len(names)}"
+            if key in FLAGS:
+                return key
+    raise RuntimeError(f"no flags for {names}; there are some for {list(FLAGS)}")
+
+
+def engine_command(gpu: str) -> list[str]:
+    command = [*COMMAND, MODEL, "--host", HOST, "--port", str(PORT)]
+    for flag in COMMON + FLAGS[gpu]:
+        command += flag
+    return command
+
+
+def environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        **{variable: MOUNT_ROOT + path for variable, path in PATHS.items()},
+    }
+
+
+def start_engine(gpu: str) -> subprocess.Popen[str]:
+    command = engine_command(gpu)
+    say(f"modelctl INFO {NAME} on {gpu}: {shlex.join(command)}")
+    return subprocess.Popen(
+        command,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # A session of its own: the engine's helpers can be ended together with it.
+        start_new_session=True,
+    )
+
+
+def ask(method: str, path: str, body: object = None, timeout: float = 5.0) -> tuple[int, str]:
+    """What the engine answers, as status and text; 0 where there is no answer in time."""
+    headers = {"Content-Type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=timeout)
+    try:
+        connection.request(method, path, body=json.dumps(body), headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def wait_until_healthy(engine: subprocess.Popen[str], deadline: float) -> None:
+    while ask("GET", "/health")[0] != 200:
+        code = engine.poll()
+        if code is not None:
+            raise RuntimeError(f"the engine {how_it_ended(code)} before it was ready")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the engine was not ready within {STARTUP_SECONDS} s")
+        time.sleep(0.1)
+
+
+def warm_up(deadline: float) -> None:
+    """One real request: what does not answer here would not have answered a client."""
+    left = max(10.0, deadline - time.monotonic())
+    status, text = ask("POST", WARM_UP_PATH, {"model": SERVED_AS, **WARM_UP_BODY}, timeout=left)
+    if status != 200:
+        raise RuntimeError(f"the first request to {WARM_UP_PATH} failed: {status} {short(text)}")
+
+
+def short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:199] + "\u2026"
+
+
+def soon(call: Callable[[], Any], seconds: float = 10) -> Any:
+    """What a call to Modal returns; None where it fails or takes long: no start waits for it."""
+    answers = []
+
+    def answer() -> None:
+        try:
+            answers.append(call())
+        except Exception as problem:
+            say(f"modelctl WARNING Modal did not answer: {problem}")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else None
+
+
+def how_it_ended(code: int) -> str:
+    if code < 0:
+        return f"was ended by signal {-code} ({signal.strsignal(-code)})"
+    return f"ended with exit code {code}"
+
+
+def end(engine: subprocess.Popen[str], seconds: float) -> None:
+    """Ask the engine to end, wait, then kill it and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        engine.wait(timeout=seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGKILL)
+    engine.wait()
+
+
+def counted() -> dict[str, float]:
+    """The engine's own counters, in our words; none where it does not answer."""
+    status, text = ask("GET", "/metrics")
+    found = dict.fromkeys(COUNTERS, 0.0)
+    for line in text.splitlines():
+        name, _, value = line.rpartition(" ")
+        for word, counter in COUNTERS.items():
+            if name.partition("{")[0] == counter:
+                found[word] += float(value)
+    return found if status == 200 else {}
+
+
+def busy() -> bool:
+    now = counted()
+    return bool(now) and now["running"] + now["waiting"] > 0
+
+
+def gpu_figures() -> list[dict[str, float | None]]:
+    """What nvidia-smi says of each GPU; nothing where there is none, or no answer."""
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", f"--query-gpu={','.join(GPU_FIGURES)}", "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = [line.split(", ") for line in asked.stdout.splitlines()]
+    return [dict(zip(GPU_FIGURES.values(), map(number, row), strict=False)) for row in rows]
+
+
+def number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:  # a card says [N/A] to what it does not measure
+        return None
+
+
+def report() -> None:
+    """A line of figures for every interval in which something happened."""
+    before, then = counted(), time.monotonic()
+    while True:
+        time.sleep(METRICS_SECONDS)
+        gpus, found, now = gpu_figures(), counted(), time.monotonic()
+        active = found != before or any(gpu["utilization"] for gpu in gpus)
+        if before and found and (active or found["running"]):
+            requests = found["running"] + found["waiting"]
+            made = {word: found[word] - before[word] for word in ("generated", "prompt")}
+            figures = {
+                "seconds": round(now - then, 1),
+                "gpu": gpus,
+                "running": int(found["running"]),
+                "waiting": int(found["waiting"]),
+                "waiting_share": round(found["waiting"] / requests, 3) if requests else 0,
+                "tokens_per_second": round(made["generated"] / (now - then), 1),
+                "prompt_tokens_per_second": round(made["prompt"] / (now - then), 1),
+            }
+            say(f"modelctl METRICS {json.dumps(figures)}")
+        before, then = found, now
+
+
+class Server:
+    @modal.enter()
+    def start(self) -> None:
+        self.stopping = False
+        # A little less than Modal waits, so that the reason stands in the log.
+        deadline = time.monotonic() + STARTUP_SECONDS - 5
+        try:
+            self.boot(deadline)
+        except BaseException as problem:
+            self.give_up(problem)
+            raise
+        self.attend()
+
+    def boot(self, deadline: float) -> None:
+        self.gpu = which_gpu()
+        self.engine = start_engine(self.gpu)
+        self.listen()
+        wait_until_healthy(self.engine, deadline)
+        warm_up(deadline)
+
+    def listen(self) -> None:
+        self.lines = threading.Thread(target=pass_on, args=(self.engine,), daemon=True)
+        self.lines.start()
+
+    def attend(self) -> None:
+        """Begin what goes on beside the engine."""
+        threading.Thread(target=self.watch, daemon=True).start()
+        for path in CACHES:
+            commit = (VOLUMES[path].commit, 600)
+            threading.Thread(target=soon, args=commit, daemon=True).start()
+        threading.Thread(target=report, daemon=True).start()
+
+    def give_up(self, problem: BaseException) -> None:
+        """End the engine, and say why behind its last lines."""
+        self.stopping = True
+        if hasattr(self, "engine"):
+            end(self.engine, 1)
+            self.lines.join(5)
+        say(f"modelctl: could not boot: {problem}")
+
+    def watch(self) -> None:
+        """End the container with its engine: another takes its place."""
+        code = self.engine.wait()
+        if not self.stopping:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.engine.pid, signal.SIGKILL)
+            self.lines.join(5)  # the engine's last lines come first
+            say(f"modelctl ERROR the engine {how_it_ended(code)}: so does this container")
+            os._exit(1)
+
+    @modal.exit()
+    def stop(self) -> None:
+        """Modal sends no more requests: those that are running are answered first."""
+        self.stopping = True
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < deadline and busy():
+            time.sleep(0.1)
+        end(self.engine, max(1, deadline - time.monotonic()))
+
+
+server = app.server(
+    image=image,
+    gpu=["T4", "L4"],
+    volumes=VOLUMES,
+    secrets=[modal.Secret.from_name("hub", required_keys=["HF_TOKEN"])],
+    env={
+        "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
+        "VLLM_ENABLE_STARTUP_PLAN": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    },
+    min_containers=0,
+    scaledown_window=300,
+    startup_timeout=STARTUP_SECONDS,
+    exit_grace_period=DRAIN_SECONDS,
+    port=8000,
+    routing_region="us-east",
+)(Server)
