@@ -159,6 +159,7 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "common": Rows(_words(common)),
         "flags": Rows({k: Rows(_words(flags)) if flags else [] for k, flags in differing.items()}),
         "nodes": resolved.nodes,
+        "rdma": resolved.rdma,
         "metrics_seconds": resolved.metrics_interval,
         "path_env": Rows(dict(resolved.path_env)) if resolved.path_env else {},
         "chat_template": resolved.chat_template,

@@ -17,9 +17,6 @@ from modelctl.facts.flags import flag_table
 from modelctl.resolved import Flag, Unknown
 from modelctl.spec.models import Model, Spec
 
-MASTER_PORT = 29501
-"""Where the hosts of a cluster meet: vLLM's own default, said so that it cannot change."""
-
 GUESSED_TOKENS: Mapping[str, int] = {
     "ngram": 5,
     "ngram_gpu": 5,
@@ -162,8 +159,6 @@ def _on_gpus(ask: Ask) -> list[Flag]:
     ):
         if count is not None and count > 1:
             own.append((flag, str(count)))
-    if ask.setting.nodes > 1:
-        own.append(("--master-port", str(MASTER_PORT)))
     if parallel.expert:
         own.append(("--enable-expert-parallel",))
     if ask.memory_utilization is not None:
@@ -186,7 +181,11 @@ def _on_a_cpu(ask: Ask) -> list[Flag]:
     tokens = 8192 if isinstance(ask.context, Unknown) else ask.context
     blocks = -(-tokens // CPU_BLOCK) + 1
     size = max(CPU_CACHE_LEAST, blocks * CPU_BLOCK * CPU_CACHE_BYTES_PER_TOKEN)
-    return [("--enforce-eager",), ("--kv-cache-memory-bytes", str(size))]
+    own: list[Flag] = [("--enforce-eager",), ("--kv-cache-memory-bytes", str(size))]
+    if ask.setting.nodes > 1:  # vLLM has no pipeline on CPUs
+        hosts = str(ask.setting.nodes)
+        own += [("--nnodes", hosts), ("--tensor-parallel-size", hosts)]
+    return own
 
 
 def _speculative(ask: Ask) -> Flag:
