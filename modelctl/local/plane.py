@@ -104,7 +104,7 @@ async def serve(state_dir: Path) -> None:
     places = Places(state, state_dir)
     methods: dict[str, Method] = {}
     means = Means(
-        launcher=Launcher(state, content, places, state_dir, mark),
+        launcher=Launcher(state, content, places, state_dir, mark, sockets),
         journal=journal,
         router=lambda task_id: Router(
             methods, settle=store.commit, enter=workspaces.enter, task_id=task_id
@@ -312,12 +312,12 @@ def _listen(store: Store, key: str) -> socket.socket:
 
 
 def _sockets_folder(mark: str) -> Path:
-    """A private folder with a short path for containers' sockets.
+    """A private folder with a short path for sockets, ours and those that engines make.
 
     It is always the same one, so that what a plane that was killed left in it goes.
     """
     base = tempfile.gettempdir()
-    short = base if len(base) <= 50 else "/tmp"  # noqa: S108 - made private below
+    short = base if len(base) <= 20 else "/tmp"  # noqa: S108 - made private below
     folder = Path(short) / f"modelctl-{mark}"
     if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
         shutil.rmtree(folder, ignore_errors=True)

@@ -52,12 +52,19 @@ class Launcher:
     """Lays out containers below `<state dir>/containers`."""
 
     def __init__(
-        self, state: State, content: Content, places: Places, state_dir: Path, mark: str
+        self,
+        state: State,
+        content: Content,
+        places: Places,
+        state_dir: Path,
+        mark: str,
+        short: Path,
     ) -> None:
         self._state = state
         self._content = content
         self._places = places
         self._mark = mark
+        self._short = short
         self._root = state_dir / "containers"
         self._bin = state_dir / "bin"
         self._python_path = _where_modal_is()
@@ -71,6 +78,7 @@ class Launcher:
 
     def remove(self, task_id: str) -> None:
         remove_tree(self._root / task_id)
+        self._temporary(task_id).unlink(missing_ok=True)
         if claim := self._claims.pop(task_id, None):
             claim.close()
 
@@ -95,6 +103,8 @@ class Launcher:
         workdir = root / "root"
         for folder in (workdir, scratch, home / "home"):
             folder.mkdir(parents=True)
+        temporary = self._temporary(task_id)
+        temporary.symlink_to(scratch, target_is_directory=True)
         binds = self._materialise(spec, root)
         arguments = api_pb2.ContainerArguments(
             task_id=task_id,
@@ -111,7 +121,7 @@ class Launcher:
         environment = self._environment(spec)
         environment |= {
             "HOME": str(home / "home"),
-            "TMPDIR": str(scratch),
+            "TMPDIR": str(temporary),
             "PATH": f"{self._bin}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": ":".join([str(workdir), *self._python_path]),
             "PYTHONUNBUFFERED": "1",
@@ -146,6 +156,11 @@ class Launcher:
             container = (*isolation.argv(port, inside, self.reachable, proxy), *container)
         argv = (sys.executable, "-I", "-S", str(supervisor), *container)
         return Launch(argv, environment, workdir, port, isolated, insists)
+
+    def _temporary(self, task_id: str) -> Path:
+        """Where a container finds its TMPDIR: engines make sockets there, whose paths are bounded
+        (107 characters, on macOS 103), and a project's folder may be deep."""
+        return self._short / task_id[-8:]
 
     def _materialise(self, spec: api_pb2.Function, root: Path) -> list[tuple[str, str, str]]:
         """Lays out its files and Volumes; answers what is to be bound: how, which folder, where.
