@@ -10,9 +10,11 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +67,7 @@ COMMON: list[tuple[str, ...]] = [
     ("--reasoning-parser", "deepseek_r1"),
     ("--disable-uvicorn-access-log",),
     ("--shutdown-timeout", "300"),
+    ("--nnodes", "2"),
 ]
 
 # What differs from one GPU to another.
@@ -72,18 +75,15 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
     "H100:8": [
         ("--tensor-parallel-size", "8"),
         ("--pipeline-parallel-size", "2"),
-        ("--nnodes", "2"),
-        ("--master-port", "29501"),
     ],
     "H200:8": [
         ("--tensor-parallel-size", "8"),
         ("--pipeline-parallel-size", "2"),
-        ("--nnodes", "2"),
-        ("--master-port", "29501"),
     ],
     "cpu": [
         ("--enforce-eager",),
         ("--kv-cache-memory-bytes", "8606711808"),
+        ("--tensor-parallel-size", "2"),
     ],
 }
 
@@ -103,7 +103,7 @@ image = (
 TAGS = {
     "tier": "research",
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "cf61d52bb8bc8f06af32eb953f7bf55e",
+    "modelctl-digest": "67d5d13d3e71180d2e99bcae322f459f",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -174,10 +174,23 @@ def which_gpu() -> str:
     raise RuntimeError(f"no flags for {names}; there are some for {list(FLAGS)}")
 
 
+def place() -> tuple[int, list[str], int]:
+    """This host's rank, the addresses of all hosts, and a port that is free on each of them."""
+    cluster = modal.Cluster.from_context()
+    # One of its own for each cluster: on a laptop they all share one address.
+    port = 20_000 + 2 * (zlib.crc32(cluster.object_id.encode()) % 5_000)
+    return cluster.container_rank(), cluster.container_ips(family="ipv4"), port
+
+
 def engine_command(gpu: str) -> list[str]:
     command = [*COMMAND, MODEL, "--host", HOST, "--port", str(PORT)]
     for flag in COMMON + FLAGS[gpu]:
         command += flag
+    rank, addresses, port = place()
+    os.environ["VLLM_HOST_IP"] = addresses[rank]
+    command += ["--node-rank", str(rank), "--master-addr", addresses[0], "--master-port", str(port)]
+    if rank > 0:
+        command.append("--headless")
     return command
 
 
@@ -350,11 +363,38 @@ class Server:
         self.attend()
 
     def boot(self, deadline: float) -> None:
+        rank, addresses, port = place()
+        self.leaderless = threading.Event()
+        if rank > 0:
+            # Requests go to rank 0 alone; Modal may wait for a port on each host all the same.
+            self.door = socket.create_server((HOST, PORT))
+            self.gpu = which_gpu()
+            self.engine = start_engine(self.gpu)
+            self.listen()
+            threading.Thread(target=self.follow, args=(addresses[0], port + 1), daemon=True).start()
+            return
+        self.leaderless.set()
+        self.door = socket.create_server((addresses[0], port + 1))
         self.gpu = which_gpu()
         self.engine = start_engine(self.gpu)
         self.listen()
         wait_until_healthy(self.engine, deadline)
         warm_up(deadline)
+
+    def follow(self, address: str, port: int) -> None:
+        """End with rank 0: the connection to it lasts as long as it does."""
+        leader = None
+        while leader is None:
+            try:
+                leader = socket.create_connection((address, port))
+            except OSError:
+                time.sleep(0.5)
+        with contextlib.suppress(OSError):
+            leader.recv(1)
+        self.leaderless.set()
+        if not self.stopping:
+            say("modelctl ERROR rank 0 is gone: so does this container")
+            end(self.engine, 1)
 
     def listen(self) -> None:
         self.lines = threading.Thread(target=pass_on, args=(self.engine,), daemon=True)
@@ -391,6 +431,8 @@ class Server:
         """Modal sends no more requests: those that are running are answered first."""
         self.stopping = True
         deadline = time.monotonic() + DRAIN_SECONDS
+        # What runs here is a part of rank 0's requests.
+        self.leaderless.wait(max(1, deadline - time.monotonic()))
         while time.monotonic() < deadline and busy():
             time.sleep(0.1)
         end(self.engine, max(1, deadline - time.monotonic()))
@@ -415,4 +457,4 @@ server = app.server(
     exit_grace_period=DRAIN_SECONDS,
     port=8000,
     routing_region="us-east",
-)(Server)
+)(modal.clustered(size=2, rdma=True)(Server))
