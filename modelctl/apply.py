@@ -1,4 +1,4 @@
-"""How is a plan carried out safely? Upload, deploy, wait, then prune, then remember."""
+"""How is a plan carried out safely? Fetch, deploy, wait, then prune, then remember."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from modelctl.loglines import Said, read, telling
 from modelctl.plan import DEPLOYS, Action, Change, Desired, Plan
 from modelctl.platform.types import Deployed, LiveApp, Platform, PlatformError
 from modelctl.record import AppRecord, Entry, Index, remember
-from modelctl.resolved import Scaling, Upload
+from modelctl.resolved import Scaling
+from modelctl.stock import ListFiles, Stock, begin
 
 
 class Result(StrEnum):
@@ -76,7 +77,7 @@ class _Job:
     live: Mapping[str, LiveApp]
     gate: Gate
     tell: Tell
-    uploads: Mapping[Upload, asyncio.Task[int]]
+    stock: Stock
     deployed: dict[str, Outcome] = field(default_factory=dict)
     """Every version that came to be, also where its gate did not get to an end."""
 
@@ -90,6 +91,7 @@ async def apply(
     index: Index | None,
     project: str | None,
     gate: Gate,
+    list_files: ListFiles,
     prune: bool,
     width: int,
     tell: Tell,
@@ -100,8 +102,18 @@ async def apply(
     """
     wanted = {d.name: d for d in desired}
     turns = asyncio.Semaphore(width)
-    uploads = _begin_uploads(plan, wanted, platform, tell)
-    job = _Job(platform, live, gate, tell, uploads)
+    deployed = {
+        c.name: resolved
+        for c in plan.changes
+        if c.action in DEPLOYS
+        and not platform.capabilities().lacks(
+            (resolved := wanted[c.name].rendered.resolved).command[0]
+        )
+    }
+    stock = begin(
+        deployed, platform, list_files, lambda name, words: tell(Step(name, "weights", words))
+    )
+    job = _Job(platform, live, gate, tell, stock)
 
     async def one(change: Change) -> Outcome:
         async with turns:
@@ -123,7 +135,7 @@ async def apply(
                 gone.add(change.name)
     finally:
         # Interrupted or not: nothing goes on behind our back, and what was done is remembered.
-        left = [*running, *uploads.values()]
+        left = [*running, *stock.tasks.values()]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -131,30 +143,6 @@ async def apply(
         if changed or gone:
             await remember(platform, project, index, changed, frozenset(gone))
     return tuple(sorted(outcomes, key=lambda o: o.name))
-
-
-def _begin_uploads(
-    plan: Plan, wanted: Mapping[str, Desired], platform: Platform, tell: Tell
-) -> dict[Upload, asyncio.Task[int]]:
-    """One task for each model, however many apps serve it."""
-    uploads: dict[Upload, asyncio.Task[int]] = {}
-    for change in plan.changes:
-        if change.action not in DEPLOYS:
-            continue
-        for upload in _uploads_of(wanted[change.name]):
-            if upload in uploads:
-                continue
-
-            def progress(phrase: str, name: str = change.name) -> None:
-                tell(Step(name, "weights", phrase))
-
-            uploads[upload] = asyncio.create_task(platform.upload(upload, progress))
-    return uploads
-
-
-def _uploads_of(desired: Desired) -> list[Upload]:
-    sources = desired.rendered.resolved.sources
-    return [weights.upload for weights in sources if weights.upload is not None]
 
 
 async def _carry_out(change: Change, desired: Desired, job: _Job) -> Outcome:
@@ -185,8 +173,7 @@ async def _carry_out(change: Change, desired: Desired, job: _Job) -> Outcome:
 
 async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
     resolved = desired.rendered.resolved
-    for upload in _uploads_of(desired):
-        await asyncio.shield(job.uploads[upload])
+    await job.stock.ready(resolved)
     before = await _containers(change, job)
     job.tell(Step(change.name, "deploying"))
     deployed = await job.platform.deploy(

@@ -174,7 +174,7 @@ def _held_back(change: Change, desired: Desired, allow_unlocked: bool) -> Change
     if allow_unlocked or change.action not in DEPLOYS:
         return change
     why = tuple(
-        f"{weights.source} is not pinned: set model.revision to a commit, or say --allow-unlocked"
+        f"{weights.source} is not pinned: run modelctl lock, or say --allow-unlocked"
         for weights in desired.rendered.resolved.sources
         if weights.kind not in ("local", "volume") and not _COMMIT.fullmatch(weights.revision or "")
     )

@@ -63,7 +63,7 @@ def render(resolved: Resolved, *, templates: Path | None = None) -> Rendered:
             raise CannotRender(
                 f"{resolved.name}: {weights.source} has no address yet: {weights.argument.reason}"
             )
-    folder = templates or _packaged()
+    folder = templates or packaged()
     tags = dict(resolved.labels)
     if resolved.project:
         tags[TAG_PROJECT] = resolved.project
@@ -86,7 +86,7 @@ def module_name(name: str) -> str:
     return module
 
 
-def _packaged() -> Path:
+def packaged() -> Path:
     """The templates of a wheel, or those of a checkout."""
     package = Path(modelctl.__file__).parent
     in_wheel = package / "_templates"
@@ -94,13 +94,17 @@ def _packaged() -> Path:
 
 
 def _fill(folder: Path, resolved: Resolved, tags: Mapping[str, str]) -> str:
+    return fill(folder, f"{engine(resolved.engine).template}/app.py.j2", _view(resolved, tags))
+
+
+def fill(folder: Path, name: str, view: Mapping[str, Any]) -> str:
+    """The text of one template. Raises CannotRender where the template is in the way."""
     writer = Writer()
     from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError
 
-    name = f"{engine(resolved.engine).template}/app.py.j2"
     try:
         template = _environment(folder).get_template(name)
-        return writer.write(template.render(_view(resolved, tags), writer=writer))
+        return writer.write(template.render(view, writer=writer))
     except TemplateNotFound as problem:
         raise CannotRender(f"{folder} has no template {problem.name}") from problem
     except TemplateSyntaxError as problem:

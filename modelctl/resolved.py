@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -124,6 +125,12 @@ class Selection:
     file: str | None = None
     mmproj: str | None = None
     remote_code: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the manifest beside fetched files calls it."""
+        said = {name: value for name, value in vars(self).items() if value}
+        return json.dumps(said, sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from modelctl.record import AppRecord, Entry, Index
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
 from modelctl.resolved import (
     Endpoint,
+    Fetch,
     ImageStep,
     Placement,
     Resolved,
@@ -41,6 +42,7 @@ def resolved(
     keep_warm: int = 0,
     gate: str = "none",
     upload: Upload | None = None,
+    fetch: Fetch | None = None,
     strategy: str = "rolling",
     auth: str = "proxy",
 ) -> Resolved:
@@ -54,7 +56,7 @@ def resolved(
         server="llama-server",
         task="generate",
         served_as=(name,),
-        weights=Weights("local", "./m.gguf", "/models/m.gguf", upload=upload),
+        weights=Weights("local", "./m.gguf", "/models/m.gguf", upload=upload, fetch=fetch),
         beside=(),
         command=("llama-server",),
         variants=(Variant("cpu", "cpu", None, None, 0, 2048, 1, (("--ctx-size", "2048"),)),),

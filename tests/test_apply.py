@@ -7,7 +7,7 @@ whole way against the SDK is in tests/cli.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ from modelctl.platform.types import (
 )
 from modelctl.record import Index, read_index
 from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED, Rendered
-from modelctl.resolved import Scaling, Upload
+from modelctl.resolved import Fetch, RemoteFile, Scaling, Upload
 from tests.making import EVERYTHING, desired, entry, live_app, record, seen
 
 
@@ -44,6 +44,7 @@ class Stage:
     done: list[str] = field(default_factory=list)
     scaled: dict[str, Scaling] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    there: set[str] = field(default_factory=set)
 
     async def open(self) -> None: ...
 
@@ -76,6 +77,17 @@ class Stage:
 
     async def upload(self, upload: Upload, progress: Progress) -> int:
         self.done.append(f"upload {upload.prefix}")
+        return 1
+
+    async def fetched(self, fetch: Fetch) -> bool:
+        return fetch.prefix in self.there
+
+    async def fetch(self, fetches: Sequence[Fetch], progress: Progress) -> int:
+        sources = " ".join(fetch.source for fetch in fetches)
+        self.done.append(f"fetch {sources}")
+        if sources in self.fails:
+            raise self.fails[sources]
+        progress("fetching")
         return 1
 
     async def read(self, volume: str, path: str) -> bytes | None:
@@ -115,6 +127,11 @@ class Answers:
         return Gate(headers or {}, self.ask, self.clock, self.sleep)
 
 
+async def listed(fetch: Fetch) -> Fetch:
+    """The Hub's answer to which files a commit has."""
+    return replace(fetch, files=(RemoteFile("model.safetensors", 7, sha256="a" * 64),))
+
+
 def carried_out(
     wanted: list[Desired],
     changes: list[Change],
@@ -134,6 +151,7 @@ def carried_out(
             index=index,
             project="team",
             gate=gate or Answers().gate(),
+            list_files=listed,
             prune=prune,
             width=4,
             tell=lambda step: None,
@@ -303,6 +321,7 @@ def test_an_interrupt_stops_what_is_under_way_and_remembers_what_was_deployed() 
                 index=None,
                 project="team",
                 gate=Answers(None).gate(),
+                list_files=listed,
                 prune=False,
                 width=4,
                 tell=lambda step: None,

@@ -35,10 +35,12 @@ MAY_USE: dict[str, set[str]] = {
     "render": {"resolved", "rendered", "literals", "engines", "facts"},
     "record": {"resolved"},
     "platform": {"rendered", "resolved"},
+    "render_fetch": {"render", "resolved", "literals"},
+    "stock": {"platform", "resolved"},
     "plan": {"platform", "record", "rendered", "resolved"},
     "health": set(),
     "loglines": {"platform", "rendered"},
-    "apply": {"plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
+    "apply": {"stock", "plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
     "views": {"apply", "plan", "diagnostics", "loglines", "views"},
     "local": set(),
 }

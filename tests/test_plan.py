@@ -215,7 +215,7 @@ def test_a_model_that_nothing_pins_is_not_deployed() -> None:
     change = only(hub("main"), seen())
     assert change.action is Action.BLOCKED
     assert change.reasons == (
-        "hf://Qwen/Qwen3-8B is not pinned: set model.revision to a commit, or say --allow-unlocked",
+        "hf://Qwen/Qwen3-8B is not pinned: run modelctl lock, or say --allow-unlocked",
     )
 
 

@@ -56,13 +56,16 @@ def test_a_commit_in_the_spec_pins_a_model_without_a_lock() -> None:
     )
 
 
+BOTH = "m-Q4_K_M.gguf, sub/m-Q8_0-00001-of-00002.gguf"
+
+
 @pytest.mark.parametrize(
     ("model", "argument"),
     [
         ({"file": "*Q4_K_M*"}, f"/models/org/repo/{COMMIT}/m-Q4_K_M.gguf"),
         ({"file": "sub/*-Q8_0-*"}, f"/models/org/repo/{COMMIT}/sub/m-Q8_0-00001-of-00002.gguf"),
-        ({"file": "*Q2*"}, Unknown("0 GGUF files match *Q2*")),
-        ({}, Unknown("2 GGUF files match *.gguf")),
+        ({"file": "*Q2*"}, Unknown(f"no GGUF files match *Q2*: {BOTH}")),
+        ({}, Unknown(f"2 GGUF files match *.gguf: {BOTH}")),
     ],
 )
 def test_a_gguf_file_of_a_locked_repository_is_chosen_by_its_glob(

@@ -92,6 +92,7 @@ async def _apply(
     retry: bool,
 ) -> int:
     from modelctl.apply import Gate, apply
+    from modelctl.cli.locking import list_files
     from modelctl.cli.said import say
     from modelctl.cli.seeing import see_and_plan
     from modelctl.health import proxy_headers
@@ -134,6 +135,7 @@ async def _apply(
             index=seen.index,
             project=project.name,
             gate=Gate(proxy_headers(*token) if token else None),
+            list_files=list_files,
             prune=prune,
             width=width,
             tell=tell,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error, in_order
+from modelctl.platform.types import CouldNotFetch
+from modelctl.resolved import Fetch
 from modelctl.spec.wanted import Path_, Wanted, show_path
 from modelctl.weights.hub import Found, HubProblem, look_up
 from modelctl.weights.lock import COMMIT, Lock, key
+from modelctl.weights.needed import needed
 from modelctl.weights.sources import parse
 
 AT_ONCE = 8
@@ -99,6 +103,19 @@ def ask_all(named: Mapping[str, Named]) -> dict[str, Found]:
     if later:
         raise later[0]
     return found
+
+
+async def list_files(fetch: Fetch) -> Fetch:
+    """The same with the files that its commit has, asked of the Hub. Raises a PlatformError."""
+    commit = fetch.commit if isinstance(fetch.commit, str) else None
+    try:
+        found = await asyncio.to_thread(look_up, fetch.source, commit)
+    except HubProblem as problem:
+        raise CouldNotFetch(
+            f"could not fetch {fetch.source}: {problem.message}", problem.hint
+        ) from problem
+    files = needed(found.locked.files, fetch.selection).files
+    return replace(fetch, commit=found.locked.commit, files=files)
 
 
 def unlocked(named: Mapping[str, Named], lock: Lock) -> dict[str, Named]:

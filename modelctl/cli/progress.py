@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from modelctl.apply import Step, Tell
 
 
+EVERY_SECONDS = 30.0
+
+
 @contextmanager
 def progress(plan: Plan) -> Iterator[Tell]:
     """Yields what takes the steps of an apply. Everything goes to standard error."""
@@ -23,17 +27,27 @@ def progress(plan: Plan) -> Iterator[Tell]:
         with _live(plan) as tell:
             yield tell
     else:
-        yield _plain
+        yield _plain()
 
 
-def _plain(step: Step) -> None:
-    """One line when something begins, one when it ends."""
+def _plain() -> Tell:
+    """One line when something begins, one when it ends, and a few while it takes long."""
     paint, _ = for_stream(err=True)
-    if step.outcome is not None:
-        aside(changes.outcome_line(step.outcome, paint=paint))
-    else:
+    phases: dict[str, tuple[str, float]] = {}
+
+    def tell(step: Step) -> None:
+        if step.outcome is not None:
+            aside(changes.outcome_line(step.outcome, paint=paint))
+            return
+        phase, at = phases.get(step.name, ("", 0.0))
+        now = time.monotonic()
+        if step.phase == phase and now - at < EVERY_SECONDS:
+            return
+        phases[step.name] = step.phase, now
         detail = f": {step.detail}" if step.detail else ""
         aside(f"    {step.name}  {step.phase}{detail}")
+
+    return tell
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from modelctl.cli.options import Selection
 from modelctl.local import lifecycle
 from modelctl.platform.types import Capabilities, Platform
+from modelctl.resolved import Fetch
 from modelctl.spec.wanted import ProjectFile
 
 STATE_VARIABLE = "MODELCTL_LOCAL_DIR"
@@ -42,9 +44,18 @@ def platform_for(chosen: Selection, project: ProjectFile) -> Platform:
             where="local control plane" + (f", as {chosen.env}" if chosen.env else ""),
             variables=lifecycle.environ(plane),
             capabilities=Capabilities(engines=dict(plane.engines)),
+            fetch_app=_fetch_app,
         )
     environment = (declared.modal_environment if declared else None) or chosen.env
-    return ModalPlatform(environment)
+    return ModalPlatform(environment, fetch_app=_fetch_app)
+
+
+def _fetch_app(fetches: Sequence[Fetch]) -> str:
+    """The app that fetches weights goes to the Hub that this process would go to."""
+    from modelctl.render_fetch import render_fetch
+
+    hub = os.environ.get("HF_ENDPOINT", "")
+    return render_fetch(fetches, variables={"HF_ENDPOINT": hub} if hub else {})
 
 
 def proxy_token(chosen: Selection, project: ProjectFile) -> tuple[str, str] | None:

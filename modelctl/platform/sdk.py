@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.util
 import io
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from modelctl.platform import weights
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.types import (
     Capabilities,
@@ -22,12 +25,13 @@ from modelctl.platform.types import (
     Live,
     LiveApp,
     LogLine,
+    PlatformError,
     Progress,
     Refused,
     Unreachable,
 )
 from modelctl.rendered import SERVER_CLASS, Rendered
-from modelctl.resolved import Scaling, Upload
+from modelctl.resolved import Fetch, Scaling, Upload
 
 if TYPE_CHECKING:
     import modal
@@ -39,7 +43,8 @@ class ModalPlatform:
     """The Platform that the SDK speaks to: Modal itself, or the local control plane.
 
     `variables` (MODAL_SERVER_URL and the like) are set in this process before the SDK is imported,
-    because it reads some of them then; so a process can open one workspace only.
+    because it reads some of them then; so a process can open one workspace only. `fetch_app`
+    writes the app that fetches weights.
     """
 
     def __init__(
@@ -49,10 +54,12 @@ class ModalPlatform:
         where: str = "",
         variables: Mapping[str, str] | None = None,
         capabilities: Capabilities | None = None,
+        fetch_app: Callable[[Sequence[Fetch]], str] | None = None,
     ) -> None:
         self._wanted_environment = environment
         self._where = where
         self._variables = dict(variables or {})
+        self._fetch_app = fetch_app
         self._capabilities = capabilities or Capabilities(engines=None)
         self._environment: str = environment or ""
         self._handles: dict[str, modal.App] = {}
@@ -145,21 +152,19 @@ class ModalPlatform:
 
     async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
 
-        with tempfile.TemporaryDirectory(prefix="modelctl-") as folder:
-            # The SDK uploads the file that defines the class, so the text has to be a file.
-            file = Path(folder) / f"{rendered.module}.py"
-            file.write_text(rendered.text, encoding="utf-8")
-            with speaking_of(f"deploying {rendered.name}"):
-                module = _load(rendered.module, file)
-                app: modal.App = module.app
-                await app.deploy.aio(
-                    name=rendered.name,
-                    environment_name=self._environment,
-                    tag=tag,
-                    strategy=strategy,
-                )
-                info = await app.info.aio(refresh=True)
-                url = await module.server.get_url.aio()  # the deployment told: no call
+        with (
+            speaking_of(f"deploying {rendered.name}"),
+            _module(rendered.module, rendered.text) as module,
+        ):
+            app: modal.App = module.app
+            await app.deploy.aio(
+                name=rendered.name,
+                environment_name=self._environment,
+                tag=tag,
+                strategy=strategy,
+            )
+            info = await app.info.aio(refresh=True)
+            url = await module.server.get_url.aio()  # the deployment told: no call
         assert app.app_id is not None
         self._handles[app.app_id] = app
         return Deployed(app.app_id, info.lifecycle.version or 0, url)
@@ -207,6 +212,37 @@ class ModalPlatform:
                         str(Path(upload.root) / file.path), _join(upload.prefix, file.path)
                     )
         return amount
+
+    async def fetched(self, fetch: Fetch) -> bool:
+        with speaking_of(f"reading the Volume {fetch.volume}"):
+            volume = self._volume(fetch.volume, create=True)
+            content, entries = await asyncio.gather(
+                self.read(fetch.volume, f"{fetch.prefix}{weights.MANIFEST}"),
+                _entries(volume, fetch.prefix),
+            )
+        base = fetch.prefix.strip("/") + "/"
+        sizes = {entry.path.strip("/").removeprefix(base): entry.size for entry in entries}
+        return weights.covers(weights.decode_manifest(content), sizes, fetch)
+
+    async def fetch(self, fetches: Sequence[Fetch], progress: Progress) -> int:
+        assert self._fetch_app is not None
+        first = fetches[0]
+        files = {f.path: f.size for fetch in fetches for f in weights.files_of(fetch)}
+        total = sum(files.values())
+        many = f"{len(files)} file" + ("" if len(files) == 1 else "s")
+        progress(f"fetching {many}, {weights.amount(total)}")
+        name = f"modelctl_fetch_{hashlib.sha256(first.prefix.encode()).hexdigest()[:12]}"
+        try:
+            with (
+                speaking_of("running the app that fetches it"),
+                _module(name, self._fetch_app(fetches)) as module,
+            ):
+                answer = await weights.run_app(module, self._environment, total, many, progress)
+        except PlatformError as problem:
+            raise weights.not_fetched(first, problem) from problem
+        if (refusal := weights.refusal(first, answer)) is not None:
+            raise refusal
+        return int(str(answer["fetched"]))
 
     async def read(self, volume: str, path: str) -> bytes | None:
         import modal.exception as theirs
@@ -284,6 +320,15 @@ class _Once:
 
 def _join(prefix: str, path: str) -> str:
     return f"{prefix.rstrip('/')}/{path}"
+
+
+@contextmanager
+def _module(name: str, text: str) -> Iterator[Any]:
+    """Generated text as a module. The SDK uploads the file that defines what it runs."""
+    with tempfile.TemporaryDirectory(prefix="modelctl-") as folder:
+        file = Path(folder) / f"{name}.py"
+        file.write_text(text, encoding="utf-8")
+        yield _load(name, file)
 
 
 def _load(module: str, file: Path) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
 from modelctl.rendered import Rendered
-from modelctl.resolved import Scaling, Upload
+from modelctl.resolved import Fetch, Scaling, Upload
 
 
 class PlatformError(Exception):
@@ -34,6 +34,10 @@ class NotThere(PlatformError):
 
 class BuildFailed(PlatformError):
     """An image could not be built."""
+
+
+class CouldNotFetch(PlatformError):
+    """A model's files could not be had: nothing was deployed, and trying again may help."""
 
 
 class Refused(PlatformError):
@@ -149,6 +153,15 @@ class Platform(Protocol):
 
     async def upload(self, upload: Upload, progress: Progress) -> int:
         """Put a local model into its Volume; returns the bytes that were not there yet."""
+        ...
+
+    async def fetched(self, fetch: Fetch) -> bool:
+        """Whether all of a fetch is in its Volume. Asks nobody but Modal."""
+        ...
+
+    async def fetch(self, fetches: Sequence[Fetch], progress: Progress) -> int:
+        """Run the app that puts files of one commit into one folder of a Volume; their files are
+        known. Returns the bytes. Repeating it asks for what is not whole yet."""
         ...
 
     async def read(self, volume: str, path: str) -> bytes | None:

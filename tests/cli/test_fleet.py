@@ -12,6 +12,7 @@ import pytest
 
 from modelctl.local import lifecycle
 from tests.conftest import Project
+from tests.hub.server import Hub
 
 QUIET = "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\nrollout: {gate: none}\n"
 
@@ -242,26 +243,34 @@ def test_without_a_terminal_apply_wants_yes(fleet: Project) -> None:
     assert "there is no terminal to ask on: say --yes" in ran.err
 
 
-def test_a_model_that_nothing_pins_is_rejected_unless_allowed(fleet: Project) -> None:
-    fleet.spec(
-        "hub", "model: hf://Qwen/Qwen3-8B\ncontext: 8192\ngpu: H100\nrollout: {gate: none}\n"
-    )
+def test_a_model_that_nothing_pins_is_rejected_unless_allowed(fleet: Project, hub: Hub) -> None:
+    hub.add("org/m", {"m.gguf": b"GGUF"})
+    fleet.spec("hub", "model: {source: hf://org/m, file: m.gguf}\nrollout: {gate: none}\n")
     ran = fleet.run("apply", "hub", "--local", "--yes")
     assert ran.code == 1
     assert "say --allow-unlocked" in " ".join(ran.out.split())
-    ran = fleet.run("apply", "hub", "--local", "--yes", "--allow-unlocked")
+    ran = fleet.run("apply", "hub", "--local", "--yes", "--allow-unlocked", env=hub.variables)
     assert ran.code == 0, ran.out + ran.err
 
 
-def test_a_machine_without_the_engine_says_what_is_missing(fleet: Project) -> None:
-    fleet.spec("vllm-here", "model: hf://Qwen/Qwen3-8B\ncontext: 8192\ngpu: H100\n")
-    (change,) = fleet.run(
-        "plan", "vllm-here", "--local", "--allow-unlocked", "--output", "json"
-    ).json["changes"]
-    assert change["reasons"] == [
-        "H100, scale to zero",
-        "this machine cannot run it: there is no vllm here; put vllm on PATH",
-    ]
+PINNED = (
+    "model: {source: hf://Qwen/Qwen3-8B, revision: b968826d9c46dd6066d109eabc6255188de91218}\n"
+    "backend: vllm\ncontext: 8192\ngpu: H100\nrollout: {gate: health}\n"
+)
+
+
+def test_a_machine_without_the_engine_says_what_is_missing_and_fetches_nothing(
+    fleet: Project,
+) -> None:
+    fleet.spec("vllm-here", PINNED)
+    missing = "this machine cannot run it: there is no vllm here; put vllm on PATH"
+    (change,) = fleet.run("plan", "vllm-here", "--local", "--output", "json").json["changes"]
+    assert change["reasons"] == ["H100, scale to zero", missing]
+    nobody = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    ran = fleet.run("apply", "vllm-here", "--local", "--yes", "--output", "json", env=nobody)
+    assert ran.code == 0, ran.out + ran.err
+    (outcome,) = ran.json["outcomes"]
+    assert outcome["detail"] == "not seen running: this machine has no vllm"
 
 
 SPECIFIC = """\

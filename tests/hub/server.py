@@ -51,7 +51,8 @@ class Fault:
 
     `status` is answered instead; `wait` are seconds before each answer, and `per_second` is how
     fast a body comes; `cut` ends a body after so many bytes without ending the answer; `wrong`
-    turns a body's bytes over, its length is true.
+    turns a body's bytes over, its length is true; `whole` sends all of a file whatever range was
+    asked for.
     """
 
     path: str
@@ -60,17 +61,18 @@ class Fault:
     per_second: int = 0
     cut: int | None = None
     wrong: bool = False
+    whole: bool = False
     times: int | None = None
     met: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Asked:
-    """One request, and what went out for it. `start` is the first byte that was asked for."""
+    """One request, and what went out for it so far. `start` is the first byte asked for."""
 
     method: str
     path: str
-    status: int
+    status: int = 0
     sent: int = 0
     start: int = 0
     token: str = ""
@@ -239,8 +241,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        self.sent, self.start, self.status = 0, 0, 0
         split = urlsplit(self.path)
+        self.asked = Asked(self.command, unquote(split.path), token=self._token)
+        self.server.hub.noted(self.asked)
         self.fault = self.server.hub.met(unquote(split.path))
         try:
             if self.fault is not None:
@@ -252,17 +255,6 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         except OSError:
             self.close_connection = True
-        finally:
-            self.server.hub.noted(
-                Asked(
-                    self.command,
-                    unquote(split.path),
-                    self.status,
-                    self.sent,
-                    self.start,
-                    self._token,
-                )
-            )
 
     @property
     def _token(self) -> str:
@@ -331,7 +323,8 @@ class _Handler(BaseHTTPRequestHandler):
             "Content-Type": "application/octet-stream",
         }
         start, end, status = 0, file.size, 200
-        if asked := _RANGE.fullmatch(self.headers.get("Range", "")):
+        ranges = self.fault is None or not self.fault.whole
+        if ranges and (asked := _RANGE.fullmatch(self.headers.get("Range", ""))):
             start = int(asked[1])
             end = min(file.size, int(asked[2]) + 1 if asked[2] else file.size)
             status = 206
@@ -339,7 +332,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._head(416, {"Content-Range": f"bytes */{file.size}", "Content-Length": 0})
                 raise _Stop
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
-        self.start = start
+        self.asked.start = start
         self._head(status, {**headers, "Content-Length": end - start})
         if self.command == "GET":
             self._body(file, start, end)
@@ -352,13 +345,14 @@ class _Handler(BaseHTTPRequestHandler):
             part = file.read(start, min(chunk, end - start))
             if fault.wrong:
                 part = bytes(255 - byte for byte in part)
-            if fault.cut is not None and self.sent + len(part) > fault.cut:
-                self.wfile.write(part[: fault.cut - self.sent])
-                self.sent = fault.cut
+            cut = fault.cut is not None and self.asked.sent + len(part) > fault.cut
+            if cut:
+                part = part[: (fault.cut or 0) - self.asked.sent]
+            self.asked.sent += len(part)
+            self.wfile.write(part)
+            if cut:
                 self.close_connection = True
                 return
-            self.wfile.write(part)
-            self.sent += len(part)
             start += len(part)
             if fault.per_second:
                 time.sleep(len(part) / fault.per_second)
@@ -366,8 +360,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, data: object) -> None:
         body = json.dumps(data).encode()
         self._head(200, {"Content-Type": "application/json", "Content-Length": len(body)})
+        self.asked.sent = len(body)
         self.wfile.write(body)
-        self.sent = len(body)
         raise _Stop
 
     def _refuse(self, status: int, code: str, message: str, commit: str = "") -> None:
@@ -387,7 +381,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise _Stop
 
     def _head(self, status: int, headers: Mapping[str, object]) -> None:
-        self.status = status
+        self.asked.status = status
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, str(value))
