@@ -11,7 +11,7 @@ from modelctl.engines.base import Finding
 from modelctl.engines.images import base_images
 from modelctl.facts import gpus
 from modelctl.resolved import Unknown
-from modelctl.spec.models import Policy
+from modelctl.spec.project_models import Policy
 from modelctl.spec.wanted import Path_
 
 _NONE = Policy.model_validate({})

@@ -7,8 +7,8 @@ from pathlib import Path
 from modelctl.diagnostics import Rejected, has_errors, in_order
 from modelctl.spec.kinds import ShapeKind
 from modelctl.spec.merge import without_nulls
-from modelctl.spec.models import Project
 from modelctl.spec.parse import build, problems, tidy
+from modelctl.spec.project_models import Project
 from modelctl.spec.shorthand import expand
 from modelctl.spec.source import read
 from modelctl.spec.tree import Entry, Mapping, is_null

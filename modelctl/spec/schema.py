@@ -6,7 +6,8 @@ from copy import deepcopy
 from typing import Any, Literal
 
 from modelctl.spec.kinds import Kind, ListKind, NamedKind, ShapeKind
-from modelctl.spec.models import Project, Shape, Spec
+from modelctl.spec.models import Shape, Spec
+from modelctl.spec.project_models import Project
 from modelctl.spec.shorthand import ONE_FOR_MANY
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any
 
 from modelctl.spec.kinds import Kind, ListKind, NamedKind, ShapeKind, choices, kind_at
-from modelctl.spec.models import Backend, Environment, Fields, Project, Spec
+from modelctl.spec.models import Backend, Fields, Spec
+from modelctl.spec.project_models import Environment, Project
 from modelctl.spec.quoting import quote, quote_path
 from modelctl.spec.scalars import surprise
 from modelctl.spec.synonyms import FIELDS, WORDS

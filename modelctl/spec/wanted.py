@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from modelctl.diagnostics import Diagnostic, Place
-from modelctl.spec.models import Project, Spec
+from modelctl.spec.models import Spec
+from modelctl.spec.project_models import Project
 from modelctl.spec.tree import Mapping, Path_, show_path
 
 __all__ = ["Origins", "Path_", "ProjectFile", "Wanted", "show_path"]

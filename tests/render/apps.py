@@ -9,7 +9,8 @@ from typing import Any
 from modelctl.diagnostics import Place
 from modelctl.resolve import resolve
 from modelctl.resolved import LocalFile, Resolved
-from modelctl.spec.models import Project, Spec
+from modelctl.spec.models import Spec
+from modelctl.spec.project_models import Project
 from modelctl.spec.wanted import Path_, ProjectFile, Wanted
 from modelctl.weights.facts import ModelFacts
 from modelctl.weights.read import model_facts

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from modelctl.diagnostics import Rejected
 from modelctl.spec.load import load
-from modelctl.spec.models import Project
 from modelctl.spec.project import find_project
+from modelctl.spec.project_models import Project
 from modelctl.spec.source import read_bytes, read_text
 from modelctl.spec.wanted import ProjectFile
 from tests.spec.folder import Folder, line

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from modelctl.spec.load import load, load_all
-from modelctl.spec.models import Project, plain
+from modelctl.spec.models import plain
 from modelctl.spec.project import find_project
+from modelctl.spec.project_models import Project
 from modelctl.spec.wanted import ProjectFile
 from tests.spec.folder import Folder, lines
 

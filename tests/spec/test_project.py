@@ -8,8 +8,9 @@ import pytest
 
 from modelctl.diagnostics import Rejected
 from modelctl.spec.load import load
-from modelctl.spec.models import Fields, Project, Scaling
+from modelctl.spec.models import Fields, Scaling
 from modelctl.spec.project import find_project
+from modelctl.spec.project_models import Project
 from modelctl.spec.wanted import ProjectFile
 from tests.spec.folder import Folder, lines
 
