@@ -44,6 +44,7 @@ class LlamaCpp:
     startup_timeout = 600
     unknown_context: int | None = DEFAULT_CONTEXT
     takes_gguf = True
+    asks_key_everywhere = True
 
     def server(self, spec: Spec) -> str:
         return (spec.backend and spec.backend.server) or SERVER
@@ -81,7 +82,9 @@ class LlamaCpp:
         return images.image_steps(
             setting,
             images.Recipe(
-                official=engine_facts(self.name).image(setting.version),
+                official=engine_facts(self.name).image(
+                    setting.version, on_cpu=not images.cuda_architectures(setting.spec)
+                ),
                 official_python=image_facts().python,
                 # The image keeps its binaries in /app, which is on nobody's PATH.
                 prepare=("which llama-server || ln -s /app/llama-server /usr/local/bin/",),

@@ -11,10 +11,11 @@ from modelctl.facts.tables import Source, source_of, table
 
 @dataclass(frozen=True)
 class Version:
-    """`image` is the engine's own, "" for one that has none."""
+    """`image` is the engine's own, `cpu_image` a smaller one that needs no GPU; "" for none."""
 
     version: str
     image: str
+    cpu_image: str
     source: Source
 
 
@@ -34,12 +35,11 @@ class EngineFacts:
     removed: Mapping[str, RemovedFlag]
     kv_cache: tuple[str, ...]
 
-    def image(self, version: str) -> str:
+    def image(self, version: str, *, on_cpu: bool = False) -> str:
         """The engine's own image; an unknown version is put where the known ones have theirs."""
-        known = self.versions.get(version)
-        if known is not None:
-            return known.image
-        return self.versions[self.default].image.replace(self.default, version)
+        known = self.versions.get(version) or self.versions[self.default]
+        image = (known.cpu_image if on_cpu else "") or known.image
+        return image.replace(known.version, version)
 
 
 @cache
@@ -48,7 +48,9 @@ def engine_facts(engine: str) -> EngineFacts:
     return EngineFacts(
         default=row["default"],
         versions={
-            version: Version(version, found.get("image", ""), source_of(found))
+            version: Version(
+                version, found.get("image", ""), found.get("cpu_image", ""), source_of(found)
+            )
             for version, found in row["versions"].items()
         },
         removed={

@@ -99,6 +99,11 @@ def test_llama_server_is_on_the_path_and_an_own_image_keeps_its_own() -> None:
     ]
 
 
+def test_without_a_gpu_llama_server_comes_in_its_small_image() -> None:
+    first, *_ = chain({**SMOLLM2, "gpu": [{"type": "none"}]}, {})
+    assert first == "from_registry(ghcr.io/ggml-org/llama.cpp:server-b11312, add_python=3.12)"
+
+
 def test_llama_cpp_python_is_built_in_one_step_for_the_cards_of_the_spec() -> None:
     spec = {**SMOLLM2, "backend": {"name": "llama.cpp", "server": "llama-cpp-python"}}
     spec["gpu"] = [{"type": "T4"}, {"type": "H100"}]

@@ -67,14 +67,14 @@ FLAGS: dict[str, list[tuple[str, ...]]] = {
 }
 
 image = (
-    modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-cuda-b11312", add_python="3.12")
+    modal.Image.from_registry("ghcr.io/ggml-org/llama.cpp:server-b11312", add_python="3.12")
     .entrypoint([])
     .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "6d524a8f6ae71aa52ba625bb965b49b7",
+    "modelctl-digest": "dd91a0bf9297b1bcac229b18349a567f",
 }
 
 app = modal.App(NAME, tags=TAGS)
