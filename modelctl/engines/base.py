@@ -146,6 +146,8 @@ class Engine(Protocol):
     template: str
     startup_timeout: int
     unknown_context: int | None
+    asks_key_everywhere: bool
+    """With an api key nothing but /health answers without it."""
     takes_gguf: bool
     """One GGUF file, where others take a folder."""
 

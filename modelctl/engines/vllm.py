@@ -31,6 +31,7 @@ class Vllm:
     startup_timeout = 1200
     unknown_context: int | None = None  # `--max-model-len auto` takes the largest that fits
     takes_gguf = False
+    asks_key_everywhere = False  # /invocations and others answer without it
 
     def server(self, spec: Spec) -> str:
         # A `server` of llama.cpp's is a rule's finding; there is one server here.

@@ -11,9 +11,11 @@ import re
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import modal
@@ -109,7 +111,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "60d66b3a0f932798833950c0e7becf31",
+    "modelctl-digest": "a8d1cd80635c1c61b86de3ba4d7243ac",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -181,8 +183,45 @@ def which_gpu() -> str:
     raise RuntimeError(f"no flags for {names}; there are some for {list(FLAGS)}")
 
 
+# vLLM asks for its key below /v1 and a few more, and /invocations answers as these do: this asks
+# everywhere but at /health.
+GUARD = """
+import hmac
+import os
+
+KEY = b"Bearer " + os.environ["VLLM_API_KEY"].encode()
+REFUSED = {"type": "http.response.start", "status": 401}
+REFUSED["headers"] = [(b"content-type", b"application/json")]
+BODY = b'{"error": {"message": "Unauthorized", "type": "invalid_request_error", "code": 401}}'
+
+
+class Guard:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        asks_nothing = scope["type"] == "lifespan" or scope["path"] == "/health"
+        if asks_nothing or scope.get("method") == "OPTIONS" or hmac.compare_digest(given, KEY):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await send(REFUSED)
+            await send({"type": "http.response.body", "body": BODY})
+"""
+
+
+def guard_path() -> str:
+    """PYTHONPATH with a new folder in it where vLLM finds the guard."""
+    folder = tempfile.mkdtemp()
+    Path(folder, "modelctl_guard.py").write_text(GUARD, encoding="utf-8")
+    return os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+
+
 def engine_command(gpu: str) -> list[str]:
     command = [*COMMAND, MODEL, "--host", HOST, "--port", str(PORT)]
+    command += ["--middleware", "modelctl_guard.Guard"]
     for flag in COMMON + FLAGS[gpu]:
         command += flag
     return command
@@ -193,6 +232,7 @@ def environment() -> dict[str, str]:
         **os.environ,
         **{variable: MOUNT_ROOT + path for variable, path in PATHS.items()},
         "VLLM_API_KEY": os.environ["API_KEY"],
+        "PYTHONPATH": guard_path(),
     }
 
 
