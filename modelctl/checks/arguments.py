@@ -110,7 +110,7 @@ def _with_table(
             "leave it out",
             key=True,
         )
-    problem = _problem(fact, value, table.separator)
+    problem = value_problem(fact, value, table.separator)
     if problem is None:
         return None
     message, hint = problem
@@ -203,7 +203,7 @@ def _plain(name: str) -> str:
     return name.lstrip("-").replace("_", "-")
 
 
-def _problem(fact: FlagFact, value: Any, separator: str | None) -> tuple[str, str] | None:
+def value_problem(fact: FlagFact, value: Any, separator: str | None) -> tuple[str, str] | None:
     """(what is wrong with the value, the way out), None where nothing is."""
     if value is None:
         return None
@@ -232,7 +232,7 @@ def _problem(fact: FlagFact, value: Any, separator: str | None) -> tuple[str, st
         problem = _item_problem(fact, item)
         if problem is not None:
             return problem
-    if fact.kind == "values" and separator is None:
+    if fact.kind == "values" and separator is None and len(items) > 1:
         dashed = next((item for item in items if _dashed(item)), None)
         if dashed is not None:
             return f"is given {json.dumps(dashed)}, which the engine reads as another flag", ""
@@ -240,16 +240,17 @@ def _problem(fact: FlagFact, value: Any, separator: str | None) -> tuple[str, st
 
 
 def _json_problem(fact: FlagFact, value: Any) -> tuple[str, str] | None:
-    if isinstance(value, Mapping | list) or (fact.type == "str" and isinstance(value, str)):
+    if isinstance(value, Mapping | list) or fact.type == "str":
         return None
-    if isinstance(value, str):
-        try:
-            json.loads(value)
-            return None
-        except ValueError:
-            pass
+    hint = f"{fact.name}: {{…}}"
     shown = json.dumps(value, ensure_ascii=False)
-    return f"takes JSON, and {shown} is none", f"a mapping: {fact.name}: {{…}}"
+    if not isinstance(value, str):
+        return f"takes a mapping or a list, not {shown}", hint
+    try:
+        json.loads(value)
+        return None
+    except ValueError:
+        return f"takes JSON, and {shown} is none", hint
 
 
 def _item_problem(fact: FlagFact, item: Any) -> tuple[str, str] | None:

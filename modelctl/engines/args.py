@@ -73,7 +73,7 @@ def _turned(match: Match, value: bool) -> list[Flag]:
 
 def _word(match: Match, value: Any) -> str:
     fact = match.fact
-    if isinstance(value, dict) or (fact.kind == "json" and not isinstance(value, str)):
+    if isinstance(value, dict):
         return json.dumps(value)
     if isinstance(value, bool):
         if fact.turns:

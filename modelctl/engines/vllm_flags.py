@@ -44,7 +44,7 @@ NO_MODEL = Model.model_construct()
 def flags(ask: Ask) -> tuple[Flag, ...]:
     own = [*_model(ask), *_limits(ask), *_behaviour(ask)]
     own += _on_gpus(ask) if ask.count > 0 else _on_a_cpu(ask)
-    return tuple(map(_unmistakable, with_args(own, replace(ask, args=_that_hold(ask)))))
+    return tuple(map(joined, with_args(own, replace(ask, args=_that_hold(ask)))))
 
 
 def lora_rank(ask: Ask) -> int:
@@ -63,7 +63,7 @@ def names(version: str) -> vllm.Names:
     return vllm.nearest(version, engine_facts("vllm").default)
 
 
-def _unmistakable(flag: Flag) -> Flag:
+def joined(flag: Flag) -> Flag:
     """argparse takes a value that begins with a dash for another flag, unless it is joined on."""
     if len(flag) == 2 and isinstance(flag[1], str) and flag[1].startswith("-"):
         return (f"{flag[0]}={flag[1]}",)
