@@ -39,13 +39,22 @@ def right(spec: dict[str, Any], model: ModelFacts | None = None) -> Resolved | N
 
 
 def command_lines(resolved: Resolved, root: Path) -> Iterator[tuple[str, list[str]]]:
-    """(key of FLAGS, argv) of each variant, with `root` before every path of the container."""
+    """(which, argv) of each variant, with `root` before every path of the container.
+
+    Several hosts have one each; the first and the last stand for all.
+    """
     text = render(resolved).text
     app: dict[str, Any] = {"__name__": "app"}
     with mock.patch.dict(os.environ, {"MODELCTL_MOUNT_ROOT": str(root), "MODELCTL_PORT": "8000"}):
         exec(compile(text, "app.py", "exec"), app)
-    for key in app["FLAGS"]:
-        yield key, app["engine_command"](key)
+        if "place" not in app:
+            yield from [(key, app["engine_command"](key)) for key in app["FLAGS"]]
+            return
+        addresses = [f"10.0.0.{host + 1}" for host in range(resolved.nodes)]
+        for rank in (0, resolved.nodes - 1):
+            app["place"] = lambda rank=rank: (rank, addresses, 20_000)
+            for key in app["FLAGS"]:
+                yield f"{key}, rank {rank}", app["engine_command"](key)
 
 
 def place(argv: list[str], root: Path, model: Path) -> None:
