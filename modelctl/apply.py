@@ -346,6 +346,7 @@ def _records(
                 condemned=last.detail if last.result is Result.FAILED else "",
                 protect=resolved.protect,
                 usd_per_hour=desired.usd_per_hour,
+                weights=((outcome.version, resolved.stored),),
             ),
             desired.fields,
             desired.rendered.text,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from modelctl.resolved import Scaling
@@ -18,6 +18,13 @@ INDEX = "index.json"
 
 Fields = Mapping[str, object]
 """What a spec says, flat: `{"backend.version": "0.32.0", "gpu[0].type": "H100"}`."""
+
+
+Weights = tuple[tuple[int, tuple[str, ...]], ...]
+"""Versions with the folders that they read, in order: `((3, ("/org/repo/commit/",)),)`."""
+
+VERSIONS = 20
+"""Of how many versions of an app the weights are kept."""
 
 
 class Files(Protocol):
@@ -34,7 +41,9 @@ class Entry:
 
     `version` is the one that this digest was deployed as: a digest is believed only while the live
     version is still that one. `condemned` is why that version failed its gate, "" where it passed:
-    it is not tried again as it is. `protect` holds although the spec is gone.
+    it is not tried again as it is. `protect` holds although the spec is gone. `weights` are the
+    folders of the weights' Volume that the versions since the app's creation read, by version: what
+    a roll-back may need. None where that was not written down yet.
     """
 
     app_id: str
@@ -45,6 +54,7 @@ class Entry:
     condemned: str = ""
     protect: bool = False
     usd_per_hour: float | None = None
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ def decode_index(content: bytes | None) -> Index | None:
         return None
     try:
         return Index({name: _entry(value) for name, value in data["apps"].items()})
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return None
 
 
@@ -122,10 +132,23 @@ async def remember(
     gone: frozenset[str] = frozenset(),
 ) -> None:
     """Write the changed records and the index in one commit. Repeating it does nothing."""
-    apps = {n: e for n, e in (index.apps if index else {}).items() if n not in gone}
+    before = index.apps if index else {}
+    apps = {n: e for n, e in before.items() if n not in gone}
+    changed = {
+        name: replace(record, entry=_with_earlier(record.entry, before.get(name)))
+        for name, record in changed.items()
+    }
     apps.update({name: record.entry for name, record in changed.items()})
     contents = {path_of(name): encode_app(record) for name, record in changed.items()}
     await files.write(volume_of(project), {**contents, INDEX: encode_index(Index(apps))})
+
+
+def _with_earlier(entry: Entry, before: Entry | None) -> Entry:
+    """The same with what earlier versions of this app read; a new app begins with its own."""
+    if before is None or before.app_id != entry.app_id or entry.weights is None:
+        return entry
+    versions = {**dict(before.weights or ()), **dict(entry.weights)}
+    return replace(entry, weights=tuple(sorted(versions.items())[-VERSIONS:]))
 
 
 def _entry(data: Mapping[str, Any]) -> Entry:
@@ -138,7 +161,14 @@ def _entry(data: Mapping[str, Any]) -> Entry:
         condemned=str(data.get("condemned", "")),
         protect=bool(data.get("protect", False)),
         usd_per_hour=data.get("usd_per_hour"),
+        weights=_weights(data.get("weights")),
     )
+
+
+def _weights(data: Any) -> Weights | None:
+    if data is None:
+        return None
+    return tuple((int(version), tuple(map(str, folders))) for version, folders in data)
 
 
 def _dump(data: object) -> bytes:

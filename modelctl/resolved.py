@@ -291,3 +291,9 @@ class Resolved:
     def sources(self) -> tuple[Weights, ...]:
         """Everything that has to be there before the engine starts."""
         return (self.weights, *self.beside)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The folders of the weights' Volume that this version reads."""
+        parts = [weights.upload or weights.fetch for weights in self.sources]
+        return tuple(sorted({part.prefix for part in parts if part is not None}))

@@ -36,12 +36,13 @@ MAY_USE: dict[str, set[str]] = {
     "record": {"resolved"},
     "platform": {"rendered", "resolved"},
     "render_fetch": {"render", "resolved", "literals"},
+    "surplus": {"platform", "record"},
     "stock": {"platform", "resolved"},
     "plan": {"platform", "record", "rendered", "resolved"},
     "health": set(),
     "loglines": {"platform", "rendered"},
     "apply": {"stock", "plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
-    "views": {"apply", "plan", "diagnostics", "loglines", "views"},
+    "views": {"apply", "plan", "diagnostics", "loglines", "surplus", "views"},
     "local": set(),
 }
 """Room → the rooms that it may import. `cli` may import all; everybody may import themselves."""

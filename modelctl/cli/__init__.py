@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Deploy what changed, wait until it answers, and report."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
     "logs": ("logs", "Show what an app wrote: its engine's output and Modal's own lines."),
+    "weights": ("weights", "Show or tidy the Volume that models are fetched into."),
     "destroy": ("destroy", "Stop the apps of the chosen specs."),
     "show": ("show", "Print a spec in full, and where each value comes from."),
     "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),

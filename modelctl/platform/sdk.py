@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from modelctl.platform.types import (
     PlatformError,
     Progress,
     Refused,
+    StoredWeights,
     Unreachable,
 )
 from modelctl.rendered import SERVER_CLASS, Rendered
@@ -258,6 +259,35 @@ class ModalPlatform:
             async with self._volume(volume, create=True).batch_upload(force=True) as batch:
                 for path, content in files.items():
                     batch.put_file(io.BytesIO(content), path)
+
+    async def volumes(self, beginning: str) -> tuple[str, ...]:
+        import modal
+
+        with speaking_of("listing the Volumes"):
+            found = await modal.Volume.objects.list.aio(environment_name=self._environment)
+        names = sorted(volume.name for volume in found if volume.name)
+        return tuple(name for name in names if name.startswith(beginning))
+
+    async def stored(self, volume: str) -> tuple[StoredWeights, ...]:
+        with speaking_of(f"reading the Volume {volume}"):
+            entries = await _entries(self._volume(volume, create=True), "/")
+            folders = weights.folders(entry for entry in entries if entry.type.name == "FILE")
+            contents = await asyncio.gather(
+                *(self.read(volume, f"{prefix}{weights.MANIFEST}") for prefix in folders)
+            )
+        return tuple(
+            weights.stored(prefix, files, weights.decode_manifest(content))
+            for (prefix, files), content in zip(folders.items(), contents, strict=True)
+        )
+
+    async def remove(self, volume: str, prefix: str) -> None:
+        import modal.exception as theirs
+
+        with (
+            speaking_of(f"removing {prefix} from the Volume {volume}"),
+            suppress(theirs.NotFoundError, FileNotFoundError),
+        ):
+            await self._volume(volume).remove_file.aio(prefix, recursive=True)
 
     async def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
         with speaking_of(f"reading the logs of {app.name}"):

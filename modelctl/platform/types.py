@@ -88,6 +88,23 @@ class Deployed:
 
 
 @dataclass(frozen=True)
+class StoredWeights:
+    """One folder of the weights' Volume: a commit of a source, or a local model by its content.
+
+    `source` is `local` for the latter. `complete` is false where a fetch did not come to its end.
+    `newest` is when something last changed in it.
+    """
+
+    prefix: str
+    source: str
+    commit: str
+    files: int
+    size: int
+    complete: bool
+    newest: datetime
+
+
+@dataclass(frozen=True)
 class LogLine:
     at: datetime
     source: Literal["stdout", "stderr", "system"]
@@ -170,6 +187,18 @@ class Platform(Protocol):
 
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
         """Write small files, all in one commit. Repeating it does nothing."""
+        ...
+
+    async def volumes(self, beginning: str) -> tuple[str, ...]:
+        """The names of the Volumes that begin with this."""
+        ...
+
+    async def stored(self, volume: str) -> tuple[StoredWeights, ...]:
+        """What lies in the weights' Volume; nothing where it is missing."""
+        ...
+
+    async def remove(self, volume: str, prefix: str) -> None:
+        """Remove a folder of a Volume. Removing what is not there does nothing."""
         ...
 
     def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]: ...

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from modelctl.platform.types import (
@@ -17,6 +19,7 @@ from modelctl.platform.types import (
     PlatformError,
     Progress,
     Refused,
+    StoredWeights,
     Unreachable,
 )
 from modelctl.resolved import Fetch, RemoteFile, Unknown
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import modal
 
 MANIFEST = ".modelctl.json"
+_HASH_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,41 @@ def decode_manifest(content: bytes | None) -> Manifest | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def folders(entries: Iterable[Any]) -> dict[str, list[Any]]:
+    """The files of the weights' Volume by the folder of one commit or one content.
+
+    Such a folder ends in its hash: `/org/repo/<40 digits>/`, `/<64 digits>/`. What lies elsewhere
+    is nobody's.
+    """
+    found: dict[str, list[Any]] = {}
+    for entry in entries:
+        *parents, _ = entry.path.strip("/").split("/")
+        for depth, part in enumerate(parents, 1):
+            if _HASH_NAME.fullmatch(part):
+                found.setdefault("/" + "/".join(parents[:depth]) + "/", []).append(entry)
+                break
+    return found
+
+
+def stored(prefix: str, entries: Sequence[Any], manifest: Manifest | None) -> StoredWeights:
+    """One such folder. A local model has no manifest: it was put there in one commit."""
+    sizes = {entry.path.strip("/").removeprefix(prefix[1:]): entry.size for entry in entries}
+    whole = manifest is not None and all(
+        sizes.get(path) == size for path, (size, _) in manifest.files.items()
+    )
+    local = len(prefix.strip("/").split("/")) == 1
+    name = prefix.strip("/").rpartition("/")
+    return StoredWeights(
+        prefix=prefix,
+        source=manifest.source if manifest else "local" if local else f"hf://{name[0]}",
+        commit=manifest.commit if manifest else name[2],
+        files=sum(not path.endswith(MANIFEST) for path in sizes),
+        size=sum(sizes.values()),
+        complete=whole or local,
+        newest=datetime.fromtimestamp(max(entry.mtime for entry in entries), UTC),
+    )
 
 
 def covers(manifest: Manifest | None, sizes: Mapping[str, int], fetch: Fetch) -> bool:

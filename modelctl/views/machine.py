@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from modelctl.apply import Outcome
     from modelctl.diagnostics import Diagnostic
     from modelctl.plan import Change, Plan
+    from modelctl.surplus import Shelf
     from modelctl.views.rows import StatusRow
 
 FORMAT = 1
@@ -52,6 +53,27 @@ def plan_data(result: Plan) -> dict[str, object]:
 
 def plan(result: Plan) -> str:
     return dump(plan_data(result))
+
+
+def weights(shelves: Sequence[Shelf]) -> str:
+    return dump(
+        {
+            "weights": [
+                {
+                    "source": shelf.weights.source,
+                    "commit": shelf.weights.commit,
+                    "path": shelf.weights.prefix,
+                    "files": shelf.weights.files,
+                    "bytes": shelf.weights.size,
+                    "complete": shelf.weights.complete,
+                    "changed_at": shelf.weights.newest.isoformat(),
+                    "apps": list(shelf.apps),
+                    "named": shelf.named,
+                }
+                for shelf in shelves
+            ]
+        }
+    )
 
 
 def outcomes(result: Plan, ended: Sequence[Outcome]) -> str:

@@ -294,3 +294,44 @@ def test_what_nothing_pins_is_blocked_and_allowed_at_the_commit_of_that_moment(
     assert not (project.root / "modelctl.lock").exists()
     plan: Any = project.run("plan", "--local", "--allow-unlocked", "--output", "json").json
     assert plan["summary"]["unchanged"] == 1
+
+
+def test_weights_are_listed_and_only_what_nothing_needs_is_removed(
+    project: Project, hub: Hub
+) -> None:
+    def listed() -> dict[str, Any]:
+        ran = project.run("weights", "ls", "--local", "--output", "json")
+        assert ran.code == 0, ran.err
+        return {w["commit"]: w for w in ran.json["weights"] if w["source"] == "hf://org/kept"}
+
+    def gc(*arguments: str) -> Ran:
+        return project.run("weights", "gc", "--local", "--older-than", "0s", *arguments)
+
+    spec = SPEC.replace("org/m", "org/kept")
+    first = hub.add("org/kept", GGUF)
+    locked(project, spec, "kept")
+    assert apply(project).code == 0
+    second = hub.add("org/kept", {"m-Q4.gguf": b"GGUF again"})
+    assert project.run("lock", "--upgrade").code == 0
+    assert apply(project).code == 0
+    found = listed()
+    assert (found[first]["apps"], found[first]["named"]) == (["kept"], False)
+    assert (found[second]["apps"], found[second]["named"]) == (["kept"], True)
+    assert (found[first]["bytes"] > 1048580, found[first]["complete"]) == (True, True)
+    ran = project.run("weights", "ls", "--local")
+    assert re.search(rf"hf://org/kept +{first[:12]} +1\.0 MB  complete  kept\n", ran.out), ran.out
+
+    # A roll-back may need the first: it stays, while the app lives.
+    assert gc("--yes").code == 0
+    assert set(listed()) == {first, second}
+    assert project.run("destroy", "kept", "--local", "--yes").code == 0
+    ran = project.run("weights", "gc", "--local", "--yes")
+    assert (ran.code, ran.out) == (0, "Nothing to remove.\n")  # younger than a day
+    ran = gc("--dry-run")
+    assert first[:12] in ran.out
+    assert second[:12] not in ran.out  # the spec names it
+    assert set(listed()) == {first, second}
+    assert gc().code == 64
+    ran = gc("--yes")
+    assert f"✔ /org/kept/{first}/  removed\n" in ran.out
+    assert set(listed()) == {second}
