@@ -28,11 +28,18 @@ class Verdict:
 _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 UNAUTHORIZED = 401
+NOT_FOUND = 404
 
 
 def proxy_headers(token_id: str, token_secret: str) -> dict[str, str]:
     """The headers that Modal's proxy asks for, unless the endpoint says otherwise."""
     return {"Modal-Key": token_id, "Modal-Secret": token_secret}
+
+
+async def health(url: str, headers: Mapping[str, str], *, ask: Ask) -> int | None:
+    """The status of `/health`, or of `/v1/models` where the engine has no such route."""
+    status = await ask(f"{url}/health", headers)
+    return await ask(f"{url}/v1/models", headers) if status == NOT_FOUND else status
 
 
 async def until_healthy(
@@ -44,13 +51,14 @@ async def until_healthy(
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Verdict:
-    """Ask `/health` until it says 200. There is no queue before a server on Modal: while none is
-    live the answer is 503, and asking is what starts one."""
+    """Ask until the answer is 200. There is no queue before a server on Modal: while none is live
+    the answer is 503, and asking is what starts one. Without `headers` no proxy is there to answer
+    401: then the engine does, which is up and wants its own key."""
     deadline = clock() + within
     tries = 0
     while True:
-        status = await ask(f"{url}/health", headers)
-        if status == 200:
+        status = await health(url, headers, ask=ask)
+        if status == 200 or (status == UNAUTHORIZED and not headers):
             return Verdict(True)
         if status == UNAUTHORIZED:
             return Verdict(

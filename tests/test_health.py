@@ -67,3 +67,18 @@ def test_a_refused_token_is_said_at_once() -> None:
         "MODELCTL_PROXY_TOKEN_SECRET",
     )
     assert len(world.asked) == 1
+
+
+def test_an_engine_without_a_health_route_is_asked_for_its_models() -> None:
+    world = World(404, 200)
+    assert verdict(world) == Verdict(True)
+    assert [url for url, _ in world.asked] == ["http://e/health", "http://e/v1/models"]
+
+
+def test_an_engine_that_wants_its_own_key_is_up() -> None:
+    async def ask(url: str, headers: Mapping[str, str]) -> int | None:
+        return 404 if url.endswith("/health") else 401
+
+    world = World()
+    found = until_healthy("http://e", {}, ask=ask, within=9, clock=world.clock, sleep=world.sleep)
+    assert asyncio.run(found) == Verdict(True)

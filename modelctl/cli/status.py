@@ -97,13 +97,13 @@ async def _details(platform: Platform, app: LiveApp) -> Details | None:
 
 async def _health(details: Details | None, headers: Mapping[str, str]) -> str:
     """Asked only where a container is live: asking a sleeping one would wake it."""
-    from modelctl.health import http_get
+    from modelctl.health import health, http_get
 
     if details is None or details.scaling is None:
         return "-"  # not deployed, or gone meanwhile
     if not details.containers:
         return "starting" if details.scaling.min_containers else "asleep"
-    status = await http_get(f"{details.url}/health", headers)
+    status = await health(details.url or "", headers, ask=http_get)
     if status == 200:
         return "healthy"
     if status == 401:
