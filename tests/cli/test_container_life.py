@@ -132,7 +132,10 @@ def test_later_containers_of_the_version_are_not_asked_again(deployed: Project) 
 
 @dataclass
 class Answer:
-    """What one client saw. `finish` is the engine's reason for its end, "" where none came."""
+    """What one client saw. `finish` is the engine's reason for its end, "" where none came.
+
+    An error is one of HTTP, or an event of the stream that says so: clients of OpenAI's raise both.
+    """
 
     chunks: int = 0
     finish: str = ""
@@ -166,9 +169,11 @@ def stream(project: Project, into: Answer, tokens: int, begun: threading.Event) 
             if text == "[DONE]":
                 into.done = True
             elif text.startswith("{"):
+                chunk = json.loads(text)
                 into.chunks += 1
                 begun.set()
-                for choice in json.loads(text).get("choices", []):
+                into.error = str(chunk.get("error") or into.error)
+                for choice in chunk.get("choices", []):
                     into.finish = choice.get("finish_reason") or into.finish
     except (OSError, http.client.HTTPException) as error:
         into.error = type(error).__name__
@@ -257,7 +262,7 @@ def test_a_killed_engine_leaves_each_client_a_whole_answer_or_an_error_and_is_re
     assert all(answer.whole or answer.error for answer in answers), answers
     broken = [answer for answer in answers if answer.error]
     assert broken
-    assert all(not answer.done for answer in broken)
+    assert not any(answer.finish or answer.done for answer in broken)
     until(lambda: len(containers(deployed)) == 1 and containers(deployed) != before)
     assert all(answer.whole for answer in at_once(deployed, 2, 4))
     last = "modelctl ERROR the engine was ended by signal 9 (Killed): so does this container"

@@ -54,10 +54,10 @@ def test_a_killed_vllm_leaves_each_client_a_whole_answer_or_an_error_and_is_repl
     until(lambda: len(containers(equipped, name)) == 1, within=120)
     before = containers(equipped, name)
     engine = process(equipped, victim)
-    answers = at_once(equipped, 8, 1900, lambda: os.kill(engine, signal.SIGKILL))
+    answers = at_once(equipped, 8, 600, lambda: os.kill(engine, signal.SIGKILL))
     assert all(answer.whole or answer.error for answer in answers), answers
     assert any(answer.error for answer in answers)
-    assert all(not answer.done for answer in answers if answer.error)
+    assert not any(answer.finish for answer in answers if answer.error)
     until(lambda: containers(equipped, name) not in ([], before), within=180)
     assert all(answer.whole for answer in at_once(equipped, 2, 8))
     lines = log(equipped, name)
