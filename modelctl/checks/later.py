@@ -18,7 +18,6 @@ def rollout(case: Case) -> Iterator[Finding]:
         (("rollout", "on_failure"), said.on_failure),
         (("rollout", "wave"), said.wave),
         (("rollout", "timeouts", "place"), timeouts and timeouts.place),
-        (("rollout", "timeouts", "checks"), timeouts and timeouts.checks),
     ]
     for path, value in unused:
         if value is not None:

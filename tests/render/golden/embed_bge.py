@@ -92,7 +92,7 @@ image = (
     .uv_pip_install("numpy==2.4.0", uv_version="0.13.8")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "a5780d27b6a4d18abd155f6ebd4641ed"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "d1b1005e835a808bd809aaef5f4b553a"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -393,7 +393,6 @@ server = app.server(
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
         "VLLM_ENABLE_STARTUP_PLAN": "1",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_RPC_BASE_PATH": "/tmp",
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     },

@@ -104,7 +104,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "d7d7b79d4f0ad162b6004c563c2ef7d5"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "e46e987e78c8bcfbf6a7d9836163d488"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -404,7 +404,6 @@ server = app.server(
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
         "VLLM_ENABLE_STARTUP_PLAN": "1",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_RPC_BASE_PATH": "/tmp",
         "HF_HUB_OFFLINE": "1",
     },
     min_containers=1,

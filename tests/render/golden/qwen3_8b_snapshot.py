@@ -92,7 +92,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "cc993e44859c520bfc863ee03a6d09d9"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "9313c24e5d21bd242fda6cc18dd41a15"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -422,7 +422,6 @@ server = app.server(
         "VLLM_ENGINE_READY_TIMEOUT_S": "1200",
         "VLLM_ENABLE_STARTUP_PLAN": "1",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_RPC_BASE_PATH": "/tmp",
         "HF_HUB_OFFLINE": "1",
         "VLLM_SERVER_DEV_MODE": "1",
     },
