@@ -11,6 +11,9 @@ from modelctl.spec.wanted import Path_
 from modelctl.weights.sources import parse
 
 BUCKETS = ("s3", "gs", "r2")
+_MODALS = ("/root", "/tmp")  # noqa: S108 - modal 1.6.4 refuses both, see validate_mount_points
+# Absolute and canonical: no empty part, no dot, no way up.
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[^/\x00]+)+/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?/?")
 
@@ -20,7 +23,15 @@ def mounts(case: Case) -> Iterator[Finding]:
     said: list[tuple[Path_, str]] = [(("volumes", path), path) for path in volumes]
     said += [(("buckets", path), path) for path in buckets]
     for where, path in said:
-        if not path.startswith("/") or path.rstrip("/") == "" or ".." in path.split("/"):
+        if path.rstrip("/") in _MODALS:
+            yield wrong(
+                where,
+                "mounts/taken",
+                f"{path} is a folder of Modal's own: nothing is mounted there",
+                f"{path.rstrip('/')}/data, or a path of its own",
+                key=True,
+            )
+        elif not _PATH.fullmatch(path):
             yield wrong(where, "mounts/path", f"{path} is no mount path", "such as /data", key=True)
         elif any(_overlap(path, taken) for taken in (WEIGHTS_PATH, CACHE_PATH)):
             yield wrong(

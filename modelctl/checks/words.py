@@ -57,6 +57,14 @@ def variables(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("env", name), "env/name", f"{name} is modelctl's own", "another name", key=True
             )
+        elif name in case.resolved.path_env:
+            yield wrong(
+                ("env", name),
+                "env/name",
+                f"{name} says where modelctl's Volume is, so another value would be lost",
+                "leave it out",
+                key=True,
+            )
         elif "\0" in value:
             yield wrong(
                 ("env", name),

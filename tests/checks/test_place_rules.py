@@ -42,6 +42,21 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "a path of its own",
     ),
     (
+        {"volumes": {"/root/": {"name": "a"}}},
+        "volumes./root/ error mounts/taken: /root/ is a folder of Modal's own: nothing is mounted "
+        "there | /root/data, or a path of its own",
+    ),
+    (
+        {"volumes": {"/data//a": {"name": "a"}}},
+        "volumes./data//a error mounts/path: /data//a is no mount path | such as /data",
+    ),
+    ({"volumes": {"/root/.cache/x": {"name": "a"}, "/..data/": {"name": "b"}}}, ""),
+    (
+        {"env": {"VLLM_CACHE_ROOT": "/root/.cache"}},
+        "env.VLLM_CACHE_ROOT error env/name: VLLM_CACHE_ROOT says where modelctl's Volume is, so "
+        "another value would be lost | leave it out",
+    ),
+    (
         {"endpoint": {"cloud": "azure"}},
         "endpoint.cloud warning endpoint/cloud: Modal names no cloud azure | one of aws, gcp, oci, "
         "auto",
