@@ -72,6 +72,10 @@ CATALOGUE: Mapping[str, str] = {
         "`quantization` is what the file is, or one that the engine can apply while it loads. "
         "llama.cpp serves a file as it is: auto says so."
     ),
+    "engine/adapter-rank": (
+        "vLLM reserves room for adapters up to a rank, and refuses one of a larger rank. The rank "
+        "stands in the adapter's adapter_config.json; modelctl lock reads it there."
+    ),
     "engine/missing-package": (
         "What the spec asks for needs a Python package that the engine's image is not known to "
         "have: the start would fail."

@@ -167,6 +167,10 @@ def _on_gpus(ask: Ask) -> list[Flag]:
         own.append(("--kv-cache-dtype", str(ask.kv_cache)))
     if spec.quantization not in (None, "auto"):
         own.append(("--quantization", str(spec.quantization)))
+    if {spec.quantization, ask.setting.model.quantization} & {
+        *names(ask.setting.version).deprecated
+    }:
+        own.append(("--allow-deprecated-quantization",))
     if spec.speculative is not None:
         own.append(_speculative(ask))
     if spec.compile == "fast-boot":
@@ -180,7 +184,9 @@ def _on_a_cpu(ask: Ask) -> list[Flag]:
     """No compiler to wait for, and memory for one request of full length, not for all there is."""
     tokens = 8192 if isinstance(ask.context, Unknown) else ask.context
     blocks = -(-tokens // CPU_BLOCK) + 1
-    size = max(CPU_CACHE_LEAST, blocks * CPU_BLOCK * CPU_CACHE_BYTES_PER_TOKEN)
+    known = ask.setting.model.cache_per_token
+    each = CPU_CACHE_BYTES_PER_TOKEN if isinstance(known, Unknown) else known
+    size = max(CPU_CACHE_LEAST, blocks * CPU_BLOCK * each)
     own: list[Flag] = [("--enforce-eager",), ("--kv-cache-memory-bytes", str(size))]
     if ask.setting.nodes > 1:  # vLLM has no pipeline on CPUs
         hosts = str(ask.setting.nodes)

@@ -131,6 +131,16 @@ def _adapters(setting: Setting) -> Iterator[Finding]:
                 f"vLLM {setting.version} takes adapters up to rank {most}",
                 f"an adapter of rank {most} or less, or one merged into the model",
             )
+        facts = setting.model.beside.get(adapter.source or "")
+        known_rank = facts is not None and isinstance(facts.adapter_rank, int)
+        if adapter.rank is None and not known_rank:
+            yield Finding(
+                ("model", "adapters", name),
+                Severity.NOT_CHECKED,
+                "engine/adapter-rank",
+                f"the rank of {name} is not known here: it is taken to be 16 at most",
+                f"{name}: {{source: …, rank: the r of its adapter_config.json}}",
+            )
 
 
 def _speculative(spec: Spec) -> Iterator[Finding]:

@@ -39,6 +39,36 @@ _INNER = ("text_config", "llm_config", "language_config", "thinker_config")
 _UNSAID = Unknown("not in config.json")
 
 
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
+ADAPTER_RANK = "r"
+"""What an adapter's adapter_config.json calls its rank."""
+_NUMBER = 2
+"""Bytes of one number at 16 bit."""
+
+
+def cache_per_token(config: Mapping[str, Any]) -> int | Unknown:
+    """What the KV cache takes for one token at 16 bit, in bytes: all layers, keys and values.
+
+    Sliding windows take less; what is said here is never too little.
+    """
+    layers = number(config, *LAYERS)
+    if isinstance(layers, Unknown):
+        return layers
+    latent, rope = number(config, "kv_lora_rank"), number(config, "qk_rope_head_dim")
+    if isinstance(latent, int) and isinstance(rope, int):
+        return layers * (latent + rope) * _NUMBER
+    heads = number(config, "num_attention_heads", "n_head")
+    if isinstance(heads, Unknown):
+        return heads
+    shared, width = number(config, "num_key_value_heads"), number(config, "head_dim")
+    if isinstance(width, Unknown):
+        hidden = number(config, "hidden_size", "n_embd")
+        if isinstance(hidden, Unknown) or heads < 1:
+            return _UNSAID
+        width = hidden // heads
+    return layers * (heads if isinstance(shared, Unknown) else shared) * width * 2 * _NUMBER
+
+
 def kept(config: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values, without long lists and names: what arithmetic may need of a config."""
     found = {name: _plain(value, 1) for name, value in config.items() if name not in _NOISE}

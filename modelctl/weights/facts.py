@@ -23,7 +23,8 @@ class ModelFacts:
     `digest` is the content's sha256 and `files` what it was made of; `root` is the real path of a
     local file or folder. `problem` says why a local model cannot be used, with `detail` in words.
     `context_length` is the model's own, in tokens;
-    `adapter_rank` is a LoRA adapter's. `chat_template` is the text of the file that the
+    `cache_per_token` is what its KV cache takes at 16 bit, in bytes; `adapter_rank` is a LoRA
+    adapter's. `chat_template` is the text of the file that the
     spec names, None where it names none; `dockerfile` is that of its Dockerfile.
     `commit` and `remote`, the files that any engine could need of a Hub repository or a bucket,
     come from the lock, and so does `access`: "gated" or "private" where not everybody may read it.
@@ -42,6 +43,7 @@ class ModelFacts:
     layers: int | Unknown = NOT_READ
     vocabulary: int | Unknown = NOT_READ
     quantization: str | Unknown = NOT_READ
+    cache_per_token: int | Unknown = NOT_READ
     adapter_rank: int | Unknown = NOT_READ
     problem: Problem = ""
     detail: str = ""

@@ -108,7 +108,7 @@ def _config(
         except ValueError:
             return None  # the engine will say what is wrong with it; here it only tells nothing
 
-    found = read("config.json")
+    found = read("config.json") or _rank(read("adapter_config.json"))
     if probe and "config.json" not in there and files:
         smallest = min(files, key=lambda file: file.size)
         asking.bounded(lambda: _text(api, repo, commit, smallest.path, head=True))
@@ -124,6 +124,12 @@ def _config(
         if isinstance(section, dict) and isinstance(section.get(value), int):
             kept[ours] = {value: section[value]}
     return kept
+
+
+def _rank(adapter: Any) -> Any:
+    """All that is wanted of an adapter's own file."""
+    rank = adapter.get(configs.ADAPTER_RANK) if isinstance(adapter, dict) else None
+    return {configs.ADAPTER_RANK: rank} if isinstance(rank, int) else None
 
 
 def _text(api: HfApi, repo: str, commit: str, path: str, *, head: bool = False) -> str:

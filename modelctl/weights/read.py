@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from modelctl.resolved import Unknown
 from modelctl.weights import config
@@ -81,17 +82,34 @@ def _locked(kind: Literal["hub", "bucket"], locked: Locked) -> ModelFacts:
         format = "gguf"
     facts = ModelFacts(kind, format, commit=locked.commit, remote=locked.files)
     facts = replace(facts, digest=locked.commit, access=locked.access)
-    said = locked.config
-    if not said:
-        return facts
+    return _with_config(facts, locked.config) if locked.config else facts
+
+
+def _with_config(facts: ModelFacts, said: Mapping[str, Any]) -> ModelFacts:
+    """What config.json says, or an adapter's adapter_config.json."""
+    if config.ADAPTER_RANK in said and "architectures" not in said:
+        return replace(facts, adapter_rank=config.number(said, config.ADAPTER_RANK))
     return replace(
         facts,
         architecture=config.architecture(said),
         context_length=config.context_length(said),
-        layers=config.number(said, "num_hidden_layers", "n_layer", "num_layers"),
+        layers=config.number(said, *config.LAYERS),
         vocabulary=config.number(said, "vocab_size"),
         quantization=config.quantization(said),
+        cache_per_token=config.cache_per_token(said),
     )
+
+
+def _config_in(folder: Path) -> Mapping[str, Any]:
+    """A local model's or adapter's own words; none where they cannot be read."""
+    for name in ("config.json", "adapter_config.json"):
+        try:
+            said = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # the engine will say what is wrong with it
+        if isinstance(said, dict):
+            return said
+    return {}
 
 
 def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
@@ -139,7 +157,9 @@ def _read(facts: ModelFacts, path: Path, found: list[Path], file: str | None) ->
     """Formats and headers. A file that only calls itself GGUF is a problem, said as one."""
     relative = [path.name] if path.is_file() else [f.relative_to(path).as_posix() for f in found]
     if any(name.endswith(".safetensors") for name in relative):
-        return replace(facts, format="safetensors")
+        facts = replace(facts, format="safetensors")
+        said = _config_in(path if path.is_dir() else path.parent)
+        return _with_config(facts, said) if said else facts
     chosen = gguf_file(relative, file)
     if chosen is None:
         return facts

@@ -9,7 +9,9 @@ import pytest
 
 from modelctl.resolved import RemoteFile
 from modelctl.weights.facts import ModelFacts
+from modelctl.weights.read import model_facts
 from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.hub.models import make_adapter
 
 HUB: dict[str, Any] = {"source": "hf://a/b"}
 EIGHT: dict[str, Any] = {**VLLM, "gpu": [{"type": "H100:8"}], "nodes": 2}
@@ -136,7 +138,7 @@ RIGHT: list[dict[str, Any]] = [
     {"speculative": {"method": "draft_model", "model": "hf://c/d"}},
     {"model": {**HUB, "tokenizer": "volume://team/tokenizer"}},
     {"model": {**HUB, "adapters": {"a": {"source": "volume://team/a", "rank": 64}}}},
-    {"model": {**HUB, "adapters": {"a": {"source": "s3://bucket/a"}}, "task": "embed"}},
+    {"model": {**HUB, "adapters": {"a": {"source": "s3://b/a", "rank": 8}}, "task": "embed"}},
     {"max_sequences": 256, "max_batched_tokens": 256},
     {"dtype": "bfloat16"},
     {"nodes": 2, "gpu": [{"type": "H100:8"}]},
@@ -175,6 +177,18 @@ def test_names_of_an_unknown_version_are_not_checked() -> None:
     assert [line.split(": ")[0] for line in found] == [
         "backend.version not checked engine/unknown-version"
     ]
+
+
+def test_an_adapters_rank_is_read_where_it_can_be(tmp_path: Path) -> None:
+    spec = {**VLLM, "model": {**HUB, "adapters": {"a": {"source": "hf://c/d"}}}}
+    assert said(judged(spec)) == [
+        "model.adapters.a not checked engine/adapter-rank: the rank of a is not known here: it is "
+        "taken to be 16 at most | a: {source: …, rank: the r of its adapter_config.json}"
+    ]
+    make_adapter(tmp_path / "lora", rank=24)
+    facts = model_facts("./lora", tmp_path, tmp_path, hashed=False)
+    assert facts.adapter_rank == 24
+    assert said(judged(spec, ModelFacts("hub", beside={"hf://c/d": facts}), Path())) == []
 
 
 def checkpoint(method: str, *files: str) -> ModelFacts:

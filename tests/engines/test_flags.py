@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelctl.resolved import Flag, Word
+from modelctl.weights.facts import ModelFacts
 from tests.render.apps import EMBED, QWEN3, SMOLLM2, SNAPSHOT, local_gguf, resolved
 
 LLAMA = {**SMOLLM2, "gpu": [{"type": "L4"}]}
@@ -117,6 +118,43 @@ def test_vllm() -> None:
             {"speculative": {"model": "hf://a/b"}},
             '--speculative-config {"num_speculative_tokens": 5, "model": "/models/a/b/main"}',
         ),
+        (
+            {"speculative": {"method": "mtp"}},
+            '--speculative-config {"method": "mtp", "num_speculative_tokens": 1}',
+        ),
+        (
+            {"speculative": {"method": "eagle3", "model": "volume://team/eagle"}},
+            '--speculative-config {"method": "eagle3", "num_speculative_tokens": 3, '
+            '"model": "/volumes/team/eagle"}',
+        ),
+        ({"speculative": {"method": "suffix"}}, '--speculative-config {"method": "suffix"}'),
+        (
+            {"speculative": {"method": "dspark", "model": "hf://a/b"}},
+            '--speculative-config {"method": "dspark", "model": "/models/a/b/main"}',
+        ),
+        ({"max_batched_tokens": 4096}, "--max-num-batched-tokens 4096"),
+        (
+            {"multimodal": {"image": 4, "video": 0}},
+            '--limit-mm-per-prompt {"image": 4, "video": 0}',
+        ),
+        (
+            {"quantization": "fp_quant"},
+            "--quantization fp_quant --allow-deprecated-quantization",
+        ),
+        ({"parallel": {"data": 2}, "gpu": [{"type": "L4:4"}]}, "--data-parallel-size 2"),
+        (
+            {"nodes": 2, "gpu": [{"type": "H100:8"}]},
+            "--tensor-parallel-size 8 --pipeline-parallel-size 2 --nnodes 2",
+        ),
+        (
+            {"nodes": 2, "gpu": [{"type": "H100:8"}], "parallel": {"tensor": 16}},
+            "--tensor-parallel-size 16 --nnodes 2",
+        ),
+        ({"model": {"source": "hf://a/b", "served_as": ["x", "y"]}}, "--served-model-name x y"),
+        (
+            {"model": {"source": "hf://a/b", "task": "rerank"}},
+            "--runner pooling --convert classify",
+        ),
         ({"gpu": [{"type": "L4:2"}]}, "--tensor-parallel-size 2"),
         ({"backend": {"name": "vllm", "args": {"seed": -1}}}, "--seed=-1"),
         ({"backend": {"name": "vllm", "args": {"seed": 7}}}, "--seed 7"),
@@ -137,6 +175,21 @@ def test_vllm() -> None:
             },
             "--enable-lora --max-loras 1 --max-lora-rank 32 --lora-modules x=/models/c/d/main",
         ),
+        (
+            {
+                "model": {
+                    "source": "hf://a/b",
+                    "adapters": {
+                        f"a{n}": {"source": f"volume://team/{n}", "rank": 65} for n in range(9)
+                    },
+                }
+            },
+            "--max-loras 8 --max-cpu-loras 9 --max-lora-rank 128 --lora-modules a0=/volumes/team/0",
+        ),
+        (
+            {"model": {"source": "hf://a/b", "adapters": {"x": {"source": "hf://c/d"}}}},
+            "--max-lora-rank 16 ",
+        ),
     ],
 )
 def test_vllm_knobs(change: dict[str, Any], has: str) -> None:
@@ -151,6 +204,56 @@ def test_vllm_on_a_cpu_leaves_out_what_needs_a_gpu() -> None:
     assert "--enforce-eager" in on_cpu
     assert "--enable-sleep-mode" in line(SNAPSHOT)
     assert "--enable-sleep-mode" not in line(SNAPSHOT, "cpu")
+
+
+def test_vllm_on_a_cpu_has_memory_for_one_request_of_full_length() -> None:
+    assert "--kv-cache-memory-bytes 4311744512" in line(VLLM, "cpu")  # 128 KiB a token
+    small = ModelFacts("hub", cache_per_token=2048)
+    found = resolved(VLLM, small).variants[-1]
+    assert ("--kv-cache-memory-bytes", "536870912") in found.flags
+
+
+def test_flags_that_only_a_gpu_knows_stay_there_unless_the_spec_is_for_a_cpu() -> None:
+    args = {"tp": 2, "attention-backend": "FLASHINFER", "load-format": "fastsafetensors", "seed": 7}
+    spec = {**VLLM, "backend": {"name": "vllm", "args": args}}
+    assert "--attention-backend FLASHINFER --load-format fastsafetensors --seed 7" in line(spec)
+    on_cpu = line(spec, "cpu")
+    assert "--seed 7" in on_cpu
+    for flag in ("attention-backend", "load-format", "tensor-parallel"):
+        assert flag not in on_cpu
+    assert "--load-format fastsafetensors" in line({**spec, "gpu": [{"type": "none"}]}, "cpu")
+
+
+def test_hosts_without_a_gpu_share_out_each_layer() -> None:
+    spec = {**VLLM, "nodes": 2, "gpu": [{"type": "H100:8"}]}
+    assert line(spec, "cpu").endswith("--nnodes 2 --tensor-parallel-size 2")
+
+
+def test_each_gpu_has_flags_of_its_own() -> None:
+    entry = {
+        "type": "L40S:2",
+        "context": 4096,
+        "kv_cache": "fp8",
+        "memory_utilization": 0.8,
+        "max_sequences": 16,
+        "max_batched_tokens": 1024,
+        "parallel": {"tensor": 1, "pipeline": 2},
+        "args": {"block-size": 32},
+    }
+    spec = {**VLLM, "gpu": [{"type": "H100!"}, entry]}
+    own = line(spec, "L40S:2")
+    for words in (
+        "--max-model-len 4096",
+        "--kv-cache-dtype fp8",
+        "--gpu-memory-utilization 0.8",
+        "--max-num-seqs 16",
+        "--max-num-batched-tokens 1024",
+        "--pipeline-parallel-size 2",
+        "--block-size 32",
+    ):
+        assert words in own
+        assert words not in line(spec, "H100")
+    assert "--tensor-parallel-size" not in own
 
 
 def test_vllm_embeds() -> None:

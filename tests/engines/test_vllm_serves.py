@@ -222,7 +222,8 @@ def test_only_the_key_opens_it(chat: Endpoint) -> None:
     assert chat.chat("tiny").status == 200
     for wrong in (f"Bearer {KEY}x", "Bearer ", KEY):
         refused = chat.ask("/v1/models", Authorization=wrong)
-        assert (refused.status, refused.json) == (401, {"error": "Unauthorized"})
+        assert refused.status == 401
+        assert "Unauthorized" in refused.text
     assert Endpoint(chat.url, {}).ask("/v1/models").status == 401
 
 
