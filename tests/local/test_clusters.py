@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.request
 from contextlib import suppress
 from http.client import HTTPException
@@ -70,8 +71,10 @@ server = app.server(
 """
 
 
-def deployed(client: Client, name: str, meet: int) -> str:
+def deployed(client: Client, name: str) -> str:
     """Deploys a server of two containers that meet at a port; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meet = free.getsockname()[1]
     path = client.folder / f"{name}.py"
     path.write_text(APP.replace("NAME", name).replace("MEET", str(meet)))
     client.sdk(f"load({str(path)!r}).app.deploy()")
@@ -80,7 +83,7 @@ def deployed(client: Client, name: str, meet: int) -> str:
 
 @pytest.fixture(scope="module")
 def url(client: Client) -> str:
-    return deployed(client, "two-hosts", 47_611)
+    return deployed(client, "two-hosts")
 
 
 def test_the_first_of_a_cluster_answers_and_knows_the_others(client: Client, url: str) -> None:
