@@ -54,7 +54,8 @@ def test_a_killed_vllm_leaves_each_client_a_whole_answer_or_an_error_and_is_repl
     until(lambda: len(containers(equipped, name)) == 1, within=600)
     before = containers(equipped, name)
     engine = process(equipped, victim)
-    answers = at_once(equipped, 8, 1900, lambda: os.kill(engine, signal.SIGKILL))
+    # Each client wants more than the engine has made by the time that all have got a part.
+    answers = at_once(equipped, 8, 1900, lambda: os.kill(engine, signal.SIGKILL), choices=8)
     assert all(answer.whole or answer.error for answer in answers), answers
     assert any(answer.error for answer in answers)
     assert not any(answer.finish for answer in answers if answer.error)
