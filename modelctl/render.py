@@ -180,7 +180,7 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "caches": caches,
         "volumes": {
             **{mount.path: _volume(mount) for mount in resolved.mounts},
-            **{bucket.path: _bucket(bucket) for bucket in resolved.buckets},
+            **{bucket.path: bucket_call(bucket) for bucket in resolved.buckets},
         },
         "secrets": [_secret(name, keys) for name, keys in resolved.secrets.items()],
         "env": dict(resolved.env),
@@ -273,7 +273,7 @@ def _volume(mount: Mount) -> Chain:
     return Chain(tuple(calls))
 
 
-def _bucket(bucket: Bucket) -> Call:
+def bucket_call(bucket: Bucket) -> Call:
     options: dict[str, Any] = {}
     if bucket.endpoint is not None:
         options["bucket_endpoint_url"] = bucket.endpoint

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modelctl.literals import Call, Chain, Rows
-from modelctl.render import fill, packaged
+from modelctl.render import bucket_call, fill, packaged
 from modelctl.resolved import Fetch, RemoteFile
 
 APP_NAME = "modelctl-fetch"
@@ -25,6 +25,8 @@ def render_fetch(
     """One app for fetches of one commit into one folder. `variables` are for its environment."""
     first = fetches[0]
     files = {file.path: file for fetch in fetches for file in files_of(fetch)}
+    if first.bucket is not None:
+        return fill(templates or packaged(), "weights/bucket.py.j2", _copying(fetches, files))
     view: dict[str, Any] = {
         "name": APP_NAME,
         "repository": first.source.partition("://")[2],
@@ -52,6 +54,22 @@ def files_of(fetch: Fetch) -> tuple[RemoteFile, ...]:
     """The files, which are known by the time that anything is fetched."""
     assert isinstance(fetch.files, tuple), fetch.files
     return fetch.files
+
+
+def _copying(fetches: Sequence[Fetch], files: Mapping[str, RemoteFile]) -> dict[str, Any]:
+    first = fetches[0]
+    assert first.bucket is not None
+    return {
+        "name": APP_NAME,
+        "source": first.source,
+        "commit": first.commit,
+        "folder": str(PurePosixPath("/weights", first.prefix.strip("/"))),
+        "files": Rows([(path, files[path].size) for path in sorted(files)]) if files else [],
+        "selections": Rows({f.selection.key: [file.path for file in files_of(f)] for f in fetches}),
+        "image": Call("modal.Image.debian_slim", (), {"python_version": PYTHON}),
+        "volume": Call("modal.Volume.from_name", (first.volume,), {"create_if_missing": True}),
+        "bucket": bucket_call(first.bucket),
+    }
 
 
 def _row(file: RemoteFile) -> tuple[str, int, str, str]:

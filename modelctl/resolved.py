@@ -139,7 +139,8 @@ class Fetch:
 
     `files` are those that the engine needs and land under `prefix`. `commit` is the Hub's, or the
     digest of a bucket's listing; both are Unknown where nothing locked them. `selection` says what
-    `files` are chosen by. `secret` is the Modal Secret that opens the source.
+    `files` are chosen by. `secret` is the Modal Secret that opens the source. `bucket` is how it is
+    mounted while it is copied.
     """
 
     source: str
@@ -149,6 +150,7 @@ class Fetch:
     files: tuple[RemoteFile, ...] | Unknown
     secret: str | None = None
     selection: Selection = Selection()
+    bucket: Bucket | None = None
 
     @property
     def size(self) -> int | Unknown:

@@ -214,6 +214,10 @@ CATALOGUE: Mapping[str, str] = {
         "The model was made for less. vLLM refuses to start; llama.cpp answers nonsense beyond its "
         "length. With a rope flag in backend.args this is not checked."
     ),
+    "model/endpoint": (
+        "S3-compatible buckets that are not Amazon's or Google's are told apart by the host that "
+        "serves them: for Cloudflare's R2 it has the account's id in it."
+    ),
     "model/empty": "There is nothing to serve: a download was probably interrupted.",
     "model/malformed-source": "The source's form is right up to `://`, and what follows is not.",
     "model/no-source": "A spec is one model behind one URL; this one has no model.",

@@ -30,12 +30,12 @@ def source_not_understood(case: Case) -> Iterator[Finding]:
         yield wrong(
             _SOURCE, "model/unknown-source", f"{source.unknown}:// is no source of models", known
         )
-    elif source.scheme == "r2":
+    elif source.scheme == "r2" and not (case.spec.model and case.spec.model.endpoint):
         yield wrong(
             _SOURCE,
-            "model/unknown-source",
-            "r2:// as the model's source is not supported by this version of modelctl",
-            "copy the model into a Volume: volume://name/path",
+            "model/endpoint",
+            "a bucket of R2 is found by its account's address, and none is given",
+            "model: {endpoint: https://ACCOUNT.r2.cloudflarestorage.com}",
         )
     elif source.kind == "hub" and not _REPOSITORY.fullmatch(source.where):
         yield wrong(

@@ -118,8 +118,9 @@ def _renamed(name: str, answer: Found) -> None:
     from modelctl.cli.said import aside
     from modelctl.weights.sources import parse
 
-    asked = parse(name.partition("@")[0]).where
-    if answer.name != asked:
+    parsed = parse(name.partition("@")[0])
+    asked = parsed.where
+    if parsed.kind == "hub" and answer.name != asked:
         aside(f"warning: {asked} is called {answer.name} now")
         aside(f"help: write hf://{answer.name}: an old name may be given to another repository")
 

@@ -12,7 +12,8 @@ from modelctl.diagnostics import Diagnostic, Place, Rejected, error, in_order
 from modelctl.platform.types import CouldNotFetch
 from modelctl.resolved import Fetch
 from modelctl.spec.wanted import Path_, Wanted, show_path
-from modelctl.weights.hub import Found, HubProblem, look_up
+from modelctl.weights import bucket, hub
+from modelctl.weights.hub import Found, HubProblem
 from modelctl.weights.lock import COMMIT, Lock, key
 from modelctl.weights.needed import needed
 from modelctl.weights.sources import parse
@@ -23,9 +24,10 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*
 
 @dataclass(frozen=True)
 class Named:
-    """A source of the Hub, and where the first spec that names it says so.
+    """A source of the Hub or a bucket, and where the first spec that names it says so.
 
-    `needs_listing` is false where the spec names a commit, and the engine reads the whole folder.
+    `needs_listing` is false where nothing has to be known of its files to deploy it: a commit whose
+    whole folder is read, a bucket that is read in place.
     """
 
     source: str
@@ -33,6 +35,7 @@ class Named:
     place: Place | None = None
     path: str = ""
     needs_listing: bool = True
+    endpoint: str | None = None
 
     @property
     def key(self) -> str:
@@ -40,11 +43,18 @@ class Named:
 
 
 def named_sources(specs: Iterable[Wanted]) -> dict[str, Named]:
-    """Every source of the Hub that one of the specs names, by its key in the lock."""
+    """Every source of the Hub or a bucket that one of the specs names, by its key in the lock."""
     found: dict[str, Named] = {}
     for wanted in specs:
         for path, source, revision in _sources(wanted):
-            if _REPOSITORY.fullmatch(parse(source).where) and parse(source).kind == "hub":
+            parsed = parse(source)
+            if parsed.kind == "bucket" and parsed.where:
+                model = wanted.spec.model
+                place, copied = wanted.origins.place(path), bool(model and model.copy_)
+                endpoint = model.endpoint if model else None
+                named = Named(source, None, place, show_path(path), copied, endpoint)
+                found.setdefault(named.key, named)
+            elif parsed.kind == "hub" and _REPOSITORY.fullmatch(parsed.where):
                 place = wanted.origins.place(path)
                 at_commit = bool(COMMIT.fullmatch(revision or "")) and not _takes_one_file(wanted)
                 named = Named(source, revision, place, show_path(path), not at_commit)
@@ -72,7 +82,7 @@ def _sources(wanted: Wanted) -> Iterator[tuple[Path_, str, str | None]]:
 
 
 def ask_all(named: Mapping[str, Named]) -> dict[str, Found]:
-    """Ask the Hub about all of them, several at once.
+    """Ask about all of them, several at once.
 
     Raises Rejected with every source that cannot be had, or HubProblem where the Hub itself is in
     the way and asking again may help.
@@ -83,7 +93,9 @@ def ask_all(named: Mapping[str, Named]) -> dict[str, Found]:
 
     def one(item: Named) -> Found | HubProblem:
         try:
-            return look_up(item.source, item.revision)
+            if parse(item.source).kind == "bucket":
+                return bucket.look_up(item.source, item.endpoint)
+            return hub.look_up(item.source, item.revision)
         except HubProblem as problem:
             return problem
 
@@ -109,7 +121,10 @@ async def list_files(fetch: Fetch) -> Fetch:
     """The same with the files that its commit has, asked of the Hub. Raises a PlatformError."""
     commit = fetch.commit if isinstance(fetch.commit, str) else None
     try:
-        found = await asyncio.to_thread(look_up, fetch.source, commit)
+        if fetch.bucket is not None:
+            found = await asyncio.to_thread(bucket.look_up, fetch.source, fetch.bucket.endpoint)
+        else:
+            found = await asyncio.to_thread(hub.look_up, fetch.source, commit)
     except HubProblem as problem:
         raise CouldNotFetch(
             f"could not fetch {fetch.source}: {problem.message}", problem.hint

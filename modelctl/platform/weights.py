@@ -194,11 +194,16 @@ def refusal(fetch: Fetch, answer: Mapping[str, object]) -> CouldNotFetch | None:
         case "wrong-size":
             why = (
                 f"{file} is not what was locked: it should have {answer['expected']} bytes and has "
-                f"{answer['got']}; it was deleted"
+                f"{answer['got']}"
             )
+            why += "" if fetch.bucket else "; it was deleted"
             hint = "apply again; if it stays so, look at the repository and run modelctl lock"
         case "unreachable":
-            why = f"the Hub does not give {file}: {answer['why']}"
+            host = "the bucket" if fetch.bucket else "the Hub"
+            why = f"{host} does not give {file}: {answer['why']}"
+        case "missing":
+            why = f"{file} is in the bucket no more, or its Secret may not read it"
+            hint = "modelctl lock --upgrade writes down what is there now"
         case "full":
             why = f"no space is left for {file}"
             hint = "modelctl weights gc removes what nothing needs"
@@ -251,4 +256,6 @@ def _refused(fetch: Fetch, answer: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _hash(file: RemoteFile) -> str:
-    return f"sha256:{file.sha256}" if file.sha256 is not None else f"git:{file.git_sha1 or ''}"
+    if file.sha256 is not None:
+        return f"sha256:{file.sha256}"
+    return f"git:{file.git_sha1}" if file.git_sha1 is not None else ""

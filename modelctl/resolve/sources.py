@@ -118,9 +118,10 @@ class _Places:
             beside = _join("/buckets", source.where, source.path)
             path = self._free((WEIGHTS_PATH, beside) if main else (beside,))
             prefix = f"{source.path}/" if source.path else None
-            endpoint = _ENDPOINTS.get(source.scheme)
+            endpoint = said.endpoint or _ENDPOINTS.get(source.scheme)
             self.buckets[path] = Bucket(path, source.where, True, prefix, said.secret, endpoint)
-            return Weights("bucket", text, _join(path, said.file))
+            commit = None if isinstance(facts.commit, Unknown) else facts.commit
+            return Weights("bucket", text, _join(path, said.file), revision=commit)
         return Weights("none", text, Unknown("the spec names no model that can be found"))
 
     def _uploaded(
@@ -174,6 +175,7 @@ class _Places:
             files=files.files if facts.remote else NOT_LOCKED,
             secret=said.secret,
             selection=selection,
+            bucket=_copied_from(source, said),
         )
         inside: str | Unknown | None = None
         if purpose == "gguf":
@@ -217,6 +219,15 @@ def buckets_of(spec: Spec) -> Iterator[Bucket]:
             secret=mount.secret,
             endpoint=mount.endpoint or _ENDPOINTS.get(source.scheme),
         )
+
+
+def _copied_from(source: Source, said: models.Model) -> Bucket | None:
+    """How the app that copies a bucket's files mounts it."""
+    if source.kind != "bucket":
+        return None
+    prefix = f"{source.path}/" if source.path else None
+    endpoint = said.endpoint or _ENDPOINTS.get(source.scheme)
+    return Bucket("/bucket", source.where, True, prefix, said.secret, endpoint)
 
 
 def _exact(file: str | None) -> str | Unknown:

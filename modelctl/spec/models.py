@@ -79,6 +79,11 @@ class Model(Shape):
     mmproj: str | None = Field(
         default=None, description="Which file is the multimodal projector: a glob (GGUF)"
     )
+    endpoint: str | None = Field(
+        default=None,
+        description="The address of an S3-compatible bucket that is not Amazon's",
+        examples=["https://ACCOUNT.r2.cloudflarestorage.com"],
+    )
     copy_: bool | None = Field(
         default=None,
         alias="copy",

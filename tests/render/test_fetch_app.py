@@ -17,7 +17,7 @@ import pytest
 
 from modelctl.platform.weights import refusal
 from modelctl.render_fetch import render_fetch
-from modelctl.resolved import Fetch, RemoteFile, Selection
+from modelctl.resolved import Bucket, Fetch, RemoteFile, Selection
 from tests.hub.content import stored
 from tests.hub.server import Hub
 
@@ -245,9 +245,13 @@ def test_two_runs_do_not_write_into_one_file(hub: Hub, run: Run, tmp_path: Path)
         )
 
 
-def test_the_app_is_code_as_people_write_it(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bucket", [None, Bucket("/bucket", "shelf", True, "m/", "keys")])
+def test_the_app_is_code_as_people_write_it(
+    hub: Hub, tmp_path: Path, bucket: Bucket | None
+) -> None:
     hub.add("org/m", FILES)
-    text = render_fetch([fetch_of(hub, secret="hf")], variables={"HF_ENDPOINT": hub.url})
+    fetch = replace(fetch_of(hub, secret="hf"), bucket=bucket)
+    text = render_fetch([fetch], variables={"HF_ENDPOINT": hub.url})
     file = tmp_path / "fetching.py"
     file.write_text(text)
     ruff = [sys.executable, "-m", "ruff"]
@@ -259,4 +263,5 @@ def test_the_app_is_code_as_people_write_it(hub: Hub, tmp_path: Path) -> None:
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert 'modal.Secret.from_name("hf", required_keys=["HF_TOKEN"])' in text
+    secret = '"keys")' if bucket else '"hf", required_keys=["HF_TOKEN"])'
+    assert f"modal.Secret.from_name({secret}" in text
