@@ -15,7 +15,8 @@ that say no), `kind` and, where it takes a value, `type` (int, number, float, si
 
 - switch: alone, or left out
 - boolean: alone, or one of `off`
-- value: one value; `bare` where it may also stand alone; `loose` where case and dashes do not count
+- value: one value, or one of `words`; `bare` where it may also stand alone; `loose` where case and
+  dashes do not count
 - values: several; words of their own, or joined by the table's `separator`
 - repeated: one value, and the flag as often as there are values
 - json: a JSON document; with type str any other text too
@@ -198,17 +199,24 @@ def llama_cpp_python() -> Row:
         "version": importlib.import_module("llama_cpp").__version__,
         "source": "the settings of llama_cpp.server, through its own argument parser",
         "separator": None,
-        "flags": [_setting_row(action) for action in parser._actions],
+        "flags": [
+            _setting_row(action, settings.Settings.model_fields) for action in parser._actions
+        ],
     }
 
 
-def _setting_row(action: argparse.Action) -> Row:
+def _setting_row(action: argparse.Action, fields: Any) -> Row:
     kind = getattr(action.type, "__name__", "str")
     row: Row = {"name": action.option_strings[0].lstrip("-")}
     if kind == "_parse_json_object_arg":
         return {**row, "kind": "json"}
+    field = fields.get(row["name"])
+    listed = re.search(r"Literal\[([^\]]*)\]", str(field.annotation)) if field else None
+    if listed:
+        row["choices"] = [word.strip(" '") for word in listed[1].split(",")]
     known = {"_parse_bool_arg": "bool", "int": "int", "float": "float", "str": "str"}
-    return {**row, "kind": "values" if action.nargs == "*" else "value", "type": known[kind]}
+    several = "values" if action.nargs == "*" else "value"
+    return {"name": row.pop("name"), "kind": several, "type": known[kind], **row}
 
 
 INSIDE: dict[str, Callable[[], Row]] = {"vllm": vllm, "llama-cpp-python": llama_cpp_python}
@@ -308,10 +316,13 @@ def _server_value(binary: str, name: str, hint: str, text: str) -> Row:
     if not several and "json" in (text + hint).lower() and takes("{}") and not takes("{"):
         return {"kind": "json"}
     if takes("1") and not ({"on", "off"} & set(_words(hint, text))):
+        if takes("ff"):
+            return row  # a mask
+        if not takes("7"):
+            return {**row, "choices": [str(n) for n in range(-1, 7) if takes(str(n))]}
         words = [word for word in re.findall(r"'([a-z]+)'", text) if takes(word)]
-        if not words:  # `auto` and `all` are words for a number of layers
-            row["type"] = "number" if takes("0.5") else "int"
-        return row
+        # A number of layers is also `auto` or `all`.
+        return {**row, "type": "number" if takes("0.5") else "int", "words": words}
     choices = [word for word in _words(hint, text) if takes(word)]
     if choices:
         row["choices"] = choices

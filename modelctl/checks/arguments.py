@@ -260,8 +260,10 @@ def _item_problem(fact: FlagFact, item: Any) -> tuple[str, str] | None:
         return f"takes {_takes(fact)}, not {str(item).lower()}", ""
     if fact.choices:
         return _choice_problem(fact, str(item))
+    if item in fact.words:
+        return None
     if fact.type is not None and not _is_a(fact.type, str(item)):
-        return f"takes {_KINDS[fact.type]}, not {json.dumps(item, ensure_ascii=False)}", ""
+        return f"takes {_takes(fact)}, not {json.dumps(item, ensure_ascii=False)}", ""
     return None
 
 
@@ -294,7 +296,7 @@ def _is_a(kind: str, text: str) -> bool:
 def _takes(fact: FlagFact) -> str:
     if fact.choices:
         return f"one of {', '.join(map(str, fact.choices))}"
-    return _KINDS[fact.type or "str"]
+    return " or ".join([_KINDS[fact.type or "str"], *fact.words])
 
 
 def _dashed(item: Any) -> bool:

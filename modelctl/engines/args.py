@@ -29,6 +29,13 @@ def with_args(own: Sequence[Flag], ask: Ask) -> tuple[Flag, ...]:
     return (*kept, *(flag for flags in theirs.values() for flag in flags))
 
 
+def joined(flag: Flag) -> Flag:
+    """argparse takes a value that begins with a dash for another flag, unless it is joined on."""
+    if len(flag) == 2 and isinstance(flag[1], str) and flag[1].startswith("-"):
+        return (f"{flag[0]}={flag[1]}",)
+    return flag
+
+
 def _first(flag: Flag) -> str:
     word: Word = flag[0]
     return word.split("=", 1)[0] if isinstance(word, str) else word.before

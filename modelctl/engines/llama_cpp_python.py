@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from modelctl.engines.args import with_args
+from modelctl.engines.args import joined, with_args
 from modelctl.engines.base import Ask
 from modelctl.engines.gguf_files import projector
 from modelctl.resolved import Flag
@@ -52,7 +52,7 @@ def flags(ask: Ask, context: int) -> tuple[Flag, ...]:
         own += [("--n_threads", cores), ("--n_threads_batch", cores)]
     if ask.count > 1 and ask.tensor:
         own.append(("--split_mode", "3"))
-    return with_args(own, ask)
+    return tuple(map(joined, with_args(own, ask)))
 
 
 def _batch(ask: Ask, context: int) -> list[Flag]:

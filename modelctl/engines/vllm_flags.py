@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from modelctl.engines.args import with_args
+from modelctl.engines.args import joined, with_args
 from modelctl.engines.base import Args, Ask
 from modelctl.facts import gpus, vllm
 from modelctl.facts.engines import engine_facts
@@ -61,13 +61,6 @@ def lora_rank(ask: Ask) -> int:
 
 def names(version: str) -> vllm.Names:
     return vllm.nearest(version, engine_facts("vllm").default)
-
-
-def joined(flag: Flag) -> Flag:
-    """argparse takes a value that begins with a dash for another flag, unless it is joined on."""
-    if len(flag) == 2 and isinstance(flag[1], str) and flag[1].startswith("-"):
-        return (f"{flag[0]}={flag[1]}",)
-    return flag
 
 
 def names_gpus(spec: Spec) -> bool:

@@ -24,8 +24,8 @@ class FlagFact:
     A switch stands alone; a boolean stands alone or in one of its spellings that say no (`off`).
     A value is one word, or none where `bare`; values are several; a repeated flag is there once a
     value; json is a document, and with type str any other text too. A removed flag is known only
-    to be refused; `instead` is what the engine itself names. `loose` choices are the same in any
-    case, with dashes or underscores.
+    to be refused; `instead` is what the engine itself names. `words` are taken beside the type.
+    `loose` choices are the same in any case, with dashes or underscores.
     """
 
     name: str
@@ -34,6 +34,7 @@ class FlagFact:
     kind: Kind
     type: Type | None
     choices: tuple[str | int, ...]
+    words: tuple[str, ...]
     bare: bool
     loose: bool
     instead: str
@@ -123,6 +124,7 @@ def flag_table(server: str, version: str) -> FlagTable | None:
                 kind=row["kind"],
                 type=row.get("type"),
                 choices=tuple(row.get("choices", ())),
+                words=tuple(row.get("words", ())),
                 bare=row.get("bare", False),
                 loose=row.get("loose", False),
                 instead=row.get("instead", ""),

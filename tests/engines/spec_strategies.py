@@ -17,7 +17,7 @@ NAMES = st.sampled_from(["a", "qwen3-8b", "Team/Model.v2", "model:latest", "x_y"
 MOST = {"T4": 8, "L4": 8, "A10": 4, "L40S": 8, "A100-80GB": 8, "H100": 8, "H100!": 8, "H200": 8}
 COUNTS = st.sampled_from([1, 1, 2, 4, 8])
 WORDS = st.sampled_from(["x", "one two", "a,b", "-x", "--x", "", "é", '{"a": 1}', "/data/x", "0"])
-INTEGERS = st.integers(1, 4096)
+INTEGERS = st.integers(1, 1024)
 FLOATS = st.floats(0.01, 1.0, allow_nan=False).map(lambda value: round(value, 3))
 
 
@@ -99,6 +99,8 @@ def _one(fact: FlagFact) -> SearchStrategy[Any]:
     if fact.choices:
         listed = st.sampled_from(fact.choices)
         return listed | st.booleans() if fact.turns else listed
+    if fact.words:
+        return st.sampled_from(fact.words) | INTEGERS
     if fact.type in ("int", "size"):
         return INTEGERS | INTEGERS.map(str)
     if fact.type in ("float", "number"):

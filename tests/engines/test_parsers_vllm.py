@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from modelctl.checks.arguments import value_problem
-from modelctl.engines.args import with_args
-from modelctl.engines.vllm_flags import joined
+from modelctl.engines.args import joined, with_args
 from modelctl.facts import vllm
 from modelctl.facts.flags import FlagFact, FlagTable, flag_table
 from tests.engines.command_lines import command_lines, place, right
