@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from modelctl.engines.args import joined, with_args
@@ -52,7 +53,12 @@ def flags(ask: Ask, context: int) -> tuple[Flag, ...]:
         own += [("--n_threads", cores), ("--n_threads_batch", cores)]
     if ask.count > 1 and ask.tensor:
         own.append(("--split_mode", "3"))
-    return tuple(map(joined, with_args(own, ask)))
+    return tuple(_one_word(flag) for flag in with_args(own, ask))
+
+
+def _one_word(flag: Flag) -> Flag:
+    """argparse knows a negative number for a value, and any other word with a dash for a flag."""
+    return flag if re.fullmatch(r"-[0-9.]+", str(flag[-1])) else joined(flag)
 
 
 def _batch(ask: Ask, context: int) -> list[Flag]:
