@@ -70,7 +70,7 @@ def names_gpus(spec: Spec) -> bool:
 
 def _that_hold(ask: Ask) -> Args:
     """A person's own flags; on the CPU beside GPUs without those that only a GPU knows."""
-    if ask.count > 0 or not names_gpus(ask.spec):
+    if not ask.args or ask.count > 0 or not names_gpus(ask.spec):
         return ask.args
     only, table = names(ask.setting.version).gpu_only, flag_table("vllm", ask.setting.version)
 
