@@ -110,10 +110,8 @@ def _model(ask: Ask) -> list[Flag]:
     if model.mmproj is not None:
         own.append(("--mmproj", projector(ask.setting)))
     for adapter in (model.adapters or {}).values():
-        own.append(("--lora", ask.setting.rooted(adapter.source)))
-    if model.adapters:
         # The model itself answers, until a request asks for an adapter.
-        own.append(("--lora-init-without-apply",))
+        own.append(("--lora-scaled", ask.setting.rooted(adapter.source, after=":0")))
     said = spec.speculative
     if said is not None:
         method = SPECULATIVE.get(said.method or "draft_model", said.method or "")

@@ -94,12 +94,12 @@ def _beside(setting: Setting) -> Iterator[Finding]:
                 f"llama.cpp takes {what} as a GGUF file, and {source} names none",
                 f"{source.rstrip('/')}/name.gguf",
             )
-        if not isinstance(where, Unknown) and "," in where:
+        if not isinstance(where, Unknown) and {",", ":"} & set(where):
             yield wrong(
                 path,
                 "engine/wrong-option",
-                f"llama.cpp reads {where} as two files",
-                "a path without a comma",
+                f"llama.cpp would take {where} apart where it has a comma or a colon",
+                "a path without either",
             )
 
 

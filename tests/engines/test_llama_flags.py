@@ -74,7 +74,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
                 "tone": {"source": "volume://loras/tone.gguf"},
             }
         ),
-        "--lora /volumes/loras/sql.gguf --lora /volumes/loras/tone.gguf --lora-init-without-apply",
+        "--lora-scaled /volumes/loras/sql.gguf:0 --lora-scaled /volumes/loras/tone.gguf:0 ",
     ),
     (
         {"speculative": {"method": "draft_model", "model": "volume://small/d.gguf", "tokens": 8}},
