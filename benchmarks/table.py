@@ -24,7 +24,7 @@ def table(rows: Sequence[Row]) -> str:
 def _block(row: Row) -> list[str]:
     ours = (_median(row.ours), _range(row.ours))
     theirs = (_median(row.theirs), _range(row.theirs)) if row.theirs else ("", "")
-    ratio = f"{row.ratio:.1f}×" if row.ratio is not None else ""
+    ratio = f"{_number(row.ratio)}×" if row.ratio is not None else ""
     columns = zip_longest(
         (row.what,),
         ours if ours[1] else ours[:1],

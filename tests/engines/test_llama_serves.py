@@ -42,8 +42,7 @@ SPECS = {
     "endpoint: {auth: api-key, api_key: {secret: llama-key, key: LLAMA_KEY}}\n",
     "vectors": LOCAL
     + ", task: embed}\nbackend: {name: llama.cpp, args: {pooling: mean}}\nmax_sequences: 2\n",
-    "vectors-one": LOCAL
-    + ", task: embed}\nbackend: {name: llama.cpp, server: llama-cpp-python}\n",
+    "vectors-one": LOCAL + ", task: embed}\nbackend: {name: llama.cpp, server: llama-cpp-python}\n",
     "parts": "model: {source: volume://parts/a, file: smol-00001-of-00003.gguf}\n"
     "backend: llama.cpp\nmax_sequences: 2\nkv_cache: q8_0\nmax_batched_tokens: 256\n",
 }

@@ -1,0 +1,207 @@
+"""Is a rendered app, through the plane and its proxy, slower than its server started by hand?
+
+Both at once on this machine, asked in turn by one, four and eight clients; the one that is not
+asked waits. By hand means the server's own defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load import Endpoint, Seen, load
+from benchmarks.planes import Target
+from benchmarks.processes import MODELCTL, cost, environment
+from benchmarks.result import CannotMeasure, Figure, Goal, Row, milliseconds, paired
+from modelctl.local import engines, lifecycle
+
+NAME = "serving"
+ROOT = Path(__file__).parents[1]
+CLIENTS = (1, 4, 8)
+NOISE = 0.9
+"""Of two runs of the same server on a machine that does other things; more is a difference."""
+_BOOT = 240.0
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One server on both sides. `place` puts the model into a folder and says where it is."""
+
+    name: str
+    command: Path
+    spec: str
+    place: Callable[[Path], Path]
+    by_hand: Callable[[Path, Path, int], Sequence[str]]
+    name_by_hand: Callable[[Path], str]
+
+
+def measure(folder: Path, runs: int) -> Sequence[Row]:
+    there = [contest for contest in CONTESTS if contest.command.is_file()]
+    if not there:
+        raise CannotMeasure("no engine is below .engines/: make engines")
+    return [row for contest in there for row in _contest(contest, folder / contest.name, runs)]
+
+
+def _contest(contest: Contest, folder: Path, runs: int) -> list[Row]:
+    folder.mkdir(parents=True)
+    (folder / "specs").mkdir()
+    (folder / "modelctl.yaml").write_text("project: bench\n", encoding="utf-8")
+    (folder / "specs" / "bench.yaml").write_text(contest.spec, encoding="utf-8")
+    model = contest.place(folder / "models")
+    with (
+        _by_hand(contest, model, folder) as theirs,
+        _rendered(contest, folder) as ours,
+    ):
+        for side in (ours, theirs):
+            load(side, max(CLIENTS), each=1, mark="warm-up")
+        return [row for clients in CLIENTS for row in _rows(contest, ours, theirs, clients, runs)]
+
+
+def _rows(
+    contest: Contest, ours: Endpoint, theirs: Endpoint, clients: int, runs: int
+) -> Iterator[Row]:
+    rounds: list[tuple[Seen, Seen]] = []
+    for number in range(runs):
+        mark = f"{clients} at once, round {number}"
+        # Who is first alternates: what grows warm or tired meanwhile helps both.
+        first, second = (ours, theirs) if number % 2 == 0 else (theirs, ours)
+        seen = (load(first, clients, mark=mark), load(second, clients, mark=mark))
+        rounds.append(seen if number % 2 == 0 else (seen[1], seen[0]))
+    what = f"{contest.name}, {clients} client{'s' if clients > 1 else ''}"
+    rates = ([one.rate for one, _ in rounds], [other.rate for _, other in rounds])
+    firsts = ([one.first for one, _ in rounds], [other.first for _, other in rounds])
+    # More than 1 where the rendered app is better, for both.
+    rate, other_rate = (Figure(tuple(values), "tok/s") for values in rates)
+    yield _row(what, rate, other_rate, paired(rates[1], rates[0]))
+    soon, other_soon = (milliseconds(values) for values in firsts)
+    yield _row("  until the first token", soon, other_soon, paired(firsts[0], firsts[1]))
+
+
+def _row(what: str, ours: Figure, theirs: Figure, ratio: float) -> Row:
+    goal = Goal(f"≥ {NOISE:g}× by hand", ratio >= NOISE)
+    return Row(what, ours, theirs, ratio, (goal,))
+
+
+@contextmanager
+def _rendered(contest: Contest, folder: Path) -> Iterator[Endpoint]:
+    """The app that modelctl renders, deployed to a plane of its own."""
+    state = folder / ".modelctl" / "local"
+    engines.add(state, contest.command.name, command=contest.command, venv=None)
+    try:
+        plane = lifecycle.up(state)
+        variables = {**lifecycle.environ(plane), "MODELCTL_LOCAL_DIR": str(state)}
+        target = Target(plane, environment(variables, state))
+        cost([MODELCTL, "apply", "--local", "--yes"], cwd=folder, env=target.env)
+        listed = subprocess.run(
+            [MODELCTL, "status", "--local", "--output", "json"],
+            cwd=folder,
+            env=target.env,
+            capture_output=True,
+            check=True,
+        )
+        (app,) = json.loads(listed.stdout)["apps"]
+        token = {"Modal-Key": plane.proxy_token_id, "Modal-Secret": plane.proxy_token_secret}
+        yield Endpoint(app["url"], "bench", token)
+    finally:
+        lifecycle.down(state)
+
+
+@contextmanager
+def _by_hand(contest: Contest, model: Path, folder: Path) -> Iterator[Endpoint]:
+    """The same server as its documentation starts it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    said = folder / "by-hand.log"
+    kept = {name: v for name, v in os.environ.items() if not name.startswith("MODELCTL_")}
+    # Apart from the benchmark's own path, where modelctl is and the engine is not.
+    kept.pop("PYTHONPATH", None)
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            contest.by_hand(contest.command, model, port),
+            stdout=log,
+            stderr=log,
+            env=kept,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + _BOOT
+        while not _answers(f"{url}/health"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                words = said.read_text(errors="replace")[-2000:]
+                raise CannotMeasure(f"{contest.name} by hand did not start:\n{words}")
+            time.sleep(0.2)
+        yield Endpoint(url, contest.name_by_hand(model), {})
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _smollm2(folder: Path) -> Path:
+    name = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    folder.mkdir()
+    target = folder / name
+    if not (ROOT / "models" / name).is_file():
+        raise CannotMeasure(f"models/{name} is missing: make setup fetches it")
+    target.hardlink_to(ROOT / "models" / name)
+    return target
+
+
+def _tiny(folder: Path) -> Path:
+    from tests.hub.models import make_llama  # a random model that every machine can make
+
+    (folder / "tiny").mkdir(parents=True)
+    return make_llama(folder / "tiny")
+
+
+CONTESTS = (
+    Contest(
+        "llama.cpp",
+        ROOT / ".engines" / "llama.cpp" / "llama-server",
+        """\
+name: bench
+model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
+backend: llama.cpp
+context: 2048
+max_sequences: 8
+gpu: none
+keep_warm: 1
+""",
+        _smollm2,
+        lambda command, model, port: (str(command), "--model", str(model), "--port", str(port)),
+        lambda model: model.name,
+    ),
+    Contest(
+        "vllm",
+        ROOT / ".engines" / "vllm" / "bin" / "vllm",
+        """\
+name: bench
+model: ../models/tiny
+backend: vllm
+context: 256
+gpu: L4
+keep_warm: 1
+""",
+        _tiny,
+        lambda command, model, port: (str(command), "serve", str(model), "--port", str(port)),
+        str,
+    ),
+)
