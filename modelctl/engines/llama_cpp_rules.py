@@ -9,7 +9,6 @@ from modelctl.engines import llama_cpp_python, llama_cpp_python_rules, llama_ser
 from modelctl.engines.base import Finding, Setting
 from modelctl.engines.finding import unsupported, wrong
 from modelctl.engines.gguf_files import projector_path
-from modelctl.facts import gpus
 from modelctl.facts.engines import engine_facts
 from modelctl.resolved import Unknown
 from modelctl.spec.models import Model, Parallel, Spec
@@ -157,16 +156,12 @@ def _without_counterpart(spec: Spec) -> Iterator[Finding]:
 
 
 def _parallel(spec: Spec) -> Iterator[Finding]:
-    """Slices (tensor) or groups of layers (pipeline), over all GPUs of the entry."""
-    words: list[tuple[Path_, Parallel, list[int]]] = []
-    counts = [gpus.written(e.type or gpus.NONE, e.count)[1] for e in spec.gpu or ()]
-    if spec.parallel is not None:
-        inherit = [n for e, n in zip(spec.gpu or (), counts, strict=True) if e.parallel is None]
-        words.append((("parallel",), spec.parallel, inherit))
-    for index, entry in enumerate(spec.gpu or ()):
-        if entry.parallel is not None:
-            words.append((("gpu", index, "parallel"), entry.parallel, [counts[index]]))
-    for path, said, over in words:
+    """Slices (tensor) or groups of layers (pipeline)."""
+    words: list[tuple[Path_, Parallel | None]] = [(("parallel",), spec.parallel)]
+    words += [(("gpu", index, "parallel"), e.parallel) for index, e in enumerate(spec.gpu or ())]
+    for path, said in words:
+        if said is None:
+            continue
         for name, hint in (
             ("data", "scaling: {max: N} adds containers, each with a copy"),
             ("expert", "parallel: {tensor: N} slices the experts too"),
@@ -180,17 +175,6 @@ def _parallel(spec: Spec) -> Iterator[Finding]:
                 "llama.cpp spreads a model by slices or by layers, not both",
                 "parallel: {tensor: N} or parallel: {pipeline: N}",
             )
-            continue
-        for name in ("tensor", "pipeline"):
-            size = getattr(said, name) or 1
-            others = [count for count in over if size > 1 and count != size]
-            if others:
-                yield wrong(
-                    (*path, name),
-                    "engine/wrong-option",
-                    f"llama.cpp spreads a model over all GPUs of its container, here {others[0]}",
-                    f"{name}: {others[0]}, or the same for that entry alone",
-                )
 
 
 def _kv_cache(spec: Spec) -> Iterator[Finding]:

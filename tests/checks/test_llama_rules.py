@@ -1,0 +1,206 @@
+"""What is refused of a spec for llama.cpp, in which words, and what is not?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelctl.resolved import RemoteFile
+from modelctl.weights.facts import ModelFacts
+from tests.checks.test_rules import judged, said
+from tests.render.apps import SMOLLM2, local_gguf
+
+LLAMA: dict[str, Any] = {**SMOLLM2, "gpu": [{"type": "L4"}]}
+MODEL: dict[str, Any] = SMOLLM2["model"]
+ONE: dict[str, Any] = {
+    **{key: LLAMA[key] for key in ("name", "model", "context", "gpu")},
+    "backend": {"name": "llama.cpp", "server": "llama-cpp-python"},
+}
+TWO: dict[str, Any] = {**LLAMA, "gpu": [{"type": "L4:2"}]}
+LORAS: dict[str, Any] = {"sql": {"source": "volume://v/sql.gguf"}}
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    (
+        {**LLAMA, "tools": "hermes"},
+        "tools error engine/unsupported-field: llama.cpp has no tools | leave it out: tool calls "
+        "follow the chat template",
+    ),
+    (
+        {**LLAMA, "memory_utilization": 0.9},
+        "memory_utilization error engine/unsupported-field: llama.cpp has no memory_utilization | "
+        "leave it out: it takes what context and slots need",
+    ),
+    (
+        {**LLAMA, "multimodal": {"image": 2}},
+        "multimodal error engine/unsupported-field: llama.cpp has no multimodal | leave it out: a "
+        "request may hold what fits into its context",
+    ),
+    (
+        {**LLAMA, "reasoning": "qwen3"},
+        "reasoning error engine/wrong-option: llama.cpp has no reasoning format qwen3 | one of "
+        "none, auto, deepseek, deepseek-legacy",
+    ),
+    (
+        {**LLAMA, "model": {**MODEL, "adapters": {"sql": {**LORAS["sql"], "rank": 8}}}},
+        "model.adapters.sql.rank error engine/unsupported-field: llama.cpp has no rank of an "
+        "adapter | leave it out: the GGUF file says it",
+    ),
+    (
+        {**LLAMA, "model": {**MODEL, "adapters": {"sql": {"source": "volume://v/sql"}}}},
+        "model.adapters.sql error engine/wrong-format: llama.cpp takes the adapter sql as a GGUF "
+        "file, and volume://v/sql names none | volume://v/sql/name.gguf",
+    ),
+    (
+        {**LLAMA, "model": {**MODEL, "adapters": {"sql": {"source": "volume://v/a,b.gguf"}}}},
+        "model.adapters.sql error engine/wrong-option: llama.cpp would take /volumes/v/a,b.gguf "
+        "apart where it has a comma or a colon | a path without either",
+    ),
+    (
+        {**LLAMA, "speculative": {"model": "volume://v/draft"}},
+        "speculative.model error engine/wrong-format: llama.cpp takes the draft model as a GGUF "
+        "file, and volume://v/draft names none | volume://v/draft/name.gguf",
+    ),
+    (
+        {**LLAMA, "speculative": {"method": "medusa"}},
+        "speculative.method error engine/wrong-option: llama.cpp has no speculative method medusa "
+        "| one of ngram, draft_model, eagle3, mtp, ngram-simple, ngram-map-k, ngram-map-k4v, "
+        "draft-simple, draft-eagle3, draft-mtp, draft-dflash, draft-dspark",
+    ),
+    (
+        {**LLAMA, "speculative": {"method": "draft_model", "tokens": 4}},
+        "speculative error engine/wrong-option: draft_model guesses with a model, and none is "
+        "named | speculative: {method: draft_model, model: hf://org/repo, tokens: 4}",
+    ),
+    (
+        {**LLAMA, "speculative": {"method": "ngram", "model": "volume://v/d.gguf"}},
+        "speculative.model error engine/wrong-option: ngram guesses from the text itself, without "
+        "a model | leave model out, or method: draft_model",
+    ),
+    (
+        {
+            **LLAMA,
+            "kv_cache": "q8_0",
+            "backend": {"name": "llama.cpp", "args": {"flash-attn": "off"}},
+        },
+        "backend.args.flash-attn error engine/wrong-option: a KV cache of type q8_0 needs flash "
+        "attention | leave flash-attn out, or kv_cache: f16",
+    ),
+    (
+        {**TWO, "parallel": {"data": 2}},
+        "parallel.data error engine/unsupported-field: llama.cpp has no data parallelism | "
+        "scaling: {max: N} adds containers, each with a copy",
+    ),
+    (
+        {**TWO, "gpu": [{"type": "L4:2", "parallel": {"expert": True}}]},
+        "gpu[0].parallel.expert error engine/unsupported-field: llama.cpp has no expert "
+        "parallelism | parallel: {tensor: N} slices the experts too",
+    ),
+    (
+        {**TWO, "gpu": [{"type": "L4:4"}], "parallel": {"tensor": 2, "pipeline": 2}},
+        "parallel error engine/wrong-option: llama.cpp spreads a model by slices or by layers, not "
+        "both | parallel: {tensor: N} or parallel: {pipeline: N}",
+    ),
+    (
+        {**ONE, "max_sequences": 4},
+        "max_sequences error engine/wrong-option: llama-cpp-python answers one request at a time | "
+        "leave it out, or server: llama-server, which takes requests in parallel",
+    ),
+    (
+        {**ONE, "concurrency": {"target": 4}},
+        "concurrency.target warning engine/one-at-a-time: llama-cpp-python answers one request at "
+        "a time: of 4 all but one wait | target: 1, or server: llama-server, which takes requests "
+        "in parallel",
+    ),
+    (
+        {**ONE, "reasoning": "deepseek"},
+        "reasoning error engine/unsupported-field: llama-cpp-python's server has no reasoning | "
+        "leave it out, or server: llama-server",
+    ),
+    (
+        {**ONE, "prefix_caching": False},
+        "prefix_caching error engine/unsupported-field: llama-cpp-python's server has no way to "
+        "forget the prompt before | leave it out, or server: llama-server",
+    ),
+    (
+        {**ONE, "model": {**MODEL, "task": "rerank"}},
+        "model.task error engine/wrong-option: llama-cpp-python's server does not rerank | server: "
+        "llama-server",
+    ),
+    (
+        {**ONE, "model": {**MODEL, "adapters": LORAS}},
+        "model.adapters.sql warning engine/always-adapted: llama-cpp-python's server puts the "
+        "adapter sql on every answer | server: llama-server, where a request chooses",
+    ),
+    (
+        {**ONE, "speculative": {"model": "volume://v/d.gguf"}},
+        "speculative error engine/wrong-option: llama-cpp-python's server guesses from the text "
+        "itself only | speculative: {method: ngram, tokens: 10}, or server: llama-server",
+    ),
+    (
+        {**ONE, "backend": {**ONE["backend"], "version": "b11312"}},
+        "backend.version error engine/wrong-option: b11312 is a build of llama.cpp, and the server "
+        "is llama-cpp-python | version: 0.3.36",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "sentence"), WRONG, ids=[c[1].split(": ")[0] for c in WRONG])
+def test_sentences(spec: dict[str, Any], sentence: str) -> None:
+    found = [one for one in said(judged(spec)) if "engine/unknown-version" not in one]
+    assert found == [sentence]
+
+
+RIGHT: list[dict[str, Any]] = [
+    ONE,
+    {**ONE, "concurrency": {"target": 1, "max": 8}},
+    {**ONE, "kv_cache": "q8_0", "speculative": {"method": "ngram"}, "prefix_caching": True},
+    {**ONE, "backend": {**ONE["backend"], "args": {"n_batch": 256, "flash_attn": False}}},
+    {**LLAMA, "model": {**MODEL, "adapters": LORAS}},
+    {**LLAMA, "speculative": {"method": "mtp", "tokens": 2}},
+    {**LLAMA, "speculative": {"method": "eagle3", "model": "volume://v/e.gguf"}},
+    {**LLAMA, "max_batched_tokens": 512, "reasoning": "none", "prefix_caching": False},
+    {**TWO, "parallel": {"tensor": 2}},
+    {**TWO, "parallel": {"pipeline": 2}},
+    {
+        **LLAMA,
+        "gpu": [{"type": "L4:2", "parallel": {"tensor": 2}}, {"type": "H100"}],
+    },
+    {
+        **LLAMA,
+        "backend": {"name": "llama.cpp", "args": {"n-cpu-moe": 8, "tensor-split": [3, 1]}},
+        "kv_cache": "q4_0",
+    },
+]
+
+
+@pytest.mark.parametrize("spec", RIGHT)
+def test_what_llama_cpp_has_is_not_refused(spec: dict[str, Any]) -> None:
+    assert said(judged(spec)) == []
+
+
+def test_a_repository_may_hold_safetensors_beside_the_gguf() -> None:
+    files = (RemoteFile("model.safetensors", 9), RemoteFile("m-q4.gguf", 9))
+    facts = ModelFacts("hub", "safetensors", commit="0" * 40, digest="0" * 40, remote=files)
+    spec = {**LLAMA, "model": {"source": "hf://org/repo"}}
+    assert not [one for one in said(judged(spec, facts)) if " error " in one]
+    without = ModelFacts("hub", "safetensors", commit="0" * 40, digest="0" * 40, remote=files[:1])
+    assert any("holds safetensors" in one for one in said(judged(spec, without)))
+
+
+def test_a_projector_that_no_file_matches() -> None:
+    spec = {**LLAMA, "model": {**MODEL, "mmproj": "mmproj*"}}
+    assert said(judged(spec, local_gguf())) == [
+        "model.mmproj error model/which-file: the multimodal projector is one GGUF file: no files "
+        "match mmproj* | the file's own name"
+    ]
+
+
+def test_of_an_adapter_s_repository_one_file_must_be_clear() -> None:
+    files = (RemoteFile("a.gguf", 9), RemoteFile("b.gguf", 9))
+    beside = {"hf://org/lora": ModelFacts("hub", "gguf", commit="0" * 40, remote=files)}
+    spec = {**LLAMA, "model": {**MODEL, "adapters": {"x": {"source": "hf://org/lora"}}}}
+    assert said(judged(spec, local_gguf(beside=beside))) == [
+        "model.adapters.x error model/which-file: the adapter x is one GGUF file: 2 GGUF files "
+        "match *.gguf: a.gguf, b.gguf | a repository with one, or volume://name/path.gguf"
+    ]
