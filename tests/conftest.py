@@ -85,7 +85,7 @@ class Project:
             preexec_fn=_obey_file_modes if without_privileges else None,
         )
         out, err = done.stdout.decode(), done.stderr.decode()
-        assert "Traceback" not in out + err
+        assert "Traceback (most recent call last)" not in out + err
         return Ran(done.returncode, out, err)
 
     @property

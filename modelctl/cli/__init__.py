@@ -18,7 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what apply would do, and why."),
     "apply": ("apply", "Deploy what changed, wait until it answers, and report."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
-    "logs": ("logs", "Show what an app wrote: its engine's output and Modal's own lines."),
+    "logs": (
+        "logs",
+        "Show what an app wrote: its engine's output, its own words, and Modal's lines.",
+    ),
     "weights": ("weights", "Show or tidy the Volume that models are fetched into."),
     "destroy": ("destroy", "Stop the apps of the chosen specs."),
     "show": ("show", "Print a spec in full, and where each value comes from."),

@@ -296,6 +296,31 @@ def test_what_nothing_pins_is_blocked_and_allowed_at_the_commit_of_that_moment(
     assert plan["summary"]["unchanged"] == 1
 
 
+@pytest.mark.full
+def test_a_hub_that_went_down_stops_neither_a_new_version_nor_a_start(
+    project: Project, hub: Hub, gguf: Path
+) -> None:
+    hub.add("org/smollm2", {"SmolLM2.Q4_1.gguf": gguf})
+    text = (
+        "model: {source: hf://org/smollm2, file: '*.gguf'}\nbackend: llama.cpp\ncontext: 512\n"
+        "gpu: none\nkeep_warm: 1\n"
+    )
+    locked(project, text, "smollm2")
+    ran = apply(project)
+    assert ran.code == 0, ran.out + ran.err
+    asked = len(hub.log)
+    hub.down()
+    project.spec("smollm2", text.replace("512", "1024"))
+    ran = apply(project, "--output", "json")
+    assert ran.code == 0, ran.out + ran.err
+    (outcome,) = [o for o in ran.json["outcomes"] if o["name"] == "smollm2"]
+    assert (outcome["version"], outcome["detail"]) == (2, "")
+    said = project.run("chat", "smollm2", "--local", "Say hello.")
+    assert said.code == 0, said.err
+    assert said.out.strip()
+    assert hub.log[asked:] == []
+
+
 def test_weights_are_listed_and_only_what_nothing_needs_is_removed(
     project: Project, hub: Hub
 ) -> None:
