@@ -141,6 +141,25 @@ def test_what_cannot_be_registered_is_a_sentence(bare: Path) -> None:
         engines.remove(bare, "vllm")
 
 
+def test_an_engine_that_is_a_module_is_run_by_its_python(bare: Path) -> None:
+    name, venv = "llama-cpp-python", bare / "mine"
+    python = _script(venv / "bin" / "python")
+    with pytest.raises(NotAnEngine) as refused:
+        engines.add(bare, name, command=None, venv=venv)
+    assert str(refused.value) == f"{venv} has no {name}; install it there first"
+    site = venv / "lib/python3.12/site-packages"
+    (site / "llama_cpp_python-0.3.36.dist-info").mkdir(parents=True)
+    added = engines.add(bare, name, command=None, venv=venv)
+    assert (added.where, added.version) == (str(python), "0.3.36")
+    engines.prepare(bare)
+    command = bare / "bin" / name
+    assert os.access(command, os.X_OK)
+    assert command.read_text().endswith(
+        "exec env -u PYTHONPATH -u HOST -u PORT -u CONFIG_FILE "
+        f"'{python}' -m llama_cpp.server \"$@\"\n"
+    )
+
+
 def test_a_registry_that_cannot_be_read_is_empty(bare: Path) -> None:
     (bare / "engines.json").write_text("{")
     assert _one(bare, "vllm").source == "missing"
