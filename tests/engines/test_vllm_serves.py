@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,31 @@ def test_the_key_is_in_no_command_line_and_no_log(plane: Project, chat: Endpoint
     log = modal(plane, "app", "logs", "tiny-chat", "--tail", "10000")
     assert "engine INFO" in log
     assert KEY not in log
+
+
+def test_streams_end_whole_when_it_is_taken_away_and_the_next_start_finds_the_caches(
+    plane: Project, chat: Endpoint
+) -> None:
+    (info,) = (plane.root / ".modelctl").rglob("modelinfos/*.json")  # in the Volume of caches
+    written = info.stat().st_mtime_ns
+    with ThreadPoolExecutor(4) as clients:
+        streams = [clients.submit(chat.stream, 450) for _ in range(4)]
+        until(lambda: running(chat) == 4)
+        gone(plane, "tiny-chat")
+        made = [stream.result()[-1]["usage"]["completion_tokens"] for stream in streams]
+    assert made == [450] * 4
+    until(lambda: not command_lines("--served-model-name tiny"), within=25)
+    applied(plane, "tiny-chat")
+    assert endpoint(plane, "tiny-chat", KEY).chat("tiny").status == 200
+    assert info.stat().st_mtime_ns == written, "the second start did not find what the first wrote"
+
+
+def running(chat: Endpoint) -> int:
+    """Requests that the engine works on, by its own count."""
+    lines = chat.ask("/metrics").text.splitlines()
+    return int(
+        sum(float(x.split()[-1]) for x in lines if x.startswith("vllm:num_requests_running"))
+    )
 
 
 def test_it_embeds(plane: Project) -> None:

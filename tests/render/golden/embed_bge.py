@@ -92,7 +92,7 @@ image = (
     .uv_pip_install("numpy==2.4.0", uv_version="0.13.8")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "d1b1005e835a808bd809aaef5f4b553a"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "d1cdd16cc34861bbfcd057363f6a192c"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -252,8 +252,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

@@ -85,7 +85,7 @@ image = (
     .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "340534a489b5eb4fd06357dd695b245e"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "8121b7769faa492d79ef0fd1ac6959eb"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -220,8 +220,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

@@ -89,7 +89,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "daf6801ce1af7773525a76b233fc5d7f",
+    "modelctl-digest": "8d92c1053141805be60e8dba88b21b95",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -240,8 +240,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

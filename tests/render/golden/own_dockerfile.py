@@ -112,7 +112,7 @@ image = (
     .uv_pip_install("httpx==0.28.1", uv_version="0.13.8")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "c13ad13ce42c50259f1da1b9fc64576c"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "a7be81ee02fc92511120314359962377"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -272,8 +272,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

@@ -100,7 +100,7 @@ image = (
     .run_commands("which llama-server || ln -s /app/llama-server /usr/local/bin/")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "4a846f4764ef6d29933097fdefeb62c8"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "64f459a047ad292e3e631e35c2ffa8ad"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -292,8 +292,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

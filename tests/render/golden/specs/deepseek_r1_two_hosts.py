@@ -103,7 +103,7 @@ image = (
 TAGS = {
     "tier": "research",
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "67d5d13d3e71180d2e99bcae322f459f",
+    "modelctl-digest": "cd5fa487f97416e891b8df42714f2376",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -277,8 +277,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

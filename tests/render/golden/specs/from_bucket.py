@@ -91,7 +91,7 @@ image = (
 TAGS = {
     "team": "support",
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "258d9b03a9d2dc811a4cb7d7db0181ff",
+    "modelctl-digest": "f044b5ddc9f91cf0c29b25d4f2b07364",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -259,8 +259,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

@@ -111,7 +111,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "a8d1cd80635c1c61b86de3ba4d7243ac",
+    "modelctl-digest": "69e4e8d4c4dd50950134d7069ee21275",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -313,8 +313,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

@@ -87,7 +87,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "c93be5c4dfebccb257081db0a5cc548b",
+    "modelctl-digest": "fbb8c9cb733b9e8050e8581d0d498419",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -213,8 +213,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

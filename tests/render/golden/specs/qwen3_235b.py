@@ -100,7 +100,7 @@ image = (
 TAGS = {
     "tier": "research",
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "52b6bec1975576181c298043c7c03f9a",
+    "modelctl-digest": "5e1911b71d7117d634a9c872efafea36",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -261,8 +261,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

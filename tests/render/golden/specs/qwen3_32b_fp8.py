@@ -100,7 +100,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "1479ff0cd51ba035fceac593c6c91eb4",
+    "modelctl-digest": "2c6dfa1ff35607c5a150a5b88a7c5f6f",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -261,8 +261,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

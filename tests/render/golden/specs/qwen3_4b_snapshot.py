@@ -92,7 +92,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "492943ed11d896892ca0004c512399d9",
+    "modelctl-digest": "40d720aaaaa236a52c2ac6dfed33824f",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -264,8 +264,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

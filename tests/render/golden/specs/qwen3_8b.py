@@ -101,7 +101,7 @@ TAGS = {
     "team": "assistants",
     "tier": "production",
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "e8a946a6357a759c0cf7e7d8bf23d34f",
+    "modelctl-digest": "ca66cee85cf8b8bea7456cfc446608df",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -262,8 +262,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

@@ -92,7 +92,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "d61f07c10e2423a2b50f36a21b629c8d",
+    "modelctl-digest": "c442a427ee4ecba72771f6accf3f9480",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -253,8 +253,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):

@@ -106,7 +106,7 @@ image = (
 TAGS = {
     "tier": "demo",
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "fd465b4688a4da7c2c3ece0e49d39f5e",
+    "modelctl-digest": "fc34ad1bc3a19b4ead6474d349483548",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -299,8 +299,7 @@ def how_it_ended(code: int) -> str:
 
 def end(engine: subprocess.Popen[str], seconds: float) -> None:
     """Ask the engine to end, wait, then kill it and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(engine.pid, signal.SIGTERM)
+    engine.terminate()  # it alone: it ends its helpers itself, once they have nothing to do
     with contextlib.suppress(subprocess.TimeoutExpired):
         engine.wait(timeout=seconds)
     with contextlib.suppress(ProcessLookupError):
