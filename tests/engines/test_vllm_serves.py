@@ -1,4 +1,7 @@
-"""Does the real vLLM serve what a spec says, deployed to a plane on this machine? On the CPU."""
+"""Does the real vLLM serve what a spec says, deployed to a plane on this machine? On the CPU.
+
+From a Volume that was filled from a Hub on the loopback, which is down while the engine starts.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ import pytest
 from modelctl.local import lifecycle
 from tests.conftest import ROOT, Project
 from tests.hub.models import HIDDEN, make_adapter, make_llama
+from tests.hub.server import Hub
 
 pytestmark = pytest.mark.full
 
@@ -27,9 +31,9 @@ VLLM = ROOT / ".engines" / "vllm"
 KEY = "correct-horse-battery-staple"
 CHAT = """\
 model:
-  source: ../tiny
+  source: hf://team/tiny
   served_as: [tiny, tiny-too]
-  adapters: {{pirate: ../lora}}
+  adapters: {{pirate: hf://team/pirate}}
 backend: vllm
 context: 512
 max_sequences: {sequences}
@@ -41,7 +45,7 @@ endpoint:
   drain: 30s
 """
 EMBED = """\
-model: {source: ../tiny, task: embed}
+model: {source: hf://team/tiny, task: embed}
 backend: vllm
 context: 256
 gpu: L4
@@ -136,15 +140,15 @@ def modal(project: Project, *words: str) -> str:
     return done.stdout
 
 
-def command_lines(word: str) -> list[str]:
-    """Of every process of this machine that has the word in its own."""
+def command_lines(project: Project, word: str) -> list[str]:
+    """Of the engines of this project's plane that have the word in their own."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if word in line:
+        if word in line and str(project.root) in line:
             found.append(line)
     return found
 
@@ -157,22 +161,36 @@ def until(condition: Callable[[], object], *, within: float = 60) -> None:
 
 
 @pytest.fixture(scope="module")
-def plane(live: Project) -> Project:
-    """A plane that knows this checkout's vLLM, and a project with a model and an adapter in it."""
+def plane(live: Project) -> Iterator[Project]:
+    """A plane that knows this checkout's vLLM, and a project whose models were fetched once.
+
+    When the first test begins the Hub is down, and stays so.
+    """
     assert (VLLM / "bin" / "vllm").is_file(), f"{VLLM} is missing: make engines makes it"
     assert live.run("local", "engines", "add", "vllm", "--venv", str(VLLM)).code == 0
     modal(live, "secret", "create", "tiny-key", f"API_KEY={KEY}")
+    hub = Hub()
     make_llama(live.root / "tiny")
-    make_adapter(live.root / "lora")
-    return live
+    hub.add("team/tiny", live.root / "tiny")
+    hub.add("team/pirate", make_adapter(live.root / "lora"))
+    live.variables.update(hub.variables, HF_TOKEN="", HF_TOKEN_PATH="/nonexistent")
+    live.spec("tiny-chat", CHAT.format(sequences=8))
+    live.spec("tiny-embed", EMBED)
+    try:
+        assert live.run("lock", "tiny-chat", "tiny-embed").code == 0
+        applied(live, "tiny-chat")
+        hub.down()
+        yield live
+    finally:
+        hub.down()
+        gone(live, "tiny-chat")
+        (live.root / "modelctl.lock").unlink(missing_ok=True)
+        live.variables.clear()
 
 
 @pytest.fixture(scope="module")
-def chat(plane: Project) -> Iterator[Endpoint]:
-    plane.spec("tiny-chat", CHAT.format(sequences=8))
-    applied(plane, "tiny-chat")
-    yield endpoint(plane, "tiny-chat", KEY)
-    gone(plane, "tiny-chat")
+def chat(plane: Project) -> Endpoint:
+    return endpoint(plane, "tiny-chat", KEY)
 
 
 def test_it_answers_under_each_of_its_names(chat: Endpoint) -> None:
@@ -230,7 +248,7 @@ def test_only_the_key_opens_it(chat: Endpoint) -> None:
 
 
 def test_the_key_is_in_no_command_line_and_no_log(plane: Project, chat: Endpoint) -> None:
-    lines = command_lines("--served-model-name tiny")
+    lines = command_lines(plane, "--served-model-name tiny")
     assert lines
     assert not [line for line in lines if KEY in line]
     log = modal(plane, "app", "logs", "tiny-chat", "--tail", "10000")
@@ -249,7 +267,7 @@ def test_streams_end_whole_when_it_is_taken_away_and_the_next_start_finds_the_ca
         gone(plane, "tiny-chat")
         made = [stream.result()[-1]["usage"]["completion_tokens"] for stream in streams]
     assert made == [450] * 4
-    until(lambda: not command_lines("--served-model-name tiny"), within=25)
+    until(lambda: not command_lines(plane, "--served-model-name tiny"), within=25)
     applied(plane, "tiny-chat")
     assert endpoint(plane, "tiny-chat", KEY).chat("tiny").status == 200
     assert info.stat().st_mtime_ns == written, "the second start did not find what the first wrote"
@@ -264,7 +282,6 @@ def running(chat: Endpoint) -> int:
 
 
 def test_it_embeds(plane: Project) -> None:
-    plane.spec("tiny-embed", EMBED)
     applied(plane, "tiny-embed")
     embed = endpoint(plane, "tiny-embed")
     answer = embed.ask("/v1/embeddings", {"model": "tiny-embed", "input": ["one", "two", "one"]})
@@ -283,7 +300,9 @@ def test_two_hosts_serve_one_model_and_end_together(plane: Project) -> None:
     plane.spec("two-hosts", TWO_HOSTS)
     applied(plane, "two-hosts")
     both = endpoint(plane, "two-hosts")
-    first, second = sorted(command_lines("--nnodes 2"), key=lambda line: "--headless" in line)[:2]
+    first, second = sorted(
+        command_lines(plane, "--nnodes 2"), key=lambda line: "--headless" in line
+    )[:2]
     assert "--node-rank 0" in first
     assert "--node-rank 1" in second
     assert "--headless" in second
@@ -292,5 +311,5 @@ def test_two_hosts_serve_one_model_and_end_together(plane: Project) -> None:
     assert answer.json["usage"]["completion_tokens"] == 16
     began = time.monotonic()
     gone(plane, "two-hosts")
-    until(lambda: not command_lines("--nnodes 2"))
+    until(lambda: not command_lines(plane, "--nnodes 2"))
     assert time.monotonic() - began < 25, "the second host did not see the first one end"
