@@ -23,6 +23,10 @@ CATALOGUE: Mapping[str, str] = {
         "keep_warm keeps running, on the first GPU of the list, with the cores and memory asked "
         "for, at the prices of the fact tables."
     ),
+    "checks/pattern": (
+        "`matches` is a regular expression in Python's syntax, searched for in the answer. What is "
+        "none would only be seen after a whole start of the engine, as a failed one."
+    ),
     "checks/task": "The gate's checks are chat requests; embeddings and rankings have no words.",
     "context/of-entry": (
         "Clients see one limit whatever GPU answers them, and it must be the smallest: a request "

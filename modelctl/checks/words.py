@@ -1,8 +1,9 @@
-"""Are labels and variables such as Modal takes, and is nothing among them that must stay secret?"""
+"""Can labels, variables and patterns be what they are meant to be, and is none a secret?"""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 
 from modelctl.checks.case import Case, Rule, wrong
@@ -82,6 +83,23 @@ def variables(case: Case) -> Iterator[Finding]:
             )
 
 
+def patterns(case: Case) -> Iterator[Finding]:
+    for name, check in (case.spec.checks or {}).items():
+        if check.expect is None or check.expect.matches is None:
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what only a later Python may read otherwise
+                re.compile(check.expect.matches)
+        except (re.error, OverflowError, RecursionError) as problem:
+            yield wrong(
+                ("checks", name, "expect", "matches"),
+                "checks/pattern",
+                f"{check.expect.matches!r} is no regular expression: {problem}",
+                "in Python's syntax; a text that must be in the answer as it stands is contains",
+            )
+
+
 def _looks_secret(name: str, value: str) -> bool:
     if _SECRET_VALUE.search(value):
         return True
@@ -90,4 +108,4 @@ def _looks_secret(name: str, value: str) -> bool:
     return bool(_SECRET_NAME.search(name)) and name not in _NO_SECRET and not harmless
 
 
-RULES: tuple[Rule, ...] = (labels, variables)
+RULES: tuple[Rule, ...] = (labels, variables, patterns)

@@ -1,4 +1,4 @@
-"""Where an endpoint is, and what is mounted in its containers."""
+"""Where an endpoint is, what is mounted in its containers, and what it is asked."""
 
 from __future__ import annotations
 
@@ -56,6 +56,20 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "env.VLLM_CACHE_ROOT error env/name: VLLM_CACHE_ROOT says where modelctl's Volume is, so "
         "another value would be lost | leave it out",
     ),
+    (
+        {"checks": {"paris": {"prompt": "Where?", "expect": {"matches": "(unclosed"}}}},
+        "checks.paris.expect.matches error checks/pattern: '(unclosed' is no regular expression: "
+        "missing ), unterminated subpattern at position 0 | in Python's syntax; a text that must "
+        "be in the answer as it stands is contains",
+    ),
+    (
+        {"checks": {"paris": {"prompt": "Where?", "expect": {"matches": "a{99999999999}"}}}},
+        "checks.paris.expect.matches error checks/pattern: 'a{99999999999}' is no regular "
+        "expression: the repetition number is too large | in Python's syntax; a text that must be "
+        "in the answer as it stands is contains",
+    ),
+    ({"checks": {"paris": {"prompt": "Where?", "expect": {"matches": "[[]?(?i:paris)"}}}}, ""),
+    ({"checks": {"paris": {"prompt": "Where?", "expect": {"contains": "(unclosed"}}}}, ""),
     (
         {"endpoint": {"cloud": "azure"}},
         "endpoint.cloud warning endpoint/cloud: Modal names no cloud azure | one of aws, gcp, oci, "
