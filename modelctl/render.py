@@ -171,6 +171,7 @@ def _view(resolved: Resolved, tags: Mapping[str, str]) -> dict[str, Any]:
         "image": Chain(tuple(_image_call(number, s) for number, s in enumerate(resolved.image))),
         "tags": dict(tags),
         "api_key": endpoint.api_key[1] if endpoint.api_key else None,
+        "api_key_secret": endpoint.api_key[0] if endpoint.api_key else None,
         "api_key_variable": engine(resolved.engine).api_key_variable(resolved.server),
         "guarded": bool(endpoint.api_key) and not engine(resolved.engine).asks_key_everywhere,
         "gpus": placement.gpus[0] if len(placement.gpus) == 1 else list(placement.gpus),

@@ -101,6 +101,14 @@ def test_an_engine_that_answers_no_request_is_ended(start: Start) -> None:
     assert app.server.engine.poll() is not None
 
 
+@pytest.mark.parametrize("name", ["smollm2_135m", "qwen3_8b_snapshot", "embed_bge"])
+def test_a_start_without_an_engine_can_be_stopped(start: Start, name: str) -> None:
+    app = start(app=name, gpus=["NVIDIA GeForce RTX 3060"])
+    with pytest.raises(RuntimeError, match="no flags for"):
+        app.hook("start")
+    app.hook("stop")
+
+
 def test_an_engine_that_does_not_end_is_killed(start: Start) -> None:
     app = start("stubborn")
     app.hook("start")

@@ -79,6 +79,64 @@ def test_the_key_is_in_no_line(
     assert "very-secret" not in said
 
 
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [
+        (None, "is missing or empty"),
+        ("", "is missing or empty"),
+        ("sk-very-secret-value\n", "holds a space or a line break"),
+        ("sk-very secret-value", "holds a space or a line break"),
+        ("sk-very,secret-value", "holds a comma, which makes several keys of it"),
+        ("sk-very-sécret-value", "holds a character that is not printable ASCII"),
+        ("sk-very-\x7fsecret-value", "holds a character that is not printable ASCII"),
+    ],
+)
+def test_what_is_no_key_is_refused_before_the_engine_starts_and_not_quoted(
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    key: str | None,
+    wrong: str,
+) -> None:
+    app = start(app="llama_from_volume", gpus=["NVIDIA L4"])
+    if key is None:
+        monkeypatch.delenv("LLAMA_KEY")
+    else:
+        monkeypatch.setenv("LLAMA_KEY", key)
+    with pytest.raises(ValueError) as refused:
+        app.hook("start")
+    why = f"LLAMA_KEY in the Secret llama-key {wrong}, so it is no API key: set it anew"
+    assert str(refused.value) == why
+    assert refused.value.__context__ is None
+    assert capfd.readouterr().out == f"modelctl: could not boot: {why}\n"
+    assert not app.seen.exists()
+
+
+def test_a_key_with_a_comma_is_one_key_to_vllm(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start(app="specs/llama_3_1_8b_eagle3")
+    monkeypatch.setenv("API_KEY", "a,b")
+    app.module.check_key()
+    monkeypatch.setenv("API_KEY", "a b")
+    with pytest.raises(ValueError, match="API_KEY in the Secret partner-api-key holds a space"):
+        app.module.check_key()
+
+
+def test_what_the_engine_answers_is_said_without_the_key(
+    start: Start, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = start("breaks", app="llama_from_volume", gpus=["NVIDIA L4"])
+    monkeypatch.setenv("LLAMA_KEY", "memory")  # the stub answers: out of memory
+    with pytest.raises(RuntimeError) as failed:
+        app.hook("start")
+    assert str(failed.value) == "the first request to /v1/completions failed: 500 out of ***"
+    app.module.say("modelctl WARNING a memory")
+    said = capfd.readouterr().out
+    assert f"modelctl: could not boot: {failed.value}\n" in said
+    assert said.endswith("modelctl WARNING a ***\n")
+
+
 def metrics(running: int, waiting: int, generated: int, prompt: int) -> str:
     return (
         "# HELP llamacpp:requests_processing Number of requests processing\n"
@@ -166,4 +224,17 @@ def test_running_answers_are_given_before_the_engine_is_asked_to_end(start: Star
     began = time.monotonic()
     app.hook("stop")
     assert 0.4 < time.monotonic() - began < 15
+    assert app.server.engine.poll() == -15
+
+
+@pytest.mark.parametrize("odd", ["NaN", "+Inf", "1e999", "many", ""])
+def test_a_figure_that_is_no_number_ends_neither_the_figures_nor_the_drain(
+    start: Start, capfd: pytest.CaptureFixture[str], odd: str
+) -> None:
+    app, counters = started(start)
+    counters.write_text(metrics(3, 1, 130, 80) + f"llamacpp:requests_processing {odd}\n")
+    assert figures(capfd)["running"] == 3
+    counters.write_text(f"llamacpp:requests_processing {odd}\n")
+    app.module.DRAIN_SECONDS = 20
+    app.hook("stop")
     assert app.server.engine.poll() == -15

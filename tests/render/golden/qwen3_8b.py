@@ -6,6 +6,7 @@ Written by modelctl: change the spec, not this file.
 import contextlib
 import http.client
 import json
+import math
 import os
 import re
 import shlex
@@ -104,7 +105,7 @@ image = (
     .run_commands("which python || ln -s $(which python3) /usr/local/bin/python")
 )
 
-TAGS = {"modelctl-project": "examples", "modelctl-digest": "0e892f7cff98b1723ec41a46ef550d88"}
+TAGS = {"modelctl-project": "examples", "modelctl-digest": "9b5d6e3eb3535675b190b3cf3d21f6cc"}
 
 app = modal.App(NAME, tags=TAGS)
 
@@ -272,6 +273,15 @@ def end(engine: subprocess.Popen[str], seconds: float) -> None:
     engine.wait()
 
 
+def number(text: str) -> float | None:
+    """None for what is no finite number: a card says [N/A] to what it does not measure."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def counted() -> dict[str, float]:
     """The engine's own counters, in our words; none where it does not answer."""
     status, text = ask("GET", "/metrics")
@@ -280,7 +290,7 @@ def counted() -> dict[str, float]:
         name, _, value = line.rpartition(" ")
         for word, counter in COUNTERS.items():
             if name.partition("{")[0] == counter:
-                found[word] += float(value)
+                found[word] += number(value) or 0
     return found if status == 200 else {}
 
 
@@ -303,13 +313,6 @@ def gpu_figures() -> list[dict[str, float | None]]:
         return []
     rows = [line.split(", ") for line in asked.stdout.splitlines()]
     return [dict(zip(GPU_FIGURES.values(), map(number, row), strict=False)) for row in rows]
-
-
-def number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:  # a card says [N/A] to what it does not measure
-        return None
 
 
 def report() -> None:
@@ -389,6 +392,8 @@ class Server:
     def stop(self) -> None:
         """Modal sends no more requests: those that are running are answered first."""
         self.stopping = True
+        if not hasattr(self, "engine"):
+            return  # the start did not come this far
         deadline = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < deadline and busy():
             time.sleep(0.1)

@@ -6,6 +6,7 @@ Written by modelctl: change the spec, not this file.
 import contextlib
 import http.client
 import json
+import math
 import os
 import re
 import shlex
@@ -33,6 +34,10 @@ STARTUP_SECONDS = 1200
 DRAIN_SECONDS = 30
 WARM_UP_PATH = "/v1/completions"
 WARM_UP_BODY = {"prompt": "Hello", "max_tokens": 1}
+
+# The variable that holds the API key, and the Secret that it comes from.
+KEY = "API_KEY"
+SECRET = "partner-api-key"
 
 # What the engine calls its counters at /metrics.
 COUNTERS = {
@@ -111,7 +116,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "69e4e8d4c4dd50950134d7069ee21275",
+    "modelctl-digest": "9095f6bfbe7f85df87d8b4bd201bbb33",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -136,7 +141,28 @@ LEVEL = re.compile(
 LEVELS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "CRITICAL": "ERROR"}
 
 
+def masked(text: str) -> str:
+    """The text without the API key."""
+    return text.replace(os.environ.get(KEY) or "\0", "***")
+
+
+def check_key() -> None:
+    """Refuse what an engine takes for no key or for several, and what no request can carry."""
+    key = os.environ.get(KEY, "")
+    if not key:
+        wrong = "is missing or empty"
+    elif re.search(r"\s", key):
+        wrong = "holds a space or a line break"
+    elif not re.fullmatch("[!-~]+", key):
+        wrong = "holds a character that is not printable ASCII"
+    else:
+        return
+    raise ValueError(f"{KEY} in the Secret {SECRET} {wrong}, so it is no API key: set it anew")
+
+
 def say(line: str) -> None:
+    who, space, text = line.partition(" ")
+    line = who + space + masked(text)
     print(f"{line}\n", end="", flush=True)  # in one piece: threads say things too
 
 
@@ -151,7 +177,6 @@ def pass_on(engine: subprocess.Popen[str]) -> None:
             text = (found["who"] or "") + text[found.end() :]
         elif re.match(r"Traceback |(\S+ )*error: ", text):
             level = "ERROR"
-        text = text.replace(os.environ["API_KEY"], "***")
         if text:
             say(f"engine {level} {text}")
 
@@ -231,7 +256,7 @@ def environment() -> dict[str, str]:
     return {
         **os.environ,
         **{variable: MOUNT_ROOT + path for variable, path in PATHS.items()},
-        "VLLM_API_KEY": os.environ["API_KEY"],
+        "VLLM_API_KEY": os.environ[KEY],
         "PYTHONPATH": guard_path(),
     }
 
@@ -254,7 +279,7 @@ def start_engine(gpu: str) -> subprocess.Popen[str]:
 def ask(method: str, path: str, body: object = None, timeout: float = 5.0) -> tuple[int, str]:
     """What the engine answers, as status and text; 0 where there is no answer in time."""
     headers = {"Content-Type": "application/json"}
-    headers["Authorization"] = "Bearer " + os.environ["API_KEY"]
+    headers["Authorization"] = "Bearer " + os.environ[KEY]
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=timeout)
     try:
         connection.request(method, path, body=json.dumps(body), headers=headers)
@@ -285,7 +310,7 @@ def warm_up(deadline: float) -> None:
 
 
 def short(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(masked(text).split())
     return line if len(line) <= 200 else line[:199] + "\u2026"
 
 
@@ -321,6 +346,15 @@ def end(engine: subprocess.Popen[str], seconds: float) -> None:
     engine.wait()
 
 
+def number(text: str) -> float | None:
+    """None for what is no finite number: a card says [N/A] to what it does not measure."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def counted() -> dict[str, float]:
     """The engine's own counters, in our words; none where it does not answer."""
     status, text = ask("GET", "/metrics")
@@ -329,7 +363,7 @@ def counted() -> dict[str, float]:
         name, _, value = line.rpartition(" ")
         for word, counter in COUNTERS.items():
             if name.partition("{")[0] == counter:
-                found[word] += float(value)
+                found[word] += number(value) or 0
     return found if status == 200 else {}
 
 
@@ -352,13 +386,6 @@ def gpu_figures() -> list[dict[str, float | None]]:
         return []
     rows = [line.split(", ") for line in asked.stdout.splitlines()]
     return [dict(zip(GPU_FIGURES.values(), map(number, row), strict=False)) for row in rows]
-
-
-def number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:  # a card says [N/A] to what it does not measure
-        return None
 
 
 def report() -> None:
@@ -391,6 +418,7 @@ class Server:
         # A little less than Modal waits, so that the reason stands in the log.
         deadline = time.monotonic() + STARTUP_SECONDS - 5
         try:
+            check_key()
             self.boot(deadline)
         except BaseException as problem:
             self.give_up(problem)
@@ -438,6 +466,8 @@ class Server:
     def stop(self) -> None:
         """Modal sends no more requests: those that are running are answered first."""
         self.stopping = True
+        if not hasattr(self, "engine"):
+            return  # the start did not come this far
         deadline = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < deadline and busy():
             time.sleep(0.1)
