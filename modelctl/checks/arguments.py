@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelctl.checks.case import Case, Rule, unchecked, wrong
@@ -43,8 +44,27 @@ def arguments(case: Case) -> Iterator[Finding]:
             found = _without_table(path, name, server, engine, facts, version)
         else:
             found = _with_table(path, name, value, table, engine, facts, _sure(case))
-        if found is not None:
-            yield found
+        if found is None:
+            continue
+        above, below = _inherited(case, path)
+        if found.code == "engine/unknown-flag" and above and _of_another(server, name):
+            hint = f"backend: {{args: null}} in {above} leaves out what {below} says"
+            found = replace(found, hint=hint)
+        yield found
+
+
+def _inherited(case: Case, path: Path_) -> tuple[str, str]:
+    """(the layer that names the engine, the one that says the flag), where that is below it."""
+    engine, flag = (case.wanted.origins.layer(p) for p in (("backend", "name"), path))
+    kinds = ("project defaults", "spec", "spec, environment")
+    heights = [
+        max((k for k in kinds if layer.startswith(k)), key=len, default="")
+        for layer in (engine, flag)
+    ]
+    if path[0] != "backend" or "" in heights:
+        return "", ""
+    above = kinds.index(heights[0]) > kinds.index(heights[1])
+    return (engine, flag) if above else ("", "")
 
 
 def _all_args(case: Case) -> Iterator[tuple[Path_, str, Any]]:

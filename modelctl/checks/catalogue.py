@@ -216,7 +216,8 @@ CATALOGUE: Mapping[str, str] = {
     ),
     "model/context": (
         "The model was made for less. vLLM refuses to start; llama.cpp answers nonsense beyond its "
-        "length. With a rope flag in backend.args this is not checked."
+        "length. Where args change what the model says of itself, such as hf-overrides or a rope "
+        "flag, this is not checked."
     ),
     "model/endpoint": (
         "S3-compatible buckets that are not Amazon's or Google's are told apart by the host that "
@@ -247,7 +248,7 @@ CATALOGUE: Mapping[str, str] = {
     ),
     "model/served-as": (
         "Clients send this name as `model`, and it goes through command lines and URLs unharmed "
-        "only if it is made of letters, digits and a few signs."
+        "only if it is made of letters, digits and a few signs. An adapter's name is one too."
     ),
     "model/unknown-source": "modelctl cannot fetch from there; the hint lists where it can.",
     "model/unlocked": (

@@ -20,8 +20,17 @@ def unknown_version(case: Case) -> Iterator[Finding]:
             ("backend", "version"),
             "engine/unknown-version",
             f"{case.product} {version} is not in the tables: its flags were not checked",
-            f"known: {', '.join(facts.versions)}",
+            _another_engines(case, version) or f"known: {', '.join(facts.versions)}",
         )
+
+
+def _another_engines(case: Case, version: str) -> str:
+    """The way out where the version came along from a layer that names another engine."""
+    for product in ("vllm", "llama.cpp"):
+        if product != case.product and version in engine_facts(product).versions:
+            name = case.engine.name
+            return f"it is one of {product}; backend: {{name: {name}, version: null}} leaves it out"
+    return ""
 
 
 RULES: tuple[Rule, ...] = (of_the_engine, unknown_version)

@@ -20,6 +20,7 @@ from modelctl.checks import (
     policy,
     scaling,
     snapshot,
+    sources,
     words,
 )
 from modelctl.checks.case import Case, Rule, case_of, doubtful, wrong
@@ -31,6 +32,7 @@ from modelctl.weights.facts import ModelFacts
 
 RULES: tuple[Rule, ...] = (
     *gpu.RULES,
+    *sources.RULES,
     *model.RULES,
     *engine.RULES,
     *arguments.RULES,

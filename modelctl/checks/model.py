@@ -1,4 +1,4 @@
-"""Is the model there, can it be read, and can it do what the spec asks of it?"""
+"""Is it known what the model is, and can it do what the spec asks of it?"""
 
 from __future__ import annotations
 
@@ -6,94 +6,18 @@ import re
 from collections.abc import Iterator
 
 from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
+from modelctl.checks.sources import hub_sources
 from modelctl.engines.base import Finding
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
-from modelctl.weights.facts import ModelFacts
 from modelctl.weights.read import gguf_file
-from modelctl.weights.sources import parse
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SERVED_AS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+# Flags of either engine that change what the model says of its own length, by how they begin.
+_STRETCHING = ("rope-", "yarn-", "hf-overrides", "override-kv", "kv-overrides")
+_LONGER = ("VLLM_ALLOW_LONG_MAX_MODEL_LEN",)
 _SOURCE: Path_ = ("model", "source")
-
-
-def source_not_understood(case: Case) -> Iterator[Finding]:
-    text = case.spec.model.source if case.spec.model else None
-    source = parse(text)
-    known = "hf://org/repo, volume://name/path, s3://bucket/prefix, gs://bucket/prefix or ./path"
-    if not text:
-        yield wrong(("model",), "model/no-source", "the spec names no model", f"model: {known}")
-    elif source.unknown:
-        yield wrong(
-            _SOURCE, "model/unknown-source", f"{source.unknown}:// is no source of models", known
-        )
-    elif source.scheme == "r2" and not (case.spec.model and case.spec.model.endpoint):
-        yield wrong(
-            _SOURCE,
-            "model/endpoint",
-            "a bucket of R2 is found by its account's address, and none is given",
-            "model: {endpoint: https://ACCOUNT.r2.cloudflarestorage.com}",
-        )
-    elif source.kind == "hub" and not _REPOSITORY.fullmatch(source.where):
-        yield wrong(
-            _SOURCE,
-            "model/malformed-source",
-            f"{text} names no repository",
-            "hf://org/repo, as the address on the Hub has it",
-        )
-    elif source.kind in ("volume", "bucket") and not _VOLUME.fullmatch(source.where):
-        yield wrong(
-            _SOURCE,
-            "model/malformed-source",
-            f"{text} names no {'Volume' if source.kind == 'volume' else 'bucket'}",
-            f"{source.scheme}://name/path",
-        )
-    elif ".." in source.path.split("/") and source.kind != "local":
-        yield wrong(
-            _SOURCE,
-            "model/malformed-source",
-            f"{text} leaves its {source.kind}",
-            "a path without ..",
-        )
-
-
-def local_model_unusable(case: Case) -> Iterator[Finding]:
-    text = (case.spec.model and case.spec.model.source) or ""
-    folder = case.wanted.file.parent.as_posix()
-    match case.facts.problem:
-        case "missing":
-            yield wrong(
-                _SOURCE,
-                "model/not-found",
-                f"there is no file {text}",
-                f"paths start at the spec's folder, {folder}; the Hub is hf://org/repo",
-            )
-        case "outside":
-            yield wrong(
-                _SOURCE,
-                "model/outside-project",
-                f"{text} is outside the project's folder",
-                "move it below the folder that holds modelctl.yaml, or use volume://name/path",
-            )
-        case "empty":
-            yield wrong(_SOURCE, "model/empty", f"{text} is empty", "fetch the model again")
-        case "unreadable":
-            yield wrong(
-                _SOURCE,
-                "model/unreadable",
-                f"{text} cannot be read: {case.facts.detail or 'the disk refused'}",
-                "see who may read it",
-            )
-        case "not-gguf":
-            yield wrong(
-                _SOURCE,
-                "model/not-gguf",
-                f"{text} is no GGUF file: it {case.facts.detail}",
-                "fetch it again; a Git LFS pointer or a web page may have been saved instead",
-            )
 
 
 def several_gguf_files(case: Case) -> Iterator[Finding]:
@@ -115,7 +39,7 @@ def several_gguf_files(case: Case) -> Iterator[Finding]:
 def not_locked(case: Case) -> Iterator[Finding]:
     """What is not in the lock may change by itself, or has at least an unknown size."""
     revision = (case.spec.model and case.spec.model.revision) or ""
-    for path, source, facts in _hub_sources(case):
+    for path, source, facts in hub_sources(case):
         if facts.remote:
             continue
         if case.engine.name == "llama.cpp" and isinstance(case.resolved.weights.argument, Unknown):
@@ -158,7 +82,7 @@ def which_file(case: Case) -> Iterator[Finding]:
 def needs_a_secret(case: Case) -> Iterator[Finding]:
     if case.spec.model is None or case.spec.model.secret:
         return
-    for path, source, facts in _hub_sources(case):
+    for path, source, facts in hub_sources(case):
         if facts.access:
             yield doubtful(
                 path,
@@ -166,24 +90,6 @@ def needs_a_secret(case: Case) -> Iterator[Finding]:
                 f"{source} is {facts.access}, and the spec names no secret that opens it",
                 "modal secret create huggingface HF_TOKEN=…, and model: {secret: huggingface}",
             )
-
-
-def _hub_sources(case: Case) -> Iterator[tuple[Path_, str, ModelFacts]]:
-    """The sources of the Hub that the spec names, with what is known of each."""
-    model, speculative = case.spec.model, case.spec.speculative
-    if model is not None and case.facts.kind == "hub":
-        yield _SOURCE, model.source or "", case.facts
-    named: list[tuple[Path_, str | None]] = []
-    if model is not None:
-        named.append((("model", "tokenizer"), model.tokenizer))
-        for name, adapter in (model.adapters or {}).items():
-            named.append((("model", "adapters", name, "source"), adapter.source))
-    if speculative is not None:
-        named.append((("speculative", "model"), speculative.model))
-    for path, source in named:
-        facts = case.facts.beside.get(source or "")
-        if facts is not None and facts.kind == "hub":
-            yield path, source or "", facts
 
 
 def fields_without_use(case: Case) -> Iterator[Finding]:
@@ -211,8 +117,7 @@ def fields_without_use(case: Case) -> Iterator[Finding]:
 
 def context_beyond_model(case: Case) -> Iterator[Finding]:
     own = case.facts.context_length
-    args = (case.spec.backend and case.spec.backend.args) or {}
-    if isinstance(own, Unknown) or any(name.lstrip("-").startswith("rope") for name in args):
+    if isinstance(own, Unknown):
         return
     asked: list[tuple[Path_, int]] = []
     if case.spec.context is not None:
@@ -220,14 +125,26 @@ def context_beyond_model(case: Case) -> Iterator[Finding]:
     for index, entry, _, _ in case.entries:
         if entry.context is not None:
             asked.append((("gpu", index, "context"), entry.context))
+    stretched = _stretched_by(case)
     for path, context in asked:
-        if context > own:
-            yield wrong(
-                path,
-                "model/context",
-                f"a context of {context:,} is more than the model's own {own:,}",
-                f"context: {own}",
-            )
+        message = f"a context of {context:,} is more than the model's own {own:,}"
+        if context <= own:
+            continue
+        if stretched:
+            yield unchecked(path, "model/context", f"{message}, and {stretched} may change that")
+        else:
+            yield wrong(path, "model/context", message, f"context: {own}")
+
+
+def _stretched_by(case: Case) -> str:
+    """What the spec tells the engine that may give the model another length; "" for nothing."""
+    said = [(case.spec.backend and case.spec.backend.args) or {}]
+    said += [entry.args or {} for _, entry, _, _ in case.entries]
+    for name in (name for args in said for name in args):
+        plain = name.lstrip("-").replace("_", "-")
+        if plain.startswith(_STRETCHING):
+            return f"--{plain}"
+    return next((name for name in _LONGER if name in (case.spec.env or {})), "")
 
 
 def remote_code(case: Case) -> Iterator[Finding]:
@@ -256,6 +173,28 @@ def served_as_looks_wrong(case: Case) -> Iterator[Finding]:
         )
 
 
+def adapter_name_looks_wrong(case: Case) -> Iterator[Finding]:
+    """llama.cpp numbers its adapters; clients of vLLM call them by these names, as models."""
+    adapters = (case.spec.model and case.spec.model.adapters) or {}
+    for name in adapters if case.engine.name == "vllm" else ():
+        if not _SERVED_AS.fullmatch(name):
+            yield wrong(
+                ("model", "adapters", name),
+                "model/served-as",
+                f"{name!r} cannot be an adapter's name",
+                "letters, digits and . _ : / @ -, the first a letter or digit",
+                key=True,
+            )
+        elif name in case.resolved.served_as:
+            yield wrong(
+                ("model", "adapters", name),
+                "model/served-as",
+                f"{name} is the model's own name, so no request would reach the adapter",
+                "another name, or another in model.served_as",
+                key=True,
+            )
+
+
 def chat_template_unusable(case: Case) -> Iterator[Finding]:
     template = case.facts.chat_template
     if isinstance(template, Unknown):
@@ -268,8 +207,6 @@ def chat_template_unusable(case: Case) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    source_not_understood,
-    local_model_unusable,
     several_gguf_files,
     not_locked,
     which_file,
@@ -278,5 +215,6 @@ RULES: tuple[Rule, ...] = (
     context_beyond_model,
     remote_code,
     served_as_looks_wrong,
+    adapter_name_looks_wrong,
     chat_template_unusable,
 )

@@ -10,11 +10,14 @@ _TLS = "leave it out: the URL has TLS, the engine behind it none"
 _FILE = "write its lines as fields and args: a file's false values are lost"
 _SOURCE = "model.source says it: the server reads a Volume and never asks the Hub"
 _HOSTS = "nodes says it"
+_TASK = "model.task says it"
 
 # What holds the deployment together, or has a field that is checked against GPU and model.
 _RESERVED: dict[str, dict[str, str]] = {
     "vllm": {
         "model": "model.source says it",
+        "runner": _TASK,
+        "convert": _TASK,
         "host": _ADDRESS,
         "port": _ADDRESS,
         "uds": _ADDRESS,
@@ -42,6 +45,8 @@ _RESERVED: dict[str, dict[str, str]] = {
         "port": _ADDRESS,
         "api-prefix": _ADDRESS,
         "alias": "model.served_as says it",
+        "embedding": _TASK,
+        "rerank": _TASK,
         "api-key": _KEY,
         "api-key-file": _KEY,
         "ctx-size": "context says it, for one request",
@@ -64,6 +69,7 @@ _RESERVED: dict[str, dict[str, str]] = {
         "host": _ADDRESS,
         "port": _ADDRESS,
         "model-alias": "model.served_as says it",
+        "embedding": _TASK,
         "api-key": _KEY,
         "config-file": _FILE,
         "n-ctx": "context says it, for one request",
@@ -84,7 +90,6 @@ _FIELDS = {
     "reasoning": ("reasoning-parser", "reasoning-format"),
     "speculative": ("speculative-config", "spec-type", "spec-draft-model", "draft-model"),
     "tools": ("tool-call-parser",),
-    "model.task": ("runner", "convert", "embedding", "rerank"),
     "model.adapters": ("lora-modules", "lora", "lora-path"),
     "chat_template": ("chat-template", "chat-template-file"),
     "dtype": ("dtype",),

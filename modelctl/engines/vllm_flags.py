@@ -53,7 +53,7 @@ def lora_rank(ask: Ask) -> int:
     for adapter in ((ask.spec.model or NO_MODEL).adapters or {}).values():
         facts = ask.setting.model.beside.get(adapter.source or "")
         known = facts.adapter_rank if facts is not None else None
-        ranks.append(adapter.rank or (known if isinstance(known, int) else 0))
+        ranks.append(max(adapter.rank or 0, known if isinstance(known, int) else 0))
     allowed = names(ask.setting.version).lora_ranks
     wanted = max(ranks) or 16
     return min((rank for rank in allowed if rank >= wanted), default=wanted)

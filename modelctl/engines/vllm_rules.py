@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from modelctl.diagnostics import Severity
@@ -9,6 +10,7 @@ from modelctl.engines import vllm_words
 from modelctl.engines.base import Finding, Setting
 from modelctl.engines.vllm_flags import names_gpus
 from modelctl.facts import gpus, vllm
+from modelctl.resolved import Unknown
 from modelctl.spec.models import Model, Spec
 from modelctl.spec.wanted import Path_
 from modelctl.weights.sources import looks_like_gguf
@@ -29,6 +31,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _batch(setting.spec)
     yield from _adapters(setting)
     yield from _speculative(setting.spec)
+    yield from _draft(setting)
     yield from _hosts(setting)
     yield from _open_routes(setting.spec)
 
@@ -124,22 +127,41 @@ def _adapters(setting: Setting) -> Iterator[Finding]:
     known = vllm.names(setting.version)
     most = max(known.lora_ranks) if known else None
     for name, adapter in ((setting.spec.model or _NO_MODEL).adapters or {}).items():
-        if most is not None and adapter.rank is not None and adapter.rank > most:
+        where: Path_ = ("model", "adapters", name)
+        facts = setting.model.beside.get(adapter.source or "")
+        own = facts.adapter_rank if facts is not None else None
+        rank = adapter.rank
+        if isinstance(own, int) and rank is not None and rank < own:
             yield _wrong(
-                ("model", "adapters", name, "rank"),
+                (*where, "rank"),
                 "engine/wrong-option",
-                f"vLLM {setting.version} takes adapters up to rank {most}",
+                f"the adapter {name} has rank {own}, which is more than {rank}",
+                f"rank: {own}, or leave it out",
+            )
+        largest = max(rank or 0, own if isinstance(own, int) else 0)
+        if most is not None and largest > most:
+            yield _wrong(
+                (*where, "rank") if (rank or 0) > most else where,
+                "engine/wrong-option",
+                f"vLLM {setting.version} takes adapters up to rank {most}"
+                + ("" if (rank or 0) > most else f", and {name} has rank {largest}"),
                 f"an adapter of rank {most} or less, or one merged into the model",
             )
-        facts = setting.model.beside.get(adapter.source or "")
-        known_rank = facts is not None and isinstance(facts.adapter_rank, int)
-        if adapter.rank is None and not known_rank:
+        if rank is None and not isinstance(own, int):
             yield Finding(
-                ("model", "adapters", name),
+                where,
                 Severity.NOT_CHECKED,
                 "engine/adapter-rank",
                 f"the rank of {name} is not known here: it is taken to be 16 at most",
                 f"{name}: {{source: …, rank: the r of its adapter_config.json}}",
+            )
+        path = setting.sources.path_of(adapter.source)
+        if not isinstance(path, Unknown) and "," in path:
+            yield _wrong(
+                (*where, "source"),
+                "engine/wrong-option",
+                f"vLLM reads {name}={path} as JSON, because of its comma",
+                "a path without a comma",
             )
 
 
@@ -178,6 +200,19 @@ def _speculative(spec: Spec) -> Iterator[Finding]:
             "engine/missing-package",
             "suffix needs the package arctic-inference, which vLLM does not bring",
             "image: {packages: [arctic-inference==0.1.1]}",
+        )
+
+
+def _draft(setting: Setting) -> Iterator[Finding]:
+    """The draft model's path is put between quotes, in JSON, where the mounts are known."""
+    said = setting.spec.speculative
+    path = setting.sources.path_of(said.model) if said is not None else None
+    if isinstance(path, str) and json.dumps(path, ensure_ascii=False) != f'"{path}"':
+        yield _wrong(
+            ("speculative", "model"),
+            "engine/wrong-option",
+            f"vLLM is given {path} in JSON, where a quote or a backslash ends it",
+            "a path without either",
         )
 
 

@@ -77,12 +77,25 @@ def sources_of(spec: Spec, facts: ModelFacts, *, gguf: bool) -> Sources:
         places.resolve(
             source,
             facts.beside.get(source, ModelFacts(kind=parse(source).kind)),
-            models.Model.model_construct(secret=said.secret),
+            _said_beside(said, source, purpose, gguf=gguf),
             purpose="gguf" if gguf and purpose in ("draft", "adapter") else purpose,
         )
         for source, purpose in sources_beside(spec).items()
     )
     return Sources(weights, beside, tuple(places.mounts.values()), tuple(places.buckets.values()))
+
+
+def _said_beside(model: models.Model, source: str, purpose: Purpose, *, gguf: bool) -> models.Model:
+    """What `model` says that holds for a source beside it as well."""
+    scheme, own = parse(source).scheme, parse(model.source).scheme
+    # The address of an account of R2 is neither Google's nor Amazon's.
+    elsewhere = scheme == "gs" or (scheme, own) == ("s3", "r2")
+    one_file = gguf and purpose in ("draft", "adapter")
+    return models.Model.model_construct(
+        secret=model.secret,
+        endpoint=None if elsewhere else model.endpoint,
+        copy_=None if one_file else model.copy_,
+    )
 
 
 class _Places:

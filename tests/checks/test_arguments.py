@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from modelctl.assess import assess
+from modelctl.checks import check
+from modelctl.resolve import resolve
+from modelctl.spec.load import load
+from modelctl.spec.project import find_project
+from modelctl.weights.facts import ModelFacts
+from tests.checks.test_rules import LLAMA, TODAY, VLLM, judged, said
 
 NEWER = {"version": "0.33.0"}
 
@@ -51,6 +58,70 @@ def test_a_flag_of_the_other_engine_says_whose_it_is() -> None:
     assert args(LLAMA, {"gpu-memory-utilization": 0.9}) == [
         "backend.args.gpu-memory-utilization error engine/unknown-flag: --gpu-memory-utilization "
         "is a flag of vLLM, and llama.cpp b11312 has none of that name | memory_utilization says it"
+    ]
+
+
+OTHERS = """\
+name: chat
+model: hf://o/r
+backend: {{name: vllm{version}, args: {{gpu-memory-utilization: 0.9}}}}
+gpu: L4
+environments:
+  local: {{backend: {{name: llama.cpp{args}}}}}
+"""
+
+
+def in_environment(folder: Path, **words: str) -> list[str]:
+    (folder / "modelctl.yaml").write_text("project: acme\n")
+    (folder / "specs").mkdir(exist_ok=True)
+    text = OTHERS.format(**{"version": "", "args": "", **words})
+    (folder / "specs/chat.yaml").write_text(text)
+    [want] = load((), find_project(folder, folder), ["local"], (), cwd=folder).wanted
+    facts = ModelFacts("hub")
+    found = check(want, assess(resolve(want, facts)), facts, today=TODAY)
+    return [line for line in said(found) if line.startswith("backend")]
+
+
+def test_a_flag_that_an_environment_with_another_engine_inherits_can_be_left_out(
+    tmp_path: Path,
+) -> None:
+    assert in_environment(tmp_path) == [
+        "backend.args.gpu-memory-utilization error engine/unknown-flag: --gpu-memory-utilization "
+        "is a flag of vLLM, and llama.cpp b11312 has none of that name | backend: {args: null} in "
+        "spec, environment local leaves out what spec says"
+    ]
+    assert in_environment(tmp_path, args=", args: null") == []
+    assert in_environment(tmp_path, args=", args: {gpu-memory-utilization: 0.8}") == [
+        "backend.args.gpu-memory-utilization error engine/unknown-flag: --gpu-memory-utilization "
+        "is a flag of vLLM, and llama.cpp b11312 has none of that name | memory_utilization says it"
+    ]
+
+
+def test_so_can_a_version(tmp_path: Path) -> None:
+    assert in_environment(tmp_path, version=", version: 0.32.0") == [
+        "backend.version not checked engine/unknown-version: llama.cpp 0.32.0 is not in the "
+        "tables: its flags were not checked | it is one of vllm; backend: {name: llama.cpp, "
+        "version: null} leaves it out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("engine", "flag", "value"),
+    [
+        (VLLM, "runner", "pooling"),
+        (VLLM, "convert", "embed"),
+        (LLAMA, "embedding", True),
+        (LLAMA, "embeddings", True),
+        (LLAMA, "rerank", True),
+        (LLAMA, "reranking", True),
+    ],
+)
+def test_what_a_model_is_for_is_said_by_its_task(
+    engine: dict[str, Any], flag: str, value: object
+) -> None:
+    assert args(engine, {flag: value}) == [
+        f"backend.args.{flag} error engine/reserved-flag: --{flag} is set by modelctl | "
+        "model.task says it"
     ]
 
 
