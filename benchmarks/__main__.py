@@ -19,7 +19,7 @@ from benchmarks.table import table
 
 MEASURES = {
     m.NAME: m.measure for m in (helping, validating, deploying, repeating, footprint, serving)
-}
+} | {serving.NAME_VLLM: serving.measure_vllm}
 RESULTS = Path(__file__).parent / "results"
 
 
