@@ -58,6 +58,12 @@ CATALOGUE: Mapping[str, str] = {
         "start a GPU that you pay for. Where it is meant (a gateway of your own in front), allow "
         "it with a reason."
     ),
+    "engine/adapters-mix": (
+        "llama-server keeps what it computed of a prompt and uses it again for the next one that "
+        "begins alike. It looks at the adapters only where a request names some, so a plain "
+        "request after an adapted one gets a mixture. With adapters nothing is kept, unless "
+        "prefix_caching: true asks for it."
+    ),
     "engine/always-adapted": (
         "llama-cpp-python's server loads one adapter and puts it on every answer. llama-server "
         "loads any number and answers without one, until a request asks: `lora: [{id: 0, scale: "

@@ -156,7 +156,10 @@ def _placed(ask: Ask) -> list[Flag]:
 def _behaviour(ask: Ask) -> list[Flag]:
     spec = ask.spec
     own: list[Flag] = []
-    if spec.prefix_caching is False:
+    adapters = (spec.model or _NO_MODEL).adapters
+    # What is kept of a prompt does not say which adapter it was read with: another request that
+    # begins alike would be answered from it.
+    if spec.prefix_caching is False or (adapters and not spec.prefix_caching):
         own += [("--no-cache-prompt",), ("--cache-ram", "0")]
     if spec.reasoning is not None:
         own.append(("--reasoning-format", spec.reasoning))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from modelctl.engines.base import Finding, Setting
-from modelctl.engines.finding import wrong
+from modelctl.engines.finding import doubtful, wrong
 from modelctl.spec.models import Spec
 from modelctl.spec.wanted import Path_
 
@@ -36,6 +36,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _image(setting.spec)
     yield from _speculative(setting.spec)
     yield from _reasoning(setting.spec)
+    yield from _kept_prompts(setting.spec)
     yield from _flash_attention(setting.spec)
 
 
@@ -82,6 +83,16 @@ def _speculative(spec: Spec) -> Iterator[Finding]:
             "engine/wrong-option",
             f"{said.method} guesses with a model, and none is named",
             f"speculative: {{method: {said.method}, model: hf://org/repo, tokens: 4}}",
+        )
+
+
+def _kept_prompts(spec: Spec) -> Iterator[Finding]:
+    if spec.prefix_caching and spec.model and spec.model.adapters:
+        yield doubtful(
+            ("prefix_caching",),
+            "engine/adapters-mix",
+            "llama-server answers requests without lora from prompts that were read with one",
+            "leave it out, or let every request say lora, as in [{id: 0, scale: 0}]",
         )
 
 

@@ -57,6 +57,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "apart where it has a comma or a colon | a path without either",
     ),
     (
+        {**LLAMA, "prefix_caching": True, "model": {**MODEL, "adapters": LORAS}},
+        "prefix_caching warning engine/adapters-mix: llama-server answers requests without lora "
+        "from prompts that were read with one | leave it out, or let every request say lora, "
+        "as in [{id: 0, scale: 0}]",
+    ),
+    (
         {**LLAMA, "speculative": {"model": "volume://v/draft"}},
         "speculative.model error engine/wrong-format: llama.cpp takes the draft model as a GGUF "
         "file, and volume://v/draft names none | volume://v/draft/name.gguf",

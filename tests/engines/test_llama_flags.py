@@ -77,6 +77,10 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
         "--lora-scaled /volumes/loras/sql.gguf:0 --lora-scaled /volumes/loras/tone.gguf:0 ",
     ),
     (
+        model(adapters={"sql": {"source": "volume://loras/sql.gguf"}}),
+        "--no-cache-prompt --cache-ram 0",
+    ),
+    (
         {"speculative": {"method": "draft_model", "model": "volume://small/d.gguf", "tokens": 8}},
         "--spec-type draft-simple --spec-draft-model /volumes/small/d.gguf --spec-draft-ngl all "
         "--spec-draft-n-max 8 ",
