@@ -181,8 +181,9 @@ def test_what_is_not_what_was_locked_is_refused_and_deleted(
         "could not fetch hf://org/m: deep/config.json is not what was locked: its hash should be "
         f"{expected} and is "
     )
-    assert set(there(tmp_path, fetch)) == {"model.safetensors", "empty.json"}
-    assert run(fetch)["fetched"] == len(SMALL)
+    assert "deep/config.json" not in there(tmp_path, fetch)
+    assert "fetched" in run(fetch)
+    assert there(tmp_path, fetch)["deep/config.json"] == SMALL
 
     assert isinstance(fetch.files, tuple)
     short = replace(fetch, prefix="/else/", files=(replace(fetch.files[2], size=1000),))
@@ -228,6 +229,27 @@ def test_who_may_not_read_is_told_what_to_do(hub: Hub, run: Run) -> None:
         f"could not fetch hf://org/m: org/m has no x.json at {other.commit} | its history may have "
         "been rewritten: modelctl lock --upgrade"
     )
+
+
+def test_one_file_that_is_refused_is_said_before_the_others_are_there(hub: Hub, run: Run) -> None:
+    hub.add("org/m", FILES)
+    hub.fault("/large/*", per_second=200_000)
+    fetch = fetch_of(hub)
+    assert isinstance(fetch.files, tuple)
+    other = replace(fetch, files=(*fetch.files, RemoteFile("x.json", 1, git_sha1="b" * 40)))
+    assert "org/m has no x.json" in said(other, run(other))
+    assert hub.sent("/large/*") < len(LARGE)
+    hub.clear()
+    assert "fetched" in run(fetch)
+
+
+def test_where_there_is_nothing_to_fetch_that_is_written_down(
+    hub: Hub, run: Run, tmp_path: Path
+) -> None:
+    hub.add("org/m", FILES)
+    nothing = replace(fetch_of(hub), files=())
+    assert run(nothing) == {"fetched": 0}
+    assert list(there(tmp_path, nothing)) == [".modelctl.json"]
 
 
 def test_two_runs_do_not_write_into_one_file(hub: Hub, run: Run, tmp_path: Path) -> None:

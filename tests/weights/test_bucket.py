@@ -6,13 +6,14 @@ import json
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from modelctl.platform.weights import covers, decode_manifest, refusal
 from modelctl.render_fetch import render_fetch
-from modelctl.resolved import Bucket, Fetch
+from modelctl.resolved import Bucket, Fetch, RemoteFile
 from modelctl.weights import bucket
 from modelctl.weights.hub import HubProblem
 from tests.render.test_fetch_app import Outside
@@ -63,6 +64,13 @@ def test_files_sizes_and_facts_are_locked_under_a_digest_of_the_listing(
     assert bucket.look_up("s3://shelf/llama", None).locked.commit != found.commit
 
 
+def test_what_would_leave_its_folder_is_left_out(shelf: fsspec.AbstractFileSystem) -> None:
+    for path in ("a/../b.safetensors", ".modelctl.json", "x.part"):
+        shelf.store[f"/shelf/llama/{path}"] = shelf.store["/shelf/llama/config.json"]
+    found = bucket.look_up("s3://shelf/llama", None).locked
+    assert [f.path for f in found.files] == ["config.json", "model.safetensors"]
+
+
 def test_an_empty_prefix_and_a_missing_library_are_said(
     shelf: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,16 +90,43 @@ def test_an_empty_prefix_and_a_missing_library_are_said(
     assert problem.value.hint == "pip install 'modelctl[s3]'"
 
 
-def copy(fetch: Fetch, monkeypatch: pytest.MonkeyPatch, root: Path) -> Mapping[str, object]:
+def copying(fetch: Fetch, monkeypatch: pytest.MonkeyPatch, root: Path) -> Any:
+    """The app's module; its Volume and the bucket are in `root`."""
     monkeypatch.setenv("MODELCTL_MOUNT_ROOT", str(root))
     text = render_fetch([fetch], variables={})
     assert 'modal.CloudBucketMount(\n            "shelf",' in text
     module = types.ModuleType("copying")
     exec(compile(text, "copying", "exec"), vars(module))
     module.PAUSE_SECONDS, module.volume = 0.0, Outside()
-    answer = module.fetch.local(Outside())
+    return module
+
+
+def copy(fetch: Fetch, monkeypatch: pytest.MonkeyPatch, root: Path) -> Mapping[str, object]:
+    answer = copying(fetch, monkeypatch, root).fetch.local(Outside())
     assert isinstance(answer, dict)
     return answer
+
+
+def test_one_file_that_is_missing_is_said_before_the_others_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = tuple(RemoteFile(path, 1) for path in ("a", "b", "c"))
+    mounted = Bucket("/bucket", "shelf", True, "m/", "keys", "https://a.example")
+    fetch = Fetch("s3://shelf", "1" * 40, "modelctl-weights", "/s3/1/", files, bucket=mounted)
+    module = copying(fetch, monkeypatch, tmp_path)
+    (tmp_path / "bucket").mkdir()
+    for path in ("b", "c"):
+        (tmp_path / "bucket" / path).write_bytes(b"x")
+    whole = module.one
+
+    def one(folder: Path, path: str, *rest: object) -> None:
+        if path != "a":
+            assert module.over.wait(30.0)
+        whole(folder, path, *rest)
+
+    module.one = one
+    assert module.fetch.local(Outside()) == {"problem": "missing", "file": "a"}
+    assert [f.name for f in (tmp_path / "weights" / "s3" / "1").iterdir() if f.suffix == ""] == []
 
 
 def test_what_is_copied_goes_on_where_it_ended_and_is_not_copied_again(
