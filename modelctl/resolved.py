@@ -119,12 +119,16 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which part of a source is wanted: what it is for, and the globs of its GGUF files."""
+    """Which part of a source is wanted: what it is for, and the globs of its GGUF files.
+
+    `layout` says which weights are taken of a repository that has them twice, "" as vLLM chooses.
+    """
 
     purpose: Literal["model", "gguf", "adapter", "tokenizer", "draft"] = "model"
     file: str | None = None
     mmproj: str | None = None
     remote_code: bool = False
+    layout: Literal["", "hf", "mistral", "both"] = ""
 
     @property
     def key(self) -> str:

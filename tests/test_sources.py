@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelctl.cli.locking import named_sources
 from modelctl.resolved import Fetch, Mount, RemoteFile, Unknown
 from modelctl.weights.facts import NOT_LOCKED, ModelFacts
-from tests.render.apps import resolved
+from tests.render.apps import resolved, wanted
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "89abcdef0123456789abcdef0123456789abcdef"
@@ -107,6 +108,53 @@ def test_what_stands_beside_the_model_has_its_own_place() -> None:
     ]
     weights_mounts = [m for m in found.mounts if m.volume == "modelctl-weights"]
     assert weights_mounts == [Mount("/models", "modelctl-weights", read_only=True, create=True)]
+
+
+@pytest.mark.parametrize(
+    ("args", "on_gpu", "layout"),
+    [
+        ({}, {}, ""),
+        ({"load-format": "auto", "tokenizer-mode": "mistral"}, {}, ""),
+        ({"config-format": "mistral", "load-format": "mistral"}, {}, "mistral"),
+        ({"--load_format": "mistral"}, {}, "mistral"),
+        ({"config-format": "hf"}, {}, "hf"),
+        ({"config-format": "hf"}, {"load-format": "mistral"}, "both"),
+    ],
+)
+def test_the_flags_of_the_engine_choose_the_format(
+    args: dict[str, str], on_gpu: dict[str, str], layout: str
+) -> None:
+    spec = vllm({"source": "hf://org/repo"}, speculative={"method": "eagle", "model": "hf://a/b"})
+    spec["backend"]["args"] = args
+    spec["gpu"][0]["args"] = on_gpu
+    for weights in resolved(spec).sources:
+        assert weights.fetch is not None
+        assert weights.fetch.selection.layout == layout
+
+
+def test_code_of_tokenizers_and_drafts_is_fetched_too_where_it_is_trusted() -> None:
+    theirs = locked("config.json", "own.py", commit=OTHER)
+    beside = {"hf://org/tok": theirs, "hf://org/draft": theirs, "hf://org/sql": theirs}
+    model = {
+        "source": "hf://org/repo",
+        "tokenizer": "hf://org/tok",
+        "adapters": {"sql": {"source": "hf://org/sql"}},
+        "trust_remote_code": True,
+    }
+    spec = vllm(model, speculative={"method": "draft_model", "model": "hf://org/draft"})
+    found = resolved(spec, replace(locked("config.json", "own.py"), beside=beside))
+    fetched = {w.source: w.fetch.files for w in found.sources if w.fetch}
+    coded = {s for s, files in fetched.items() if "own.py" in [f.path for f in files]}
+    assert coded == {"hf://org/repo", "hf://org/tok", "hf://org/draft"}
+
+
+def test_a_source_is_listed_where_one_of_the_specs_that_name_it_needs_that() -> None:
+    """Else that spec's files would lie at no commit of their own."""
+    in_place = vllm({"source": "s3://shelf/m"})
+    copied = vllm({"source": "s3://shelf/m", "copy": True})
+    for specs in ((in_place, copied), (copied, in_place)):
+        (named,) = named_sources(map(wanted, specs)).values()
+        assert named.needs_listing
 
 
 def test_a_model_in_a_volume_leaves_another_place_to_what_is_fetched() -> None:

@@ -52,14 +52,19 @@ def named_sources(specs: Iterable[Wanted]) -> dict[str, Named]:
                 model = wanted.spec.model
                 place, copied = wanted.origins.place(path), bool(model and model.copy_)
                 endpoint = model.endpoint if model else None
-                named = Named(source, None, place, show_path(path), copied, endpoint)
-                found.setdefault(named.key, named)
+                _add(found, Named(source, None, place, show_path(path), copied, endpoint))
             elif parsed.kind == "hub" and _REPOSITORY.fullmatch(parsed.where):
                 place = wanted.origins.place(path)
                 at_commit = bool(COMMIT.fullmatch(revision or "")) and not _takes_one_file(wanted)
-                named = Named(source, revision, place, show_path(path), not at_commit)
-                found.setdefault(named.key, named)
+                _add(found, Named(source, revision, place, show_path(path), not at_commit))
     return found
+
+
+def _add(found: dict[str, Named], named: Named) -> None:
+    """The first that names a source is shown; one that needs its listing is enough."""
+    known = found.setdefault(named.key, named)
+    if named.needs_listing and not known.needs_listing:
+        found[named.key] = replace(known, needs_listing=True)
 
 
 def _takes_one_file(wanted: Wanted) -> bool:

@@ -25,6 +25,11 @@ BESIDE_PATH = "/weights"
 Purpose = Literal["model", "gguf", "adapter", "tokenizer", "draft"]
 """What a source is for: `gguf` is one file of llama.cpp's, the others are folders."""
 
+Layout = Literal["", "hf", "mistral", "both"]
+# vLLM's flags that choose among the formats of a repository, and the words that leave it open.
+_FORMATS = ("config-format", "load-format")
+_OPEN = ("auto", "dummy")
+
 NO_MODEL = models.Model.model_construct()
 
 _ENDPOINTS = {"gs": "https://storage.googleapis.com"}
@@ -65,7 +70,7 @@ def sources_beside(spec: Spec) -> dict[str, Purpose]:
 def sources_of(spec: Spec, facts: ModelFacts, *, gguf: bool) -> Sources:
     """Resolve every source. `gguf` says whether the engine takes one file or a whole folder."""
     said = spec.model or NO_MODEL
-    places = _Places(spec)
+    places = _Places(spec, _layout(spec))
     weights = places.resolve(
         said.source or "",
         facts,
@@ -95,13 +100,29 @@ def _said_beside(model: models.Model, source: str, purpose: Purpose, *, gguf: bo
         secret=model.secret,
         endpoint=None if elsewhere else model.endpoint,
         copy_=None if one_file else model.copy_,
+        trust_remote_code=model.trust_remote_code if purpose != "adapter" else None,
     )
+
+
+def _layout(spec: Spec) -> Layout:
+    """The format that the engine's own flags ask for, on any of the GPUs; "" where they do not."""
+    said = [spec.backend.args if spec.backend else None, *(gpu.args for gpu in spec.gpu or ())]
+    asked = {
+        str(value)
+        for args in said
+        for name, value in (args or {}).items()
+        if name.lstrip("-").replace("_", "-") in _FORMATS and value not in _OPEN
+    }
+    if "mistral" in asked:
+        return "mistral" if asked == {"mistral"} else "both"
+    return "hf" if asked else ""
 
 
 class _Places:
     """Hands out mount paths: a Volume has one; one that the spec mounts itself keeps its own."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, layout: Layout) -> None:
+        self.layout = layout
         self.mounts: dict[str, Mount] = {}
         self.buckets: dict[str, Bucket] = {}
         self._paths = {
@@ -178,7 +199,8 @@ class _Places:
         name = revision if isinstance(commit, Unknown) else commit
         where = source.where if source.kind == "hub" else _join(source.scheme, text.split("://")[1])
         folder = f"/{where}/{name}/"
-        selection = Selection(purpose, said.file, said.mmproj, bool(said.trust_remote_code))
+        layout = self.layout if purpose in ("model", "draft") else ""
+        selection = Selection(purpose, said.file, said.mmproj, bool(said.trust_remote_code), layout)
         files = needed(facts.remote, selection)
         fetch = Fetch(
             source=text,

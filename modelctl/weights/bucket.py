@@ -11,7 +11,7 @@ from modelctl.resolved import RemoteFile
 from modelctl.weights import config as configs
 from modelctl.weights.hub import MAX_READ, Found, HubProblem
 from modelctl.weights.lock import Locked
-from modelctl.weights.sources import parse
+from modelctl.weights.sources import is_plain, parse
 
 _PROTOCOLS = {"s3": "s3", "r2": "s3", "gs": "gcs"}
 _EXTRAS = {"s3": "s3", "gcs": "gcs"}
@@ -30,9 +30,9 @@ def look_up(source: str, endpoint: str | None) -> Found:
     try:
         found: Mapping[str, Mapping[str, Any]] = filesystem.find(base, detail=True)
         files = {
-            path[len(base) :].strip("/"): entry
+            name: entry
             for path, entry in found.items()
-            if entry.get("type") == "file" and path[len(base) :].strip("/")
+            if entry.get("type") == "file" and is_plain(name := path[len(base) + 1 :])
         }
         said = _config(filesystem, base, files)
     except (PermissionError, FileNotFoundError) as problem:

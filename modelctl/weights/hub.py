@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from modelctl.resolved import RemoteFile
 from modelctl.weights import config as configs
 from modelctl.weights.lock import Locked
-from modelctl.weights.sources import parse
+from modelctl.weights.sources import is_plain, parse
 
 if TYPE_CHECKING:
     import httpx2
@@ -77,7 +77,9 @@ def look_up(source: str, revision: str | None) -> Found:
     if not info.sha:
         raise HubProblem("again", f"{endpoint()} gave {source} no commit", "is HF_ENDPOINT a Hub?")
     files = tuple(
-        _file(sibling) for sibling in info.siblings or () if not _LEFT_OUT.search(sibling.rfilename)
+        _file(sibling)
+        for sibling in info.siblings or ()
+        if is_plain(sibling.rfilename) and not _LEFT_OUT.search(sibling.rfilename)
     )
     access = "gated" if info.gated else "private" if info.private else ""
     config = _config(api, asking, info.id, info.sha, files, probe=bool(access))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from modelctl.resolved import RemoteFile, Selection, Unknown
+from modelctl.weights.sources import is_plain
 
 _SHARD = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf$", re.IGNORECASE)
 # Configurations, tokenizers and chat templates; indexes and params.json go with the weights.
@@ -16,7 +17,11 @@ _SIDE = re.compile(
     r"|^additional_chat_templates/[^/]+\.jinja$"
 )
 # The layers that sentence-transformers puts after a model: `1_Pooling/config.json`.
-_PARTS = re.compile(r"^\d+_\w+/[^/]+\.(json|safetensors|bin)$")
+_PARTS = re.compile(r"^\d+_\w+/([^/]+\.(json|txt|model|safetensors|bin)|vocab\.bpe)$")
+# The layout of Mistral's own: not that of Transformers, which has config.json and model-*.
+_MISTRAL = re.compile(
+    r"^(params\.json|consolidated[^/]*\.safetensors|consolidated\.safetensors\.index\.json)$"
+)
 _NO_WEIGHTS = {"training_args.bin", "optimizer.bin", "scheduler.bin"}
 
 
@@ -33,17 +38,28 @@ class Needed:
 
 def needed(files: Sequence[RemoteFile], wanted: Selection) -> Needed:
     """The part of a listing that serves a purpose: one GGUF model, or a folder."""
+    files = [file for file in files if is_plain(file.path)]
     if wanted.purpose == "gguf":
         return _gguf(files, wanted.file, wanted.mmproj)
     if wanted.purpose == "adapter":
         found = [f for f in files if f.path == "adapter_config.json"]
     else:
-        found = [f for f in files if _SIDE.search(f.path) or _PARTS.search(f.path)]
+        found = [f for f in files if _SIDE.search(f.path) or _is_part(f.path, files)]
     if wanted.remote_code:
         found += [f for f in files if f.path.endswith(".py")]
     if wanted.purpose != "tokenizer":
-        found += _weights([f for f in files if "/" not in f.path], wanted.purpose)
+        found += _weights([f for f in files if "/" not in f.path], wanted)
     return Needed(tuple(sorted(set(found), key=lambda f: f.path)))
+
+
+def _is_part(path: str, files: Sequence[RemoteFile]) -> bool:
+    """Of a layer's weights those in the older format only where there are no others."""
+    folder, _, name = path.rpartition("/")
+    if not _PARTS.search(path) or name in _NO_WEIGHTS:
+        return False
+    return not name.endswith(".bin") or not any(
+        f.path.startswith(f"{folder}/") and f.path.endswith(".safetensors") for f in files
+    )
 
 
 def candidates(paths: Iterable[str], file: str | None) -> list[str]:
@@ -88,23 +104,27 @@ def _unclear(shown: Sequence[str], file: str | None, count: int) -> str:
     return f"{matching} {file or '*.gguf'}" + (f": {some}" if some else "")
 
 
-def _weights(files: Sequence[RemoteFile], purpose: str) -> list[RemoteFile]:
+def _weights(files: Sequence[RemoteFile], wanted: Selection) -> list[RemoteFile]:
     """Safetensors with their index, or the older format where there are none.
 
-    Mistral's repositories have the weights twice: `consolidated` ones are taken where no others
-    are, and then with the `params.json` that belongs to them.
+    Mistral's repositories have the weights twice: where `params.json` is beside `consolidated`
+    ones, these are what vLLM loads (0.32: get_config, DefaultModelLoader._prepare_weights).
     """
-    stem = "adapter_model" if purpose == "adapter" else ""
+    stem = "adapter_model" if wanted.purpose == "adapter" else ""
+    theirs = [f for f in files if not stem and _MISTRAL.search(f.path)]
+    there = {f.path for f in theirs}
+    consolidated = any(path.endswith(".safetensors") for path in there)
+    chosen = wanted.layout == "mistral" or (wanted.layout == "" and "params.json" in there)
+    if consolidated and chosen:
+        return theirs
     for suffix in (".safetensors", ".bin"):
         found = [f for f in files if f.path.startswith(stem) and f.path.endswith(suffix)]
-        found = [f for f in found if f.path not in _NO_WEIGHTS]
-        named = [f for f in found if not f.path.startswith("consolidated")]
-        if not found:
-            continue
-        if named:
+        found = [f for f in found if f.path not in _NO_WEIGHTS | there]
+        if found:
             kept = {name for name in ("model", "pytorch_model", "adapter_model") if stem in name}
             indexes = {f"{name}{suffix}.index.json" for name in kept}
-            return named + [f for f in files if f.path in indexes]
-        theirs = ("params.json", "consolidated.safetensors.index.json")
-        return found + [f for f in files if f.path in theirs]
+            found += [f for f in files if f.path in indexes]
+            return found + (theirs if wanted.layout in ("both", "mistral") else [])
+        if consolidated:
+            return theirs
     return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,10 @@ _SCHEMES: dict[str, Kind] = {
     "gs": "bucket",
     "r2": "bucket",
 }
+
+# The manifest of a folder, and what is still on its way into one.
+_OURS = re.compile(r"^\.modelctl\.json|\.part$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,12 @@ def parse(text: str | None) -> Source:
 def local_path(text: str, folder: Path) -> Path:
     """Where a `./path` of a spec in `folder` is."""
     return folder / Path(text).expanduser() if not Path(text).is_absolute() else Path(text)
+
+
+def is_plain(path: str) -> bool:
+    """Whether a listing's path stays below its folder, and is none of our own files."""
+    parts = path.split("/")
+    return not ({"", ".", ".."} & set(parts) or _CONTROL.search(path) or _OURS.search(path))
 
 
 def looks_like_gguf(text: str | None) -> bool:

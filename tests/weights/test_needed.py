@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from modelctl.resolved import RemoteFile, Selection, Unknown
 from modelctl.weights.needed import Needed, needed
+from modelctl.weights.sources import is_plain
 
 MISTRAL = """config.json generation_config.json model-00001-of-00002.safetensors
     model-00002-of-00002.safetensors model.safetensors.index.json consolidated.safetensors
@@ -25,7 +28,7 @@ def found(listing: str, wanted: Selection) -> Needed:
 
 
 def test_a_model_is_its_safetensors_with_all_that_stands_beside_them() -> None:
-    assert chosen(MISTRAL, Selection("model")) == [
+    assert chosen(MISTRAL, Selection("model", layout="hf")) == [
         "chat_template.jinja",
         "config.json",
         "generation_config.json",
@@ -38,6 +41,66 @@ def test_a_model_is_its_safetensors_with_all_that_stands_beside_them() -> None:
         "tokenizer.model.v3",
         "tokenizer_config.json",
     ]
+
+
+THEIRS = ["consolidated.safetensors", "params.json"]
+SMALL = ["config.json", "generation_config.json", "tekken.json"]
+TEKKEN = """config.json generation_config.json tekken.json params.json consolidated.safetensors
+    model-1.safetensors model.safetensors.index.json"""
+HF = ["model-1.safetensors", "model.safetensors.index.json"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "weights"),
+    [("", THEIRS), ("mistral", THEIRS), ("hf", HF), ("both", [*THEIRS, *HF])],
+)
+def test_of_weights_that_are_there_twice_those_come_that_vllm_chooses(
+    layout: Any, weights: list[str]
+) -> None:
+    assert chosen(TEKKEN, Selection("model", layout=layout)) == sorted(SMALL + weights)
+    assert chosen(TEKKEN, Selection("draft", layout=layout)) == sorted(SMALL + weights)
+
+
+def test_without_the_configuration_of_mistral_the_other_weights_come() -> None:
+    both = "config.json consolidated.safetensors model.safetensors"
+    assert chosen(both, Selection("model")) == ["config.json", "model.safetensors"]
+    alone = "config.json consolidated.safetensors pytorch_model.bin"
+    assert chosen(alone, Selection("model")) == ["config.json", "consolidated.safetensors"]
+    other = "params.json model.safetensors"
+    assert chosen(other, Selection("model")) == ["model.safetensors"]
+    assert chosen(other, Selection("model", layout="mistral")) == other.split()[::-1]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "../x.json",
+        "a/../b.json",
+        "/etc/x.json",
+        "a//b.json",
+        "./x.json",
+        "a\\b.json",
+        "a\x1fb.json",
+        ".modelctl.json",
+        ".modelctl.json.part",
+        "sub/x.gguf.part",
+    ],
+)
+def test_no_path_leaves_the_folder_or_is_one_of_ours(path: str) -> None:
+    assert not is_plain(path)
+    assert not needed([RemoteFile(path, 1)], Selection("model", remote_code=True)).files
+
+
+def test_other_paths_are_taken_as_they_are() -> None:
+    for path in (
+        "a..b.json",
+        "..a/b.json",
+        "a b/ü.json",
+        "x.part1of2.gguf",
+        "1_Pooling/config.json",
+    ):
+        assert is_plain(path)
 
 
 def test_code_comes_only_where_it_may_run() -> None:
@@ -64,6 +127,18 @@ def test_code_comes_only_where_it_may_run() -> None:
                 "config.json",
                 "model.safetensors",
                 "modules.json",
+            ],
+        ),
+        (
+            "0_Transformer/vocab.txt 0_Transformer/vocab.bpe 0_Transformer/spiece.model "
+            "0_Transformer/pytorch_model.bin 0_Transformer/training_args.bin "
+            "2_Dense/model.safetensors 2_Dense/pytorch_model.bin",
+            [
+                "0_Transformer/pytorch_model.bin",
+                "0_Transformer/spiece.model",
+                "0_Transformer/vocab.bpe",
+                "0_Transformer/vocab.txt",
+                "2_Dense/model.safetensors",
             ],
         ),
     ],
