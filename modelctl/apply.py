@@ -1,4 +1,4 @@
-"""How is a plan carried out safely? Fetch, deploy, wait, then prune, then remember."""
+"""How is a plan carried out safely? Fetch, deploy, remember, wait, then prune."""
 
 from __future__ import annotations
 
@@ -69,6 +69,28 @@ class Gate:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+@dataclass
+class _Memory:
+    """What is written down of the apps; one write at a time, so that none undoes another."""
+
+    platform: Platform
+    project: str | None
+    index: Index | None
+    written: dict[str, AppRecord] = field(default_factory=dict)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def keep(self, records: Callable[[], Mapping[str, AppRecord]]) -> None:
+        """Write what is not written yet, if anything. Who waited may find its own done."""
+        async with self.turn:
+            new = {n: r for n, r in records().items() if self.written.get(n) != r}
+            if new:
+                await self.write(new, frozenset())
+
+    async def write(self, records: Mapping[str, AppRecord], gone: frozenset[str]) -> None:
+        self.index = await remember(self.platform, self.project, self.index, records, gone)
+        self.written.update(records)
+
+
 @dataclass(frozen=True)
 class _Job:
     """What every app of one apply is done with."""
@@ -78,8 +100,14 @@ class _Job:
     gate: Gate
     tell: Tell
     stock: Stock
+    memory: _Memory
+    wanted: Mapping[str, Desired]
     deployed: dict[str, Outcome] = field(default_factory=dict)
     """Every version that came to be, also where its gate did not get to an end."""
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def records(self) -> dict[str, AppRecord]:
+        return _records(self.deployed, self.outcomes, self.wanted, self.live)
 
 
 async def apply(
@@ -113,14 +141,19 @@ async def apply(
     stock = begin(
         deployed, platform, list_files, lambda name, words: tell(Step(name, "weights", words))
     )
-    job = _Job(platform, live, gate, tell, stock)
+    job = _Job(platform, live, gate, tell, stock, _Memory(platform, project, index), wanted)
 
     async def one(change: Change) -> Outcome:
+        # A long download takes nobody's turn.
+        began = time.monotonic()
+        if change.action in DEPLOYS:
+            await stock.settled(wanted[change.name].rendered.resolved)
+        waited = time.monotonic() - began
         async with turns:
-            return await _carry_out(change, wanted[change.name], job)
+            return await _carry_out(change, wanted[change.name], job, waited)
 
     running = [asyncio.create_task(one(c)) for c in plan.changes if c.action is not Action.DELETE]
-    outcomes: list[Outcome] = []
+    outcomes = job.outcomes
     gone: set[str] = set()
     try:
         for done in asyncio.as_completed(running):
@@ -139,14 +172,33 @@ async def apply(
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        changed = _records(job.deployed, outcomes, wanted, live)
+        changed = {**forgotten(plan, desired, live, index), **job.records()}
         if changed or gone:
-            await remember(platform, project, index, changed, frozenset(gone))
+            await job.memory.write(changed, frozenset(gone))
     return tuple(sorted(outcomes, key=lambda o: o.name))
 
 
-async def _carry_out(change: Change, desired: Desired, job: _Job) -> Outcome:
-    began = time.monotonic()
+def forgotten(
+    plan: Plan, desired: Sequence[Desired], live: Mapping[str, LiveApp], index: Index | None
+) -> dict[str, AppRecord]:
+    """The apps that are as they should be, and of which that is not written down: an index that
+    was lost, or of a modelctl that did not write down what they read."""
+    wanted = {d.name: d for d in desired}
+    records = {}
+    for change in plan.changes:
+        app = live.get(change.name)
+        if change.action is not Action.UNCHANGED or app is None:
+            continue
+        entry = index.apps.get(app.name) if index else None
+        known = entry is not None and entry.app_id == app.app_id
+        if not known or entry is None or app.version not in dict(entry.weights or ()):
+            records[app.name] = _record(wanted[app.name], app.app_id, app.version, change.url)
+    return records
+
+
+async def _carry_out(change: Change, desired: Desired, job: _Job, waited: float) -> Outcome:
+    """`waited` are the seconds that its weights took."""
+    began = time.monotonic() - waited
     outcome = Outcome(change.name, change.action, Result.UNCHANGED, change.version, change.url)
     try:
         match change.action:
@@ -183,6 +235,10 @@ async def _deploy(change: Change, desired: Desired, job: _Job) -> Outcome:
         change.name, change.action, Result.DONE, deployed.version, deployed.url, deployed.app_id
     )
     job.deployed[change.name] = outcome
+    # A long gate, or an end without a warning: what lives is known by then. A failure to write is
+    # told by the write at the end.
+    with suppress(PlatformError):
+        await job.memory.keep(job.records)
     if resolved.rollout.gate == "none" or deployed.url is None:
         return outcome
     command = resolved.command[0]
@@ -333,22 +389,33 @@ def _records(
     records = {}
     for outcome in [*deployed.values(), *scaled]:
         last = ended.get(outcome.name, outcome)
-        desired, app = wanted[outcome.name], live.get(outcome.name)
-        resolved = desired.rendered.resolved
+        app = live.get(outcome.name)
         assert outcome.version is not None
-        records[outcome.name] = AppRecord(
-            Entry(
-                app_id=outcome.app_id or (app.app_id if app else ""),
-                version=outcome.version,
-                digest=desired.rendered.digest,
-                scaling=last.scaling or resolved.scaling,
-                url=outcome.url,
-                condemned=last.detail if last.result is Result.FAILED else "",
-                protect=resolved.protect,
-                usd_per_hour=desired.usd_per_hour,
-                weights=((outcome.version, resolved.stored),),
-            ),
-            desired.fields,
-            desired.rendered.text,
+        record = _record(
+            wanted[outcome.name],
+            outcome.app_id or (app.app_id if app else ""),
+            outcome.version,
+            outcome.url,
         )
+        entry = replace(
+            record.entry,
+            scaling=last.scaling or record.entry.scaling,
+            condemned=last.detail if last.result is Result.FAILED else "",
+        )
+        records[outcome.name] = replace(record, entry=entry)
     return records
+
+
+def _record(desired: Desired, app_id: str, version: int, url: str | None) -> AppRecord:
+    resolved = desired.rendered.resolved
+    entry = Entry(
+        app_id=app_id,
+        version=version,
+        digest=desired.rendered.digest,
+        scaling=resolved.scaling,
+        url=url,
+        protect=resolved.protect,
+        usd_per_hour=desired.usd_per_hour,
+        weights=((version, resolved.stored),),
+    )
+    return AppRecord(entry, desired.fields, desired.rendered.text)

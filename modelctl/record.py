@@ -130,8 +130,11 @@ async def remember(
     index: Index | None,
     changed: Mapping[str, AppRecord],
     gone: frozenset[str] = frozenset(),
-) -> None:
-    """Write the changed records and the index in one commit. Repeating it does nothing."""
+) -> Index:
+    """Write the changed records and the index in one commit; returns the index that is there then.
+
+    Repeating it does nothing.
+    """
     before = index.apps if index else {}
     apps = {n: e for n, e in before.items() if n not in gone}
     changed = {
@@ -140,7 +143,9 @@ async def remember(
     }
     apps.update({name: record.entry for name, record in changed.items()})
     contents = {path_of(name): encode_app(record) for name, record in changed.items()}
-    await files.write(volume_of(project), {**contents, INDEX: encode_index(Index(apps))})
+    after = Index(apps)
+    await files.write(volume_of(project), {**contents, INDEX: encode_index(after)})
+    return after
 
 
 def _with_earlier(entry: Entry, before: Entry | None) -> Entry:

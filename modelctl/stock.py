@@ -17,6 +17,9 @@ Tell = Callable[[str, str], None]
 
 _Place = tuple[str, str]
 
+FETCHING = 4
+"""How many apps that fetch run at once."""
+
 
 @dataclass
 class Stock:
@@ -24,19 +27,26 @@ class Stock:
 
     tasks: dict[Upload | _Place, asyncio.Task[int]] = field(default_factory=dict)
 
+    async def settled(self, resolved: Resolved) -> None:
+        """Wait until nothing that this app reads is under way any more, there or not."""
+        if tasks := self._of(resolved):
+            await asyncio.wait(tasks)
+
     async def ready(self, resolved: Resolved) -> None:
         """Wait until everything that this app reads is there. Raises a PlatformError."""
-        for weights in resolved.sources:
-            needs = weights.upload or (weights.fetch and _place(weights.fetch))
-            if needs in self.tasks:
-                await asyncio.shield(self.tasks[needs])
+        for task in self._of(resolved):
+            await asyncio.shield(task)
+
+    def _of(self, resolved: Resolved) -> list[asyncio.Task[int]]:
+        needs = (w.upload or (w.fetch and _place(w.fetch)) for w in resolved.sources)
+        return [self.tasks[one] for one in needs if one in self.tasks]
 
 
 def begin(
     wanted: Mapping[str, Resolved], platform: Platform, list_files: ListFiles, tell: Tell
 ) -> Stock:
     """Start to put there what these apps need. What nobody could run needs nothing."""
-    stock = Stock()
+    stock, turns = Stock(), asyncio.Semaphore(FETCHING)
     uploads: dict[Upload, list[str]] = {}
     fetches: dict[_Place, tuple[list[str], list[Fetch]]] = {}
     for name, resolved in wanted.items():
@@ -52,13 +62,17 @@ def begin(
     for place, (names, parts) in fetches.items():
         once = list(dict.fromkeys(parts))
         stock.tasks[place] = asyncio.create_task(
-            _fetched(once, platform, list_files, _to(names, tell))
+            _fetched(once, platform, list_files, _to(names, tell), turns)
         )
     return stock
 
 
 async def _fetched(
-    fetches: Sequence[Fetch], platform: Platform, list_files: ListFiles, progress: Progress
+    fetches: Sequence[Fetch],
+    platform: Platform,
+    list_files: ListFiles,
+    progress: Progress,
+    turns: asyncio.Semaphore,
 ) -> int:
     """What is there is not asked for again; of the rest the files are known before it is fetched.
 
@@ -72,7 +86,8 @@ async def _fetched(
         await list_files(fetch) if isinstance(fetch.files, Unknown) else fetch for fetch in missing
     ]
     secret = next((fetch.secret for fetch in listed if fetch.secret), None)
-    return await platform.fetch([replace(fetch, secret=secret) for fetch in listed], progress)
+    async with turns:
+        return await platform.fetch([replace(fetch, secret=secret) for fetch in listed], progress)
 
 
 def _place(fetch: Fetch) -> _Place:

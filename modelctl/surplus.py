@@ -41,12 +41,13 @@ def shelves(
 
 
 def unaccounted(live: Live, indexes: Sequence[Index]) -> list[str]:
-    """The live apps of which no record says what they read."""
+    """The live apps of which no record says what the version that lives reads."""
     told = {
         name
         for index in indexes
         for name, entry in index.apps.items()
-        if entry.weights is not None and _is_live(live, name, entry.app_id)
+        if _is_live(live, name, entry.app_id)
+        and live.apps[name].version in dict(entry.weights or ())
     }
     return sorted(set(live.apps) - told)
 

@@ -7,13 +7,16 @@ whole way against the SDK is in tests/cli.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from modelctl.apply import Gate, Outcome, Result, apply
+from modelctl.cli.apply import _apply
 from modelctl.plan import Action, Change, Desired, Plan, plan
 from modelctl.platform.types import (
     Capabilities,
@@ -28,7 +31,10 @@ from modelctl.platform.types import (
 from modelctl.record import Index, read_index
 from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED, Rendered
 from modelctl.resolved import Fetch, RemoteFile, Scaling, Upload
-from tests.making import EVERYTHING, desired, entry, live_app, record, seen
+from modelctl.spec.project_models import Project
+from modelctl.spec.wanted import ProjectFile
+from modelctl.surplus import unaccounted
+from tests.making import EVERYTHING, desired, details, entry, live_app, record, seen
 
 
 @dataclass
@@ -338,6 +344,115 @@ def test_an_interrupt_stops_what_is_under_way_and_remembers_what_was_deployed() 
     asyncio.run(interrupted())
     assert set(remembered(stage).apps) == {"a", "b"}
     assert remembered(stage).apps["b"].condemned == ""
+
+
+def test_what_lives_is_remembered_before_its_gate() -> None:
+    stage, answers, known = Stage(), Answers(), []
+
+    async def ask(url: str, headers: Mapping[str, str]) -> int:
+        index = await read_index(stage, "team")
+        known.append(dict(index.apps["chat"].weights or ()) if index else {})
+        return 200
+
+    gate = replace(answers.gate(), ask=ask)
+    carried_out([desired(gate="health")], [create()], stage, gate=gate)
+    assert known == [{2: ()}]
+
+
+@dataclass
+class Slow(Stage):
+    """Its writes take a while, and it counts them."""
+
+    writes: int = 0
+
+    async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
+        self.writes += 1
+        await asyncio.sleep(0.01)
+        await super().write(volume, files)
+
+
+def test_apps_that_are_deployed_at_once_do_not_undo_what_is_remembered_of_each_other() -> None:
+    stage, names = Slow(), [f"app-{n}" for n in range(9)]
+    hung = [desired(name, gate="health") for name in names]
+
+    async def killed() -> None:
+        """Looks at what is there while all wait for their gates: the end never comes."""
+        task = asyncio.create_task(
+            apply(
+                Plan("main", "stage", tuple(create(name) for name in names)),
+                hung,
+                platform=stage,
+                live={},
+                index=Index({"other": entry()}),
+                project="team",
+                gate=Answers(None).gate(),
+                list_files=listed,
+                prune=False,
+                width=9,
+                tell=lambda step: None,
+            )
+        )
+        await asyncio.sleep(0.2)
+        index = await read_index(stage, "team")
+        assert index is not None
+        assert set(index.apps) == {"other", *names}
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(killed())
+
+
+def test_an_unchanged_app_is_remembered_where_it_is_not_and_only_there() -> None:
+    same, live = Change("chat", Action.UNCHANGED, version=3, url="http://c"), {}
+    live["chat"] = live_app(version=3)
+    known = replace(entry(version=3), weights=((3, ()),))
+    for index in (
+        None,
+        Index({"chat": replace(known, weights=None)}),
+        Index({"chat": entry(app_id="ap-0")}),
+    ):
+        stage = Stage()
+        carried_out([desired()], [same], stage, live=live, index=index)
+        kept = remembered(stage).apps["chat"]
+        assert (kept.app_id, kept.version, kept.url) == ("ap-1", 3, "http://c")
+        assert kept.weights == ((3, ()),)
+    idle = Slow()
+    carried_out([desired()], [same], idle, live=live, index=Index({"chat": known}))
+    assert idle.writes == 0
+
+
+@dataclass
+class Running(Slow):
+    """One app lives there as its spec wants it, and bears its marks."""
+
+    async def observe(self) -> Live:
+        return Live(self.environment, {"chat": live_app(version=3)})
+
+    async def details(self, app: LiveApp) -> Details:
+        return details()
+
+
+def test_one_apply_after_the_index_was_lost_says_what_an_unchanged_app_reads() -> None:
+    """What `weights gc` asks for: it changes nothing, and asks nobody."""
+    stage = Running()
+    once = functools.partial(
+        _apply,
+        stage,
+        [desired()],
+        ProjectFile(Path("/"), None, Project(project="team")),
+        token=None,
+        whole_project=True,
+        output="json",
+        yes=False,
+        prune=False,
+        width=1,
+        allow_unlocked=False,
+        retry=False,
+    )
+    assert asyncio.run(once()) == 0
+    assert unaccounted(asyncio.run(stage.observe()), [remembered(stage)]) == []
+    assert (asyncio.run(once()), stage.writes, stage.done) == (0, 1, [])
 
 
 def test_one_upload_serves_every_app_of_the_same_model() -> None:

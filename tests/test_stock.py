@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from modelctl.apply import Result
-from modelctl.platform.types import CouldNotFetch
+from modelctl.platform.types import CouldNotFetch, Deployed, Progress
+from modelctl.rendered import Rendered
 from modelctl.resolved import Fetch, RemoteFile, Selection, Unknown
 from tests.making import desired
 from tests.test_apply import Stage, carried_out, create
@@ -62,3 +65,36 @@ def test_an_app_whose_weights_cannot_be_had_is_not_deployed_and_not_condemned() 
         )
     assert sorted(stage.done) == ["deploy c", "fetch hf://org/m"]
     assert b'"a"' not in stage.files["modelctl-team/index.json"]
+
+
+@dataclass
+class Held(Stage):
+    """Nothing that is fetched arrives before the app `last` was deployed."""
+
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    under_way: int = 0
+    most: int = 0
+
+    async def fetch(self, fetches: Sequence[Fetch], progress: Progress) -> int:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.wait_for(self.arrived.wait(), 5.0)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        return await super().fetch(fetches, progress)
+
+    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
+        if rendered.name == "last":
+            self.arrived.set()
+        return await super().deploy(rendered, tag=tag, strategy=strategy)
+
+
+def test_slow_downloads_stop_no_other_app_and_few_run_at_once() -> None:
+    stage, names = Held(), [f"app-{n}" for n in range(9)]  # twice as many as there are turns
+    wanted = [desired(n, fetch=replace(MODEL, prefix=f"/{n}/", source=n)) for n in names]
+    outcomes = carried_out(
+        [*wanted, desired("last")], [create(name) for name in (*names, "last")], stage
+    )
+    assert {o.result for o in outcomes.values()} == {Result.DONE}
+    assert stage.done[0] == "deploy last"
+    assert stage.most == 4

@@ -57,6 +57,13 @@ def test_an_app_of_which_nobody_wrote_down_what_it_reads_is_told() -> None:
     assert unaccounted(CHAT, []) == ["chat"]
 
 
+def test_an_app_is_told_that_lives_at_a_version_of_which_nobody_wrote_down_what_it_reads() -> None:
+    """An apply that was killed, or one of another checkout: its weights are in use."""
+    behind = Index({"chat": replace(entry(version=1), weights=((1, ("/org/m/a/",)),))})
+    assert unaccounted(CHAT, [behind]) == ["chat"]
+    assert unaccounted(CHAT, [behind, INDEX]) == []
+
+
 async def remembered(versions: range, app_id: str = "ap-1") -> Index:
     stage, index = Stage(), None
     for version in versions:

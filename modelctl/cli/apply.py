@@ -91,12 +91,13 @@ async def _apply(
     allow_unlocked: bool,
     retry: bool,
 ) -> int:
-    from modelctl.apply import Gate, apply
+    from modelctl.apply import Gate, apply, forgotten
     from modelctl.cli.locking import list_files
     from modelctl.cli.said import say
     from modelctl.cli.seeing import see_and_plan
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
+    from modelctl.record import remember
     from modelctl.views import machine
     from modelctl.views.human import changes
     from modelctl.views.paint import for_stream
@@ -116,6 +117,8 @@ async def _apply(
         say(changes.plan(result, paint=paint, width=columns))
     idle = {Action.UNCHANGED, *(() if prune else (Action.DELETE,))}
     if all(c.action in idle for c in result.changes):
+        if lost := forgotten(result, desired, seen.live.apps, seen.index):
+            await remember(platform, project.name, seen.index, lost)
         if not human_reads:
             click.echo(machine.outcomes(result, ()))
         return Exit.DONE
