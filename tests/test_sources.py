@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from modelctl.cli.locking import named_sources
 from modelctl.resolved import Fetch, Mount, RemoteFile, Unknown
 from modelctl.weights.facts import NOT_LOCKED, ModelFacts
+from modelctl.weights.sources import is_revision
 from tests.render.apps import resolved, wanted
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -214,3 +215,20 @@ def test_no_volume_and_no_path_is_mounted_twice(
     names = [m.volume for m in found.mounts]
     assert len(set(names)) == len(names)
     assert all(str(w.argument).startswith(tuple(paths)) for w in found.sources)
+
+
+@pytest.mark.parametrize("name", ["main", "v1.0", "refs/pr/7", "user/new-quants", "1.0@2", COMMIT])
+def test_what_git_takes_is_a_revision(name: str) -> None:
+    assert is_revision(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "../../x/y", "a..b", "/a", "a/", "-a", "a b", "a\n", "v~1", "^", "a:b", "a*", "a\\b"],
+)
+def test_what_git_does_not_take_gets_into_no_path(name: str) -> None:
+    assert not is_revision(name)
+    if name:
+        weights = resolved(vllm({"source": "hf://org/m", "revision": name})).weights
+        assert weights.fetch is None
+        assert weights.argument == Unknown("the revision is none that git has")

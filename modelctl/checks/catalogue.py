@@ -230,6 +230,10 @@ CATALOGUE: Mapping[str, str] = {
         "serves them: for Cloudflare's R2 it has the account's id in it."
     ),
     "model/empty": "There is nothing to serve: a download was probably interrupted.",
+    "model/malformed-revision": (
+        "A revision names a commit of the Hub's repository, and git would take no branch or tag of "
+        "this name. It is also part of the path that the files get."
+    ),
     "model/malformed-source": "The source's form is right up to `://`, and what follows is not.",
     "model/no-source": "A spec is one model behind one URL; this one has no model.",
     "model/not-found": (

@@ -9,7 +9,7 @@ from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import Finding
 from modelctl.spec.wanted import Path_
 from modelctl.weights.facts import ModelFacts
-from modelctl.weights.sources import parse
+from modelctl.weights.sources import is_revision, parse
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -106,6 +106,18 @@ def _not_understood(case: Case, path: Path_, text: str) -> Iterator[Finding]:
         )
 
 
+def malformed_revision(case: Case) -> Iterator[Finding]:
+    revision = case.spec.model.revision if case.spec.model else None
+    if revision and case.facts.kind == "hub" and not is_revision(revision):
+        yield wrong(
+            ("model", "revision"),
+            "model/malformed-revision",
+            f"{revision!r} is no branch, tag or commit",
+            "a name as git has it, with no .. and none of ~ ^ : ? * [ \\ or spaces in it, and no "
+            "/ or - at its beginning",
+        )
+
+
 def local_source_unusable(case: Case) -> Iterator[Finding]:
     for path, text, facts in _with_facts(case):
         yield from _unusable(case, path, text, facts)
@@ -146,4 +158,9 @@ def _unusable(case: Case, path: Path_, text: str, facts: ModelFacts) -> Iterator
             )
 
 
-RULES: tuple[Rule, ...] = (no_source, source_not_understood, local_source_unusable)
+RULES: tuple[Rule, ...] = (
+    no_source,
+    source_not_understood,
+    malformed_revision,
+    local_source_unusable,
+)

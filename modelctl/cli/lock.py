@@ -76,7 +76,7 @@ def command(
         say(_check_line(len(named), changed))
         return Exit.REJECTED if changed else Exit.DONE
     if changed or not (project.root / locks.FILE).is_file():
-        (project.root / locks.FILE).write_text(locks.dump(after), encoding="utf-8")
+        locks.write(project.root, after)
         say(f"{locks.FILE} written: {_count(len(after.sources), 'source')}.")
     else:
         say(f"{locks.FILE} is up to date: {_count(len(after.sources), 'source')}.")

@@ -16,7 +16,7 @@ from modelctl.spec.models import Spec
 from modelctl.weights.facts import NOT_LOCKED, ModelFacts
 from modelctl.weights.needed import needed
 from modelctl.weights.read import gguf_file
-from modelctl.weights.sources import Source, parse
+from modelctl.weights.sources import Source, is_revision, parse
 
 WEIGHTS_VOLUME = "modelctl-weights"
 # Where that Volume goes when something else is at WEIGHTS_PATH: the model, or a mount of the spec.
@@ -191,8 +191,10 @@ class _Places:
         purpose: Purpose,
     ) -> Weights:
         """What is fetched lies under its own address: `/org/repo/commit/`."""
-        path = self._weights_volume()
         revision = said.revision or "main"
+        if not is_revision(revision):
+            return Weights(source.kind, text, Unknown("the revision is none that git has"))
+        path = self._weights_volume()
         commit = facts.commit
         if isinstance(commit, Unknown) and _COMMIT.fullmatch(revision):
             commit = revision

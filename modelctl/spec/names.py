@@ -9,6 +9,21 @@ from modelctl.spec.quoting import quote
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
+_OWN_VOLUMES = frozenset({"weights", "vllm-cache"})
+"""A project's records lie in the Volume `modelctl-<project>`; these Volumes are everybody's."""
+
+
+def project_problem(name: str) -> tuple[str, str] | None:
+    """(sentence, hint) for a bad name of a project; None for a good one."""
+    if name in _OWN_VOLUMES:
+        return (
+            f"a project cannot be called {name}: its records would lie in modelctl-{name}, "
+            "a Volume of all projects",
+            f"write {name}-team, or any other name",
+        )
+    return name_problem(name, "project name", 40)
+
+
 def name_problem(name: str, what: str = "name", longest: int = 63) -> tuple[str, str] | None:
     """(sentence, hint) for a bad name; None for a good one. `what` is what it names: `name`."""
     if len(name) <= longest and _NAME.fullmatch(name):

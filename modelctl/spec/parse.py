@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from modelctl.diagnostics import Diagnostic, Place, error
 from modelctl.spec import sentences
 from modelctl.spec.kinds import Kind, ShapeKind
 from modelctl.spec.models import Shape
-from modelctl.spec.names import name_problem
+from modelctl.spec.names import name_problem, project_problem
 from modelctl.spec.quoting import quote, quote_path
 from modelctl.spec.tree import Mapping, Node, Scalar, at, child, data, is_null, scalars
 from modelctl.spec.wanted import Path_
@@ -23,10 +23,10 @@ _TEMPLATE = re.compile(r"\{\{|\{%|<%")
 _FREE_TEXT = frozenset({"checks", "env", "args", "run"})
 """Fields under which braces are somebody's own text: prompts, values, flags, shell commands."""
 
-_NAMED_BY_RULE: dict[tuple[str, ...], tuple[str, int]] = {
-    ("name",): ("name", 63),
-    ("renamed_from",): ("name", 63),
-    ("project",): ("project name", 40),
+_NAMED_BY_RULE: dict[tuple[str, ...], Callable[[str], tuple[str, str] | None]] = {
+    ("name",): name_problem,
+    ("renamed_from",): name_problem,
+    ("project",): project_problem,
 }
 
 
@@ -144,13 +144,13 @@ def _templates(tree: Mapping) -> list[Diagnostic]:
 def _names(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
     """Names of specs, projects and environments: what becomes part of a Modal name or an option."""
     found = []
-    for path, (what, longest) in _NAMED_BY_RULE.items():
+    for path, problem in _NAMED_BY_RULE.items():
         node = at(tree, path)
         if path[0] not in shape.model_fields or not isinstance(node, Scalar):
             continue
         if not isinstance(node.value, str) or _TEMPLATE.search(node.value):
             continue
-        wrong = name_problem(node.value, what, longest)
+        wrong = problem(node.value)
         if wrong:
             found.append(
                 error("spec/name", wrong[0], hint=wrong[1], place=node.place, path=quote_path(path))

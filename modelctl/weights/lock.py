@@ -7,6 +7,7 @@ what changed.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,6 +66,22 @@ def dump(lock: Lock) -> str:
     parts = [_entry(name, lock.sources[name]) for name in sorted(lock.sources)]
     sources = "{\n" + ",\n".join(parts) + "\n }" if parts else "{}"
     return f'{{\n "format": {FORMAT},\n "sources": {sources}\n}}\n'
+
+
+def write(root: Path, lock: Lock) -> None:
+    """Put the lock beside modelctl.yaml: all of it, or what was there before stays.
+
+    Raises an OSError that names the file.
+    """
+    file = (root / FILE).resolve()  # a link stays one
+    beside = file.with_name(f".{FILE}.{os.getpid()}")
+    try:
+        beside.write_text(dump(lock), encoding="utf-8")
+        beside.replace(file)
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(file)) from problem
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read(root: Path, shown: str = FILE) -> Lock | None:

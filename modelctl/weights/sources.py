@@ -36,6 +36,15 @@ class Source:
     unknown: str = ""
 
 
+_NO_REVISION = re.compile(r"\.\.|^[/-]|/$|[\x00-\x20\x7f~^:?*\[\\]")
+"""What `git check-ref-format` takes in no name, and what an option or a path begins with."""
+
+
+def is_revision(text: str) -> bool:
+    """Whether a branch, tag or commit may be called so."""
+    return bool(text) and not _NO_REVISION.search(text)
+
+
 def parse(text: str | None) -> Source:
     if not text:
         return Source("none")

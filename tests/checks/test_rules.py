@@ -264,6 +264,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "hf://org/repo, as the address on the Hub has it",
     ),
     (
+        {**VLLM, "model": {"source": "hf://a/b", "revision": "../../x/y"}},
+        "model.revision error model/malformed-revision: '../../x/y' is no branch, tag or commit | "
+        "a name as git has it, with no .. and none of ~ ^ : ? * [ \\ or spaces in it, and no / or "
+        "- at its beginning",
+    ),
+    (
         {**VLLM, "model": {"source": "volume:///x"}},
         "model.source error model/malformed-source: volume:///x names no Volume | "
         "volume://name/path",

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelctl.diagnostics import Rejected
+from modelctl.engines.vllm import COMPILED_VOLUME
+from modelctl.resolve.sources import WEIGHTS_VOLUME
 from modelctl.spec.load import load
 from modelctl.spec.models import Fields, Scaling
 from modelctl.spec.project import find_project
@@ -104,3 +106,14 @@ def test_a_project_made_in_code_has_defaults_too(folder: Folder) -> None:
     assert wanted[0].spec.keep_warm == 2
     assert wanted[0].spec.scaling is not None
     assert wanted[0].spec.scaling.idle_timeout == 300.0
+
+
+@pytest.mark.parametrize("volume", [WEIGHTS_VOLUME, COMPILED_VOLUME])
+def test_no_project_keeps_its_records_in_a_volume_of_all_projects(
+    folder: Folder, volume: str
+) -> None:
+    name = volume.removeprefix("modelctl-")
+    assert rejected(folder, f"# ours\nproject: {name}\n") == [
+        f"modelctl.yaml:2:10 error spec/name: a project cannot be called {name}: its records "
+        f"would lie in {volume}, a Volume of all projects | write {name}-team, or any other name"
+    ]

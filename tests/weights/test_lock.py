@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelctl.diagnostics import Rejected
 from modelctl.resolved import RemoteFile, Unknown
-from modelctl.weights.lock import Lock, Locked, dump, key, parse, read
+from modelctl.weights.lock import Lock, Locked, dump, key, parse, read, write
 from modelctl.weights.read import model_facts
 
 COMMIT, SHA256, SHA1 = "c" * 40, "a" * 64, "b" * 40
@@ -160,3 +161,25 @@ def test_facts_come_from_the_lock_for_the_revision_that_was_asked_for(tmp_path: 
     named = model_facts("hf://org/m", tmp_path, tmp_path, hashed=False, revision="d" * 40)
     assert named.commit == "d" * 40
     assert named.remote == ()
+
+
+@pytest.mark.parametrize(
+    "problem", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")]
+)
+def test_a_lock_is_written_whole_or_not_at_all(
+    tmp_path: Path, problem: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, LOCK)
+
+    def half(self: Path, text: str, **_: object) -> None:
+        self.write_bytes(text[: len(text) // 2].encode())
+        raise problem
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", half)
+        with pytest.raises(type(problem)) as caught:
+            write(tmp_path, Lock())
+    assert (tmp_path / "modelctl.lock").read_text() == TEXT
+    assert [file.name for file in tmp_path.iterdir()] == ["modelctl.lock"]
+    if isinstance(caught.value, OSError):
+        assert caught.value.filename == str(tmp_path / "modelctl.lock")
