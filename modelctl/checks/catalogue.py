@@ -252,6 +252,11 @@ CATALOGUE: Mapping[str, str] = {
         "app that fetches them takes HF_TOKEN from the Modal Secret that model.secret names: "
         "modal secret create huggingface HF_TOKEN=… makes one."
     ),
+    "model/no-weights": (
+        "Engines read safetensors or .bin files at the top of a folder, and an adapter's "
+        "adapter_config.json beside them. A repository that has them in folders of their own, or "
+        "only in another format, starts none: take one that was made for it, or convert it."
+    ),
     "model/remote-code": (
         "trust_remote_code runs Python from the model's repository in your container. With a "
         "commit it is the code that somebody read; with a branch it is whatever is pushed next."

@@ -10,6 +10,7 @@ from modelctl.checks.sources import hub_sources
 from modelctl.engines.base import Finding
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
+from modelctl.weights.needed import lacks
 from modelctl.weights.read import gguf_file
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -77,6 +78,27 @@ def which_file(case: Case) -> Iterator[Finding]:
             f"{model.source}: {argument.reason}",
             "model: {file: a glob that only one of them matches}",
         )
+
+
+def no_weights(case: Case) -> Iterator[Finding]:
+    """A locked folder without a file that its purpose needs at its top starts no engine."""
+    args = [(case.spec.backend and case.spec.backend.args) or {}]
+    args += [entry.args or {} for _, entry, _, _ in case.entries]
+    if any("dummy" in map(str, said.values()) for said in args):
+        return
+    fetches = {weights.source: weights.fetch for weights in case.resolved.sources}
+    for path, source, facts in hub_sources(case):
+        fetch = fetches.get(source)
+        if fetch is None or not facts.remote or facts.format == "gguf":
+            continue
+        lacking = lacks([file.path for file in facts.remote], fetch.selection)
+        if lacking:
+            yield wrong(
+                path,
+                "model/no-weights",
+                f"{source} {lacking}",
+                "a repository or revision that has them at its top",
+            )
 
 
 def needs_a_secret(case: Case) -> Iterator[Finding]:
@@ -210,6 +232,7 @@ RULES: tuple[Rule, ...] = (
     several_gguf_files,
     not_locked,
     which_file,
+    no_weights,
     needs_a_secret,
     fields_without_use,
     context_beyond_model,

@@ -22,6 +22,7 @@ _PARTS = re.compile(r"^\d+_\w+/([^/]+\.(json|txt|model|safetensors|bin)|vocab\.b
 _MISTRAL = re.compile(
     r"^(params\.json|consolidated[^/]*\.safetensors|consolidated\.safetensors\.index\.json)$"
 )
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
 _NO_WEIGHTS = {"training_args.bin", "optimizer.bin", "scheduler.bin"}
 
 
@@ -60,6 +61,24 @@ def _is_part(path: str, files: Sequence[RemoteFile]) -> bool:
     return not name.endswith(".bin") or not any(
         f.path.startswith(f"{folder}/") and f.path.endswith(".safetensors") for f in files
     )
+
+
+def lacks(paths: Sequence[str], wanted: Selection) -> str:
+    """`has no weights at its top (…): it has a/b.safetensors`; "" where nothing is missing."""
+    if wanted.purpose in ("gguf", "tokenizer"):
+        return ""
+    files = [RemoteFile(path, 0) for path in paths]
+    found = [file.path for file in needed(files, wanted).files]
+    missing = ""
+    if not any(path.endswith((".safetensors", ".bin")) for path in found):
+        missing = "weights at its top (*.safetensors or *.bin)"
+    if wanted.purpose == "adapter" and "adapter_config.json" not in found:
+        missing = "adapter_config.json at its top"
+    if not missing:
+        return ""
+    shown = sorted(paths, key=lambda path: (not path.endswith(_WEIGHTS), path))
+    some = ", ".join(shown[:MOST_NAMED]) + (" …" if len(shown) > MOST_NAMED else "")
+    return f"has no {missing}: it has {some}"
 
 
 def candidates(paths: Iterable[str], file: str | None) -> list[str]:

@@ -241,5 +241,20 @@ def test_a_checkpoint_that_can_be_served_so(own: str, asked: str) -> None:
 
 
 def test_older_checkpoints_say_their_method_beside_the_config() -> None:
-    facts = checkpoint("float16", "config.json", "quantize_config.json")
+    facts = checkpoint("float16", "config.json", "model.safetensors", "quantize_config.json")
     assert said(judged({**VLLM, "quantization": "gptq"}, facts, Path())) == []
+
+
+def test_a_locked_repository_without_weights_is_refused() -> None:
+    facts = ModelFacts(
+        "hub", commit="a" * 40, remote=(RemoteFile("x.pt", 1), RemoteFile("config.json", 1))
+    )
+    spec: dict[str, Any] = {**VLLM, "model": {"source": "hf://org/repo"}}
+    spec["backend"] = {"name": "vllm"}
+    assert (
+        "model.source error model/no-weights: hf://org/repo has no weights at its top "
+        "(*.safetensors or *.bin): it has x.pt, config.json | a repository or revision that has "
+        "them at its top"
+    ) in said(judged(spec, facts))
+    spec["backend"] = {"name": "vllm", "args": {"load-format": "dummy"}}
+    assert not [line for line in said(judged(spec, facts)) if "no-weights" in line]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelctl.resolved import RemoteFile, Selection, Unknown
-from modelctl.weights.needed import Needed, needed
+from modelctl.weights.needed import Needed, lacks, needed
 from modelctl.weights.sources import is_plain
 
 MISTRAL = """config.json generation_config.json model-00001-of-00002.safetensors
@@ -101,6 +101,34 @@ def test_other_paths_are_taken_as_they_are() -> None:
         "1_Pooling/config.json",
     ):
         assert is_plain(path)
+
+
+@pytest.mark.parametrize(
+    ("listing", "purpose", "sentence"),
+    [
+        ("config.json model.safetensors", "model", ""),
+        ("config.json pytorch_model.bin", "draft", ""),
+        ("params.json consolidated.safetensors", "model", ""),
+        ("tokenizer.json", "tokenizer", ""),
+        ("adapter_config.json adapter_model.bin", "adapter", ""),
+        (
+            "config.json unet/model.safetensors x.pt",
+            "model",
+            "has no weights at its top (*.safetensors or *.bin): it has unet/model.safetensors, "
+            "x.pt, config.json",
+        ),
+        (
+            "sub/adapter_config.json adapter_model.safetensors",
+            "adapter",
+            "has no adapter_config.json at its top: it has adapter_model.safetensors, "
+            "sub/adapter_config.json",
+        ),
+    ],
+)
+def test_what_a_repository_lacks_is_said_with_what_it_has(
+    listing: str, purpose: Any, sentence: str
+) -> None:
+    assert lacks(listing.split(), Selection(purpose)) == sentence
 
 
 def test_code_comes_only_where_it_may_run() -> None:
