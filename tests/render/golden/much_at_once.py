@@ -90,7 +90,7 @@ TAGS = {
     "team": "search",
     "cost-centre": "1234",
     "modelctl-project": "examples",
-    "modelctl-digest": "77fada353bd509b444da0d2eefaadd78",
+    "modelctl-digest": "bb42f27ea77157f13544ae03bd2e3eda",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -177,7 +177,7 @@ def engine_command(gpu: str) -> list[str]:
     command += ["--chat-template-file", written(CHAT_TEMPLATE)]
     for name, *values in COMMON + FLAGS[gpu]:
         if name in THREADS:
-            values = [str(min(int(count), os.cpu_count() or 1)) for count in values]
+            values = [str(min(int(float(count)), os.cpu_count() or 1)) for count in values]
         command += [name, *values]
     return command
 

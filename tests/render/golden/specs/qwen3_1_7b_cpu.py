@@ -75,7 +75,7 @@ image = (
 
 TAGS = {
     "modelctl-project": "modelctl-examples",
-    "modelctl-digest": "ebb641183fce412ce06af099d220c698",
+    "modelctl-digest": "7e036c2d54012d119ab26a3dd07b9c48",
 }
 
 app = modal.App(NAME, tags=TAGS)
@@ -143,7 +143,7 @@ def engine_command(gpu: str) -> list[str]:
     command = [*COMMAND, "--model", MODEL, "--host", HOST, "--port", str(PORT)]
     for name, *values in COMMON + FLAGS[gpu]:
         if name in THREADS:
-            values = [str(min(int(count), os.cpu_count() or 1)) for count in values]
+            values = [str(min(int(float(count)), os.cpu_count() or 1)) for count in values]
         command += [name, *values]
     return command
 
