@@ -199,6 +199,7 @@ name: bench
 model: ../models/tiny
 backend: vllm
 context: 256
+compile: full
 gpu: L4
 keep_warm: 1
 """,

@@ -174,13 +174,17 @@ def _on_gpus(ask: Ask) -> list[Flag]:
 
 
 def _on_a_cpu(ask: Ask) -> list[Flag]:
-    """No compiler to wait for, and memory for one request of full length, not for all there is."""
+    """Memory for one request of full length, not for all there is; a compiler only if asked for.
+
+    A laptop is to answer soon, and may have no C++ compiler.
+    """
     tokens = 8192 if isinstance(ask.context, Unknown) else ask.context
     blocks = -(-tokens // CPU_BLOCK) + 1
     known = ask.setting.model.cache_per_token
     each = CPU_CACHE_BYTES_PER_TOKEN if isinstance(known, Unknown) else known
     size = max(CPU_CACHE_LEAST, blocks * CPU_BLOCK * each)
-    own: list[Flag] = [("--enforce-eager",), ("--kv-cache-memory-bytes", str(size))]
+    own: list[Flag] = [] if ask.spec.compile == "full" else [("--enforce-eager",)]
+    own.append(("--kv-cache-memory-bytes", str(size)))
     if ask.setting.nodes > 1:  # vLLM has no pipeline on CPUs
         hosts = str(ask.setting.nodes)
         own += [("--nnodes", hosts), ("--tensor-parallel-size", hosts)]

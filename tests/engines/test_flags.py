@@ -202,6 +202,7 @@ def test_vllm_on_a_cpu_leaves_out_what_needs_a_gpu() -> None:
     for flag in ("tensor-parallel", "kv-cache-dtype", "gpu-memory", "sleep"):
         assert flag not in on_cpu
     assert "--enforce-eager" in on_cpu
+    assert "--enforce-eager" not in line({**spec, "compile": "full"}, "cpu")
     assert "--enable-sleep-mode" in line(SNAPSHOT)
     assert "--enable-sleep-mode" not in line(SNAPSHOT, "cpu")
 
