@@ -23,6 +23,10 @@ CATALOGUE: Mapping[str, str] = {
         "keep_warm keeps running, on the first GPU of the list, with the cores and memory asked "
         "for, at the prices of the fact tables."
     ),
+    "checks/no-question": (
+        "A check asks the model its `prompt` or its `messages`. With neither, there is nothing to "
+        "ask, and a new version could not pass."
+    ),
     "checks/pattern": (
         "`matches` is a regular expression in Python's syntax, searched for in the answer. What is "
         "none would only be seen after a whole start of the engine, as a failed one."
@@ -300,6 +304,7 @@ CATALOGUE: Mapping[str, str] = {
         "Amazon's and Google's buckets are found by their names. Those of Cloudflare R2 and of "
         "other services with the same protocol are found at an address."
     ),
+    "metrics/interval": "No lines are asked for with `enabled: false`; an interval has a length.",
     "mounts/name": "A mount needs the name of what is mounted.",
     "mounts/path": "A mount path is absolute and inside the container.",
     "mounts/same-path": "One path of a container shows one Volume or bucket.",

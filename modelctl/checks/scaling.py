@@ -92,6 +92,17 @@ def windows(case: Case) -> Iterator[Finding]:
         )
 
 
+def metrics(case: Case) -> Iterator[Finding]:
+    said = case.spec.metrics
+    if said and said.interval == 0 and said.enabled is not False:
+        yield wrong(
+            ("metrics", "interval"),
+            "metrics/interval",
+            "metrics every 0 seconds are none",
+            "metrics: {enabled: false} for no lines, or an interval such as 60s",
+        )
+
+
 def _seconds(value: float) -> str:
     for unit, size in (("h", 3600), ("m", 60)):
         if value >= size and value % size == 0:
@@ -99,4 +110,4 @@ def _seconds(value: float) -> str:
     return f"{value:g}s"
 
 
-RULES: tuple[Rule, ...] = (keep_warm_above_max, target_above_max, of_one_entry, windows)
+RULES: tuple[Rule, ...] = (keep_warm_above_max, target_above_max, of_one_entry, windows, metrics)

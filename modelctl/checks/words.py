@@ -1,4 +1,4 @@
-"""Can labels, variables and patterns be what they are meant to be, and is none a secret?"""
+"""Can labels, variables and checks be what they are meant to be, and is none a secret?"""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ _SECRET_NAME = re.compile(
 _SECRET_VALUE = re.compile(
     r"hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[A-Za-z0-9]{16,}"
     r"|github_pat_\w{16,}|xox[abp]-[\w-]{8,}|a[ks]-[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY"
+    # A password in a URL; one in $ or <> is a place for it.
+    r"|://[^\s/:@?#]*:(?![$<{*])[^\s/@?#]+@"
 )
 # Settings whose names only sound like secrets.
 _NO_SECRET = {"TOKENIZERS_PARALLELISM", "MAX_TOKENS"}
@@ -83,6 +85,18 @@ def variables(case: Case) -> Iterator[Finding]:
             )
 
 
+def questions(case: Case) -> Iterator[Finding]:
+    for name, check in (case.spec.checks or {}).items():
+        if check.prompt is None and not check.messages:
+            yield wrong(
+                ("checks", name),
+                "checks/no-question",
+                f"the check {name} asks nothing",
+                f"checks: {{{name}: {{prompt: …}}}}, or messages",
+                key=True,
+            )
+
+
 def patterns(case: Case) -> Iterator[Finding]:
     for name, check in (case.spec.checks or {}).items():
         if check.expect is None or check.expect.matches is None:
@@ -108,4 +122,4 @@ def _looks_secret(name: str, value: str) -> bool:
     return bool(_SECRET_NAME.search(name)) and name not in _NO_SECRET and not harmless
 
 
-RULES: tuple[Rule, ...] = (labels, variables, patterns)
+RULES: tuple[Rule, ...] = (labels, variables, questions, patterns)

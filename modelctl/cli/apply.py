@@ -73,6 +73,7 @@ def command(
             width=width,
             allow_unlocked=allow_unlocked,
             retry=retry,
+            options=ready.chosen.options,
         )
     )
 
@@ -90,6 +91,7 @@ async def _apply(
     width: int,
     allow_unlocked: bool,
     retry: bool,
+    options: str,
 ) -> int:
     from modelctl.apply import Gate, apply, forgotten
     from modelctl.cli.locking import list_files
@@ -145,7 +147,8 @@ async def _apply(
         )
     if human_reads:
         seconds = time.monotonic() - began
-        say("\n" + changes.outcomes(outcomes, seconds, paint=paint, width=columns))
+        text = changes.outcomes(outcomes, seconds, paint=paint, width=columns, options=options)
+        say("\n" + text)
     else:
         click.echo(machine.outcomes(result, outcomes))
     return exit_code(outcomes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -26,6 +27,12 @@ class Selection:
     @property
     def overlays(self) -> tuple[str, ...]:
         return (*((self.env,) if self.env else ()), *(("local",) if self.local else ()))
+
+    @property
+    def options(self) -> str:
+        """What says where, to be typed again: `--env prod --local`."""
+        env = ("--env", self.env) if self.env else ()
+        return shlex.join((*env, *(("--local",) if self.local else ())))
 
     @property
     def everything(self) -> bool:

@@ -309,6 +309,8 @@ def _duration(field: str, node: Node) -> Said:
         return sentence, f"write {node.value:g}s for seconds, or {node.value:g}m for minutes"
     text = node.raw.strip().lower()[:40]
     sentence = f"{field} wants a duration with its unit; {quote(node.raw)} is none"
+    if field.endswith("metrics.interval") and text in ("off", "false", "no", "none"):
+        return sentence, "metrics: {enabled: false} for no lines, or write 90s, 5m or 2h"
     match = _TIME.fullmatch(text)
     if match and match[2] in _TIME_WORDS:
         return sentence, f"write {match[1]}{_TIME_WORDS[match[2]]}"

@@ -57,6 +57,29 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "another value would be lost | leave it out",
     ),
     (
+        {"checks": {"paris": {"expect": {"contains": "Paris"}}}},
+        "checks.paris error checks/no-question: the check paris asks nothing | "
+        "checks: {paris: {prompt: …}}, or messages",
+    ),
+    (
+        {"checks": {"paris": {"messages": [], "expect": {"contains": "Paris"}}}},
+        "checks.paris error checks/no-question: the check paris asks nothing | "
+        "checks: {paris: {prompt: …}}, or messages",
+    ),
+    ({"checks": {"answers": {"prompt": "Where?"}}}, ""),
+    (
+        {"metrics": {"interval": "0s"}},
+        "metrics.interval error metrics/interval: metrics every 0 seconds are none | "
+        "metrics: {enabled: false} for no lines, or an interval such as 60s",
+    ),
+    ({"metrics": {"interval": "0s", "enabled": False}}, ""),
+    (
+        {"env": {"DB": "postgres://u:passw0rd@h/db"}},
+        "env.DB error env/looks-like-a-secret: DB looks like a secret, and env is readable by "
+        "everybody | modal secret create NAME DB=…, then secrets: {NAME: [DB]}",
+    ),
+    ({"env": {"A": "postgres://u@h:5432/db", "B": "http://h:80/a@b", "C": "redis://u:$PW@h"}}, ""),
+    (
         {"checks": {"paris": {"prompt": "Where?", "expect": {"matches": "(unclosed"}}}},
         "checks.paris.expect.matches error checks/pattern: '(unclosed' is no regular expression: "
         "missing ), unterminated subpattern at position 0 | in Python's syntax; a text that must "

@@ -257,6 +257,10 @@ CATALOGUE: dict[str, list[str]] = {
     "checks: {c: {messages: [{role: bot, content: x}]}}": [
         "3:32 error spec/value: checks.c.messages[0].role is one of system, user, assistant; this is bot",
     ],
+    "metrics: off": [
+        "3:10 error spec/value: metrics.interval wants a duration with its unit; off is none | "
+        "metrics: {enabled: false} for no lines, or write 90s, 5m or 2h"
+    ],
     "checks: {c: {expect: {json: name}}}": [
         "3:29 error spec/type: checks.c.expect.json wants a list; this is text | write [name]",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelctl.apply import Outcome, Result
+from modelctl.cli.options import Selection
 from modelctl.diagnostics import Diagnostic, Place, Severity
 from modelctl.plan import Action, Change, Cost, FieldChange, Plan
 from modelctl.views.human import changes, problems, shown, standing
@@ -163,6 +164,13 @@ def test_no_line_of_a_plan_is_wider_than_the_terminal() -> None:
     for width in (80, 160):
         text = changes.plan(wide, paint=PLAIN, width=width)
         assert max(len(line) for line in text.splitlines()) <= width
+
+
+def test_the_next_command_is_for_where_this_one_was() -> None:
+    failed = Outcome("b", Action.CREATE, Result.FAILED, 1, detail="no", needs_person=True)
+    options = Selection(env="prod", local=True).options
+    text = changes.outcomes([failed], 1, paint=PLAIN, width=100, options=options)
+    assert "next: fix the spec and apply, or modelctl apply b --env prod --local --retry" in text
 
 
 def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -> None:

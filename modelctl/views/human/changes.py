@@ -121,9 +121,14 @@ def _value(value: object) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def outcomes(result: Sequence[Outcome], seconds: float, *, paint: Paint, width: int) -> str:
-    """What failed, whole; then every app's URL; then one line that counts."""
-    blocks = [_failure(o, paint, width) for o in result if o.result is Result.FAILED]
+def outcomes(
+    result: Sequence[Outcome], seconds: float, *, paint: Paint, width: int, options: str = ""
+) -> str:
+    """What failed, whole; then every app's URL; then one line that counts.
+
+    `options` is what the command was told about where it applies: `--local`.
+    """
+    blocks = [_failure(o, paint, width, options) for o in result if o.result is Result.FAILED]
     urls = [o for o in result if o.result is Result.DONE and o.url]
     if urls:
         column = max(len(o.name) for o in urls) + 2
@@ -153,7 +158,7 @@ def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
     )
 
 
-def _failure(outcome: Outcome, paint: Paint, width: int) -> str:
+def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:
     version = f"v{outcome.version}" if outcome.version else ""
     lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {version}".rstrip()]
     lines += wrapped(printable(outcome.detail), width)
@@ -164,6 +169,7 @@ def _failure(outcome: Outcome, paint: Paint, width: int) -> str:
                 printable(line), width, initial_indent="    ", subsequent_indent="      "
             )
     if outcome.needs_person and version:
-        again = f"next: fix the spec and apply, or modelctl apply {outcome.name} --retry"
+        said = " ".join(filter(None, (outcome.name, options, "--retry")))
+        again = f"next: fix the spec and apply, or modelctl apply {said}"
         lines += wrapped(again, width)
     return "\n".join(lines)
