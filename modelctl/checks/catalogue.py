@@ -305,6 +305,7 @@ CATALOGUE: Mapping[str, str] = {
         "other services with the same protocol are found at an address."
     ),
     "metrics/interval": "No lines are asked for with `enabled: false`; an interval has a length.",
+    "mounts/object-name": "Modal's client refuses other names of Volumes and Secrets at deploy.",
     "mounts/name": "A mount needs the name of what is mounted.",
     "mounts/path": "A mount path is absolute and inside the container.",
     "mounts/same-path": "One path of a container shows one Volume or bucket.",

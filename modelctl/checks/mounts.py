@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import CACHE_PATH, WEIGHTS_PATH, Finding
+from modelctl.spec.quoting import quote
 from modelctl.spec.wanted import Path_
 from modelctl.weights.sources import parse
 
@@ -15,6 +16,10 @@ _MODALS = ("/root", "/tmp")  # noqa: S108 - modal 1.6.4 refuses both, see valida
 # Absolute and canonical: no empty part, no dot, no way up.
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[^/\x00]+)+/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+# is_valid_object_name of modal 1.6.4.
+_OBJECT = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+_APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?/?")
 
 
@@ -47,6 +52,41 @@ def mounts(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("volumes", path), "mounts/name", f"{path} names no Volume", f"{path}: my-volume"
             )
+
+
+def object_names(case: Case) -> Iterator[Finding]:
+    """What Modal's client refuses as the name of a Volume or a Secret, and what is no variable."""
+    spec = case.spec
+    model, image = spec.model, spec.image
+    key = spec.endpoint.api_key if spec.endpoint else None
+    said: list[tuple[Path_, str, str | None, bool]] = [
+        (("model", "secret"), "Secret", model.secret if model else None, False),
+        (("endpoint", "api_key", "secret"), "Secret", key.secret if key else None, False),
+        (("image", "secret"), "Secret", image.secret if image else None, False),
+    ]
+    said += [(("secrets", name), "Secret", name, True) for name in spec.secrets or {}]
+    said += [
+        (("volumes", path, "name"), "Volume", volume.name or None, False)
+        for path, volume in (spec.volumes or {}).items()
+    ]
+    for where, kind, name, at_key in said:
+        if name is not None and (not _OBJECT.fullmatch(name) or _APP_ID.fullmatch(name)):
+            yield wrong(
+                where,
+                "mounts/object-name",
+                f"{quote(name)!r} cannot be the name of a {kind} of Modal",
+                "1 to 64 letters, digits, dots, dashes and underscores",
+                key=at_key,
+            )
+    for name, keys in (spec.secrets or {}).items():
+        for index, variable in enumerate(keys or ()):
+            if not _VARIABLE.fullmatch(variable):
+                yield wrong(
+                    ("secrets", name, index),
+                    "env/name",
+                    f"{quote(variable)!r} cannot be a variable's name",
+                    "letters, digits and underscores, the first no digit",
+                )
 
 
 def _same_path(said: Sequence[tuple[Path_, str]]) -> Iterator[Finding]:
@@ -121,4 +161,4 @@ def _overlap(path: str, taken: str) -> bool:
     return path == taken or path.startswith(f"{taken}/")
 
 
-RULES: tuple[Rule, ...] = (mounts, bucket_address, one_volume_twice)
+RULES: tuple[Rule, ...] = (mounts, object_names, bucket_address, one_volume_twice)

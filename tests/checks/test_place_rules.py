@@ -57,6 +57,26 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "another value would be lost | leave it out",
     ),
     (
+        {"volumes": {"/data": {"name": "we ird/na$me"}}},
+        "volumes./data.name error mounts/object-name: 'we ird/na$me' cannot be the name of a "
+        "Volume of Modal | 1 to 64 letters, digits, dots, dashes and underscores",
+    ),
+    (
+        {"secrets": {"a b": []}},
+        "secrets.a b error mounts/object-name: 'a b' cannot be the name of a Secret of Modal | "
+        "1 to 64 letters, digits, dots, dashes and underscores",
+    ),
+    (
+        {"secrets": {"good.name_1-A": ["1 X"]}},
+        "secrets.good.name_1-A[0] error env/name: '1 X' cannot be a variable's name | letters, "
+        "digits and underscores, the first no digit",
+    ),
+    (
+        {"image": {"secret": ""}},
+        "image.secret error mounts/object-name: '' cannot be the name of a Secret of Modal | "
+        "1 to 64 letters, digits, dots, dashes and underscores",
+    ),
+    (
         {"checks": {"paris": {"expect": {"contains": "Paris"}}}},
         "checks.paris error checks/no-question: the check paris asks nothing | "
         "checks: {paris: {prompt: …}}, or messages",
