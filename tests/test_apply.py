@@ -449,6 +449,7 @@ def test_one_apply_after_the_index_was_lost_says_what_an_unchanged_app_reads() -
         width=1,
         allow_unlocked=False,
         retry=False,
+        options="",
     )
     assert asyncio.run(once()) == 0
     assert unaccounted(asyncio.run(stage.observe()), [remembered(stage)]) == []
