@@ -10,7 +10,8 @@ from modelctl.checks.sources import hub_sources
 from modelctl.engines.base import Finding
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
-from modelctl.weights.needed import lacks
+from modelctl.weights.local import files_of
+from modelctl.weights.needed import lacks, missing_part
 from modelctl.weights.read import gguf_file
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -18,6 +19,7 @@ _SERVED_AS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 # Flags of either engine that change what the model says of its own length, by how they begin.
 _STRETCHING = ("rope-", "yarn-", "hf-overrides", "override-kv", "kv-overrides")
 _LONGER = ("VLLM_ALLOW_LONG_MAX_MODEL_LEN",)
+_ALL_PARTS = "all parts of it beside each other"
 _SOURCE: Path_ = ("model", "source")
 
 
@@ -37,19 +39,44 @@ def several_gguf_files(case: Case) -> Iterator[Finding]:
         )
 
 
+def missing_parts(case: Case) -> Iterator[Finding]:
+    """A split GGUF in the project is served from all of its parts."""
+    root, model = case.facts.root, case.spec.model
+    if case.engine.name != "llama.cpp" or root is None or not root.exists() or case.facts.problem:
+        return
+    folder = root if root.is_dir() else root.parent
+    names = [file.relative_to(folder).as_posix() for file in files_of(root)]
+    glob = model.file if model else None
+    served = gguf_file(names, glob) if root.is_dir() else root.name
+    missing = missing_part(served, names) if served else ""
+    if missing:
+        yield wrong(("model", "file") if glob else _SOURCE, "model/which-file", missing, _ALL_PARTS)
+
+
 def not_locked(case: Case) -> Iterator[Finding]:
     """What is not in the lock may change by itself, or has at least an unknown size."""
     revision = (case.spec.model and case.spec.model.revision) or ""
     for path, source, facts in hub_sources(case):
         if facts.remote:
             continue
-        if case.engine.name == "llama.cpp" and isinstance(case.resolved.weights.argument, Unknown):
+        if not isinstance(facts.digest, Unknown):  # locked, with an empty list
+            yield wrong(
+                path,
+                "model/no-weights",
+                f"{source} holds no file that an engine could read",
+                "another repository, or modelctl lock --upgrade where it has some now",
+            )
+        elif case.engine.name == "llama.cpp" and isinstance(
+            case.resolved.weights.argument, Unknown
+        ):
             if path == _SOURCE:
+                globbed = case.spec.model is not None and case.spec.model.file is not None
+                name = "one file in full, without *" if globbed else "the file: model: {file: …}"
                 yield wrong(
                     path,
                     "model/unlocked",
                     f"{source} is not in modelctl.lock: which of its files is served is not known",
-                    "run modelctl lock, or name the file: model: {file: …}",
+                    f"run modelctl lock, or name {name}",
                 )
         elif isinstance(facts.commit, Unknown) and not (
             path == _SOURCE and _COMMIT.fullmatch(revision)
@@ -76,7 +103,9 @@ def which_file(case: Case) -> Iterator[Finding]:
             ("model", "file") if model.file else _SOURCE,
             "model/which-file",
             f"{model.source}: {argument.reason}",
-            "model: {file: a glob that only one of them matches}",
+            _ALL_PARTS
+            if argument.reason.endswith(" is missing")
+            else "model: {file: a glob that only one of them matches}",
         )
 
 
@@ -230,6 +259,7 @@ def chat_template_unusable(case: Case) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     several_gguf_files,
+    missing_parts,
     not_locked,
     which_file,
     no_weights,

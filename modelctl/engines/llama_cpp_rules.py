@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from modelctl.diagnostics import Severity
 from modelctl.engines import llama_cpp_python, llama_cpp_python_rules, llama_server_rules
@@ -13,6 +14,7 @@ from modelctl.facts.engines import engine_facts
 from modelctl.resolved import Unknown
 from modelctl.spec.models import Model, Parallel, Spec
 from modelctl.spec.wanted import Path_
+from modelctl.weights.local import files_of
 from modelctl.weights.sources import looks_like_gguf
 
 _NO_MODEL = Model.model_construct()
@@ -104,9 +106,14 @@ def _beside(setting: Setting) -> Iterator[Finding]:
 
 def _projector(setting: Setting) -> Iterator[Finding]:
     said = setting.spec.model or _NO_MODEL
-    if said.mmproj is None or isinstance(setting.weights.argument, Unknown):
+    if said.mmproj is None:
         return
     path = projector_path(setting)
+    if isinstance(setting.weights.argument, Unknown):
+        found = _matching(setting, said.mmproj)
+        if found is None or found == 1:
+            return
+        path = Unknown(f"{found or 'no'} files match {said.mmproj}")
     if isinstance(path, Unknown):
         yield wrong(
             ("model", "mmproj"),
@@ -114,6 +121,16 @@ def _projector(setting: Setting) -> Iterator[Finding]:
             f"the multimodal projector is one GGUF file: {path.reason}",
             "the file's own name",
         )
+
+
+def _matching(setting: Setting, glob: str) -> int | None:
+    """How many files of a local model match, before it is hashed; None where nothing says it."""
+    root = setting.model.root
+    if root is None or not root.exists() or setting.model.problem:
+        return None
+    folder = root if root.is_dir() else root.parent
+    names = [file.relative_to(folder).as_posix() for file in files_of(root)]
+    return sum(fnmatchcase(name, glob) for name in names)
 
 
 def _without_counterpart(spec: Spec) -> Iterator[Finding]:

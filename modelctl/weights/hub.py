@@ -77,10 +77,16 @@ def look_up(source: str, revision: str | None) -> Found:
     if not info.sha:
         raise HubProblem("again", f"{endpoint()} gave {source} no commit", "is HF_ENDPOINT a Hub?")
     files = tuple(
-        _file(sibling)
+        _file(sibling, repo)
         for sibling in info.siblings or ()
         if is_plain(sibling.rfilename) and not _LEFT_OUT.search(sibling.rfilename)
     )
+    if not files:
+        raise HubProblem(
+            "wrong",
+            f"{repo} holds no file that an engine could read",
+            f"a repository with a model's files; what it has is at {endpoint()}/{repo}",
+        )
     access = "gated" if info.gated else "private" if info.private else ""
     config = _config(api, asking, info.id, info.sha, files, probe=bool(access))
     return Found(Locked(info.sha, files, revision, config, access), info.id)
@@ -147,10 +153,16 @@ def _text(api: HfApi, repo: str, commit: str, path: str, *, head: bool = False) 
     return answer.text
 
 
-def _file(sibling: RepoSibling) -> RemoteFile:
+def _file(sibling: RepoSibling, repo: str) -> RemoteFile:
     if sibling.lfs is not None:
         return RemoteFile(sibling.rfilename, sibling.lfs.size, sha256=sibling.lfs.sha256)
-    return RemoteFile(sibling.rfilename, sibling.size or 0, git_sha1=sibling.blob_id)
+    if sibling.size is None or not sibling.blob_id:
+        raise HubProblem(
+            "again",
+            f"{endpoint()} lists the files of {repo} without their sizes and hashes",
+            "a Hub gives them where ?blobs=true asks: does a mirror or a redirect drop that?",
+        )
+    return RemoteFile(sibling.rfilename, sibling.size, git_sha1=sibling.blob_id)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,26 @@ def _gguf(files: Sequence[RemoteFile], file: str | None, mmproj: str | None) -> 
         or (stem is not None and f.path.startswith(f"{stem}-") and _SHARD.search(f.path))
         or (mmproj is not None and fnmatchcase(f.path, mmproj))
     ]
-    return Needed(tuple(sorted(parts, key=lambda f: f.path)), first)
+    missing = missing_part(first, paths)
+    return Needed(
+        tuple(sorted(parts, key=lambda f: f.path)), Unknown(missing) if missing else first
+    )
+
+
+def missing_part(first: str, paths: Iterable[str]) -> str:
+    """`part 3 of 3 of m is missing`, of a split GGUF; "" where all are there."""
+    shard = _SHARD.search(first)
+    if shard is None:
+        return ""
+    stem, total = first[: shard.start()], int(shard["parts"])
+    found = [(path, _SHARD.search(path)) for path in paths]
+    there = {
+        int(part["part"])
+        for path, part in found
+        if part and path[: part.start()] == stem and int(part["parts"]) == total
+    }
+    number = next((number for number in range(1, total + 1) if number not in there), None)
+    return f"part {number} of {total} of {stem} is missing" if number is not None else ""
 
 
 def _unclear(shown: Sequence[str], file: str | None, count: int) -> str:

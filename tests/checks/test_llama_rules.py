@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from modelctl.resolved import RemoteFile
 from modelctl.weights.facts import ModelFacts
 from tests.checks.test_rules import judged, said
 from tests.render.apps import SMOLLM2, local_gguf
+from tests.weights.test_gguf import file as gguf
 
 LLAMA: dict[str, Any] = {**SMOLLM2, "gpu": [{"type": "L4"}]}
 MODEL: dict[str, Any] = SMOLLM2["model"]
@@ -157,6 +159,12 @@ def test_sentences(spec: dict[str, Any], sentence: str) -> None:
     assert found == [sentence]
 
 
+def write_gguf(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    (path.parent.parent / "specs").mkdir(exist_ok=True)
+    path.write_bytes(gguf())
+
+
 RIGHT: list[dict[str, Any]] = [
     ONE,
     {**ONE, "concurrency": {"target": 1, "max": 8}},
@@ -209,4 +217,60 @@ def test_of_an_adapter_s_repository_one_file_must_be_clear() -> None:
     assert said(judged(spec, local_gguf(beside=beside))) == [
         "model.adapters.x error model/which-file: the adapter x is one GGUF file: 2 GGUF files "
         "match *.gguf: a.gguf, b.gguf | a repository with one, or volume://name/path.gguf"
+    ]
+
+
+def test_a_projector_that_is_not_beside_a_local_model_is_missed_without_its_hash(
+    tmp_path: Path,
+) -> None:
+    write_gguf(tmp_path / "models" / "m.gguf")
+    spec = {**LLAMA, "model": {"source": "../models/m.gguf", "mmproj": "x.gguf"}}
+    assert [one for one in said(judged(spec, root=tmp_path)) if " error " in one] == [
+        "model.mmproj error model/which-file: the multimodal projector is one GGUF file: no files "
+        "match x.gguf | the file's own name"
+    ]
+
+
+@pytest.mark.parametrize("source", ["../models/m-00001-of-00003.gguf", "../models"])
+def test_a_split_file_in_the_project_has_all_of_its_parts(tmp_path: Path, source: str) -> None:
+    spec = {**LLAMA, "model": {"source": source}}
+    for part in (1, 2):
+        write_gguf(tmp_path / "models" / f"m-0000{part}-of-00003.gguf")
+    assert [one for one in said(judged(spec, root=tmp_path)) if " error " in one] == [
+        "model.source error model/which-file: part 3 of 3 of m is missing | all parts of it beside "
+        "each other"
+    ]
+    write_gguf(tmp_path / "models" / "m-00003-of-00003.gguf")
+    assert not [one for one in said(judged(spec, root=tmp_path)) if " error " in one]
+
+
+def test_a_split_file_of_a_repository_has_all_of_its_parts() -> None:
+    files = tuple(RemoteFile(f"m-0000{part}-of-00003.gguf", 9) for part in (1, 2, 3))
+    spec = {**LLAMA, "model": {"source": "hf://org/repo", "file": "m-*"}}
+
+    def errors(remote: tuple[RemoteFile, ...]) -> list[str]:
+        facts = ModelFacts("hub", "gguf", commit="0" * 40, digest="0" * 40, remote=remote)
+        return [one for one in said(judged(spec, facts)) if " error " in one]
+
+    assert errors(files) == []
+    assert errors(files[:2]) == [
+        "model.file error model/which-file: hf://org/repo: part 3 of 3 of m is missing | all parts "
+        "of it beside each other"
+    ]
+
+
+def test_a_locked_repository_without_a_file_of_a_model() -> None:
+    facts = ModelFacts("hub", commit="0" * 40, digest="0" * 40)
+    spec = {**LLAMA, "model": {"source": "hf://acme/none"}}
+    found = [d for d in judged(spec, facts) if d.code in ("model/no-weights", "model/unlocked")]
+    assert [f"{d.path} {d.severity}: {d.message} | {d.hint}" for d in found] == [
+        "model.source error: hf://acme/none holds no file that an engine could read | another "
+        "repository, or modelctl lock --upgrade where it has some now"
+    ]
+
+
+def test_a_glob_in_a_repository_that_is_not_locked_is_no_name() -> None:
+    spec = {**LLAMA, "model": {"source": "hf://org/repo", "file": "*Q4_1*"}}
+    assert [d.hint for d in judged(spec) if d.code == "model/unlocked"] == [
+        "run modelctl lock, or name one file in full, without *"
     ]

@@ -12,6 +12,7 @@ import pytest
 
 from modelctl import cli
 from tests.conftest import Project, Ran
+from tests.hub import server
 from tests.hub.models import make_adapter, make_llama
 from tests.hub.server import Hub
 
@@ -182,7 +183,7 @@ def test_one_file_of_a_gguf_repository_is_found_by_its_glob(locking: Project, hu
     locking.spec("a", text)
     assert (
         "error model/unlocked hf://org/m is not in modelctl.lock: which of its files is served is "
-        "not known help: run modelctl lock, or name the file: model: {file: …}"
+        "not known help: run modelctl lock, or name one file in full, without *"
     ) in refused(locking.run("validate"))
     assert locking.run("lock").code == 0
     assert (
@@ -246,10 +247,35 @@ def test_a_renamed_repository_is_locked_and_said(locking: Project, hub: Hub) -> 
     ran = locking.run("lock")
     assert ran.code == 0
     assert lock_of(locking)["hf://org/m"]["commit"] == commit
+    assert '["m.bin", 1, "' in (locking.root / "modelctl.lock").read_text()
     assert ran.err == (
         "warning: org/m is called team/new now\n"
         "help: write hf://team/new: an old name may be given to another repository\n"
     )
+
+
+def test_a_repository_without_a_file_of_a_model_is_not_locked(locking: Project, hub: Hub) -> None:
+    hub.add("acme/none", {"README.md": b"# none", "picture.png": b"1"})
+    locking.spec("a", LLAMA.replace("org/m", "acme/none"))
+    said = refused(locking.run("lock"))
+    assert "acme/none holds no file that an engine could read" in said
+    assert not (locking.root / "modelctl.lock").exists()
+
+
+def test_a_listing_without_sizes_and_hashes_is_not_locked(
+    locking: Project, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("org/m", SMALL)
+    locking.spec("a", LLAMA)
+    listing = server._listing
+    monkeypatch.setattr(
+        server, "_listing", lambda name, repo, commit, **_: listing(name, repo, commit, blobs=False)
+    )
+    assert refused(locking.run("lock"), 6) == (
+        f"error: {hub.url} lists the files of org/m without their sizes and hashes help: a Hub "
+        "gives them where ?blobs=true asks: does a mirror or a redirect drop that?"
+    )
+    assert not (locking.root / "modelctl.lock").exists()
 
 
 def test_a_hub_that_is_not_well_is_asked_again_and_then_left(locking: Project, hub: Hub) -> None:

@@ -292,7 +292,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, "", "Invalid username or password.")
         assert repo is not None
         if repo.moved_to:
-            self._head(307, {"Location": path.replace(name, repo.moved_to, 1), "Content-Length": 0})
+            there = self.path.replace(name, repo.moved_to, 1)  # with its query
+            self._head(307, {"Location": there, "Content-Length": 0})
             raise _Stop
         wanted = unquote(revision or "main")
         commit = wanted if wanted in repo.commits else repo.refs.get(wanted)
