@@ -222,7 +222,7 @@ def test_a_check_that_is_answered_wrong_fails_the_apply_with_what_came(deployed:
     said = " ".join(ran.out.split())
     assert 'answered wrong: check "knows-paris" expected "Berlin" in the answer; got "' in said
     assert "left at zero containers" in said
-    assert "next: fix the spec and apply, or modelctl apply wrong --retry" in said
+    assert "next: fix the spec and apply, or modelctl apply wrong --local --retry" in said
     assert deployed.run("destroy", "wrong", "--local", "--yes").code == 0
     (deployed.root / "specs" / "wrong.yaml").unlink()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import cache_from_source
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,8 @@ def deployed(client: Client, name: str, spec: dict[str, Any]) -> list[dict[str, 
     rendered = render(resolve(wanted({**spec, "name": name}), facts))
     path = client.folder / f"{rendered.module}.py"
     path.write_text(rendered.text)
+    # Bytecode is known by second and size: two versions of one app may share both.
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
     client.sdk(f"load({str(path)!r}).app.deploy()")
     images = lifecycle.images(client.plane)
     (used,) = [image["id"] for image in images if name in image["apps"]]
