@@ -253,10 +253,10 @@ def test_a_cancelled_call_ends_where_it_runs_and_where_it_waits(calls: Client) -
         calls,
         """
         running = f("together").spawn(99)
-        waiting = f("limited").spawn(0.4), f("limited").spawn(0.4)
         while not f("together").get_current_stats().num_running_inputs:
             time.sleep(0.02)
         time.sleep(0.1)
+        waiting = f("limited").spawn(0.8), f("limited").spawn(0.4)
         waiting[1].cancel()
         running.cancel()
         result = [failing(waiting[1].get), failing(running.get), waiting[0].get() > 0]
