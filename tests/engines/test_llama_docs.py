@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,9 @@ def test_every_field_on_the_page_is_one_of_a_spec() -> None:
 @pytest.mark.parametrize(
     ("spec", "cases"), [(LLAMA, FIELDS), (ONE, PYTHON_FIELDS)], ids=[s for s, _ in SERVERS]
 )
-def test_every_flag_that_a_field_becomes_is_on_the_page(spec, cases) -> None:  # type: ignore[no-untyped-def]
+def test_every_flag_that_a_field_becomes_is_on_the_page(
+    spec: dict[str, Any], cases: list[tuple[dict[str, Any], str]]
+) -> None:
     written = set(FLAG.findall(PAGE))
     for change, _ in cases:
         own = {**spec, **change}
