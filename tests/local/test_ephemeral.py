@@ -37,6 +37,7 @@ class Server:
         port = os.environ.get("MODELCTL_PORT", "8000")
         command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"]
         self.engine = subprocess.Popen(command)
+        open("STARTED", "w").close()
 
     @modal.exit()
     def stop(self):
@@ -48,6 +49,8 @@ def main(n: int = 1, path: str = ""):
     if path:
         late.spawn(path)
     else:
+        while not os.path.exists("STARTED"):  # only then is there something to exit
+            time.sleep(0.05)
         print("result", work.remote(n))
 """
 BROKEN = """
@@ -65,7 +68,8 @@ if not modal.is_local():
 
 def write(client: Client, name: str) -> Path:
     path = client.folder / f"{name}.py"
-    path.write_text(RUN.replace("NAME", name))
+    started = str(client.folder / f"{name}.started")
+    path.write_text(RUN.replace("NAME", name).replace("STARTED", started))
     return path
 
 
