@@ -16,13 +16,15 @@ MAY_USE: dict[str, set[str]] = {
     "spec": {"diagnostics"},
     "facts": {"diagnostics"},
     "weights": {"diagnostics", "resolved"},
-    "engines": {"spec", "facts", "weights", "resolved", "literals", "diagnostics"},
+    "fit": {"facts", "weights"},
+    "engines": {"spec", "facts", "weights", "fit", "resolved", "literals", "diagnostics"},
     "resolve": {"spec", "facts", "weights", "engines", "resolved"},
     "spoken": {"spec", "resolved"},
-    "assess": {"resolve", "resolved", "engines", "facts"},
+    "assess": {"resolve", "resolved", "engines", "facts", "fit", "weights"},
     "checks": {
         "assess",
         "facts",
+        "fit",
         "diagnostics",
         "spec",
         "engines",
@@ -42,7 +44,7 @@ MAY_USE: dict[str, set[str]] = {
     "health": set(),
     "loglines": {"platform", "rendered"},
     "apply": {"stock", "plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
-    "views": {"apply", "plan", "diagnostics", "loglines", "surplus", "views"},
+    "views": {"apply", "assess", "fit", "plan", "diagnostics", "loglines", "surplus", "views"},
     "local": set(),
 }
 """Room → the rooms that it may import. `cli` may import all; everybody may import themselves."""

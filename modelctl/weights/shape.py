@@ -1,0 +1,103 @@
+"""What shape does a model have? The numbers that its memory and speed follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Mixer = Literal["full", "sliding", "chunked", "state", "none"]
+"""How a layer looks back: at all, a window, a chunk, a state of fixed size, or not."""
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Multi-head latent attention (DeepSeek): widths in elements of one head, ranks of all."""
+
+    rank: int
+    rope: int
+    nope: int
+    value: int
+    query_rank: int | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """A state-space or linear-attention layer keeps this for a request, however long it is.
+
+    A convolution over `channels` that looks `kernel` back, and `heads` matrices of `rows` by
+    `columns`. All in elements.
+    """
+
+    channels: int
+    kernel: int
+    heads: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Experts:
+    """A mixture: `count` experts in each sparse layer, `active` of them for a token.
+
+    `width` and `shared` (what all tokens go through) are intermediate sizes in elements; `layers`
+    is how many layers are sparse.
+    """
+
+    count: int
+    active: int
+    width: int
+    shared: int
+    layers: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A language model's shape, as its config.json or GGUF header gives it.
+
+    Widths are elements, lengths tokens. `layers` has one word a layer. `window` is that of sliding
+    layers, `chunk` that of chunked ones. `kv_heads`, `head_dim` and `value_dim` are those of a
+    layer that caches keys and values; `latent` replaces them where it is set. `gated` says whether
+    the MLP has three matrices (SwiGLU and its kin) or two. `vision` is the number of parameters of
+    what reads images and sound, 0 where there is none.
+    """
+
+    hidden: int
+    vocabulary: int
+    layers: tuple[Mixer, ...]
+    heads: int
+    kv_heads: int
+    head_dim: int
+    value_dim: int
+    intermediate: int
+    tied: bool
+    gated: bool = True
+    window: int | None = None
+    chunk: int | None = None
+    latent: Latent | None = None
+    state: State | None = None
+    experts: Experts | None = None
+    query_key_norm: bool = False
+    norms: int = 2
+    attention_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    vision: int = 0
+
+
+@dataclass(frozen=True)
+class TensorRow:
+    """Tensors of one name but for their numbers: `model.layers.*.mlp.experts.*.up_proj.weight`.
+
+    `dtype` is as the file writes it (`BF16`, `F8_E4M3`, `Q4_K`), `shape` in elements as the file
+    has it, `count` how many there are.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    count: int
+
+
+Header = Mapping[str, bool | int | float | str | tuple[int, ...]]
+"""What memory follows from in the key/values of a GGUF header, by their own names."""
