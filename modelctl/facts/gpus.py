@@ -25,6 +25,7 @@ class Gpu:
     bandwidth_gbs: float
     bf16_tflops: float | None
     fp8_tflops: float | None
+    fp16_tflops: float | None
     usd_per_second: float
     max_count: int
     smi_names: tuple[str, ...]
@@ -69,6 +70,7 @@ def gpus() -> Mapping[str, Gpu]:
             bandwidth_gbs=row["bandwidth_gbs"],
             bf16_tflops=row["bf16_tflops"],
             fp8_tflops=row["fp8_tflops"],
+            fp16_tflops=row.get("fp16_tflops", row["bf16_tflops"]),
             usd_per_second=row["usd_per_second"],
             max_count=row["max_count"],
             smi_names=tuple(row["smi_names"]),
