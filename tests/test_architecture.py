@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "modelctl"
 MAY_USE: dict[str, set[str]] = {
     "diagnostics": set(),
     "literals": set(),
-    "resolved": set(),
+    "resolved": {"fit"},
     "spec": {"diagnostics"},
     "facts": {"diagnostics"},
     "weights": {"diagnostics", "resolved"},

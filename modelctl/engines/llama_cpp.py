@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from modelctl.engines import images, llama_cpp_python
+from modelctl.engines import images, llama_cpp_python, llama_memory
 from modelctl.engines.args import with_args
 from modelctl.engines.base import (
     Ask,
@@ -19,6 +19,7 @@ from modelctl.engines.llama_cpp_rules import find
 from modelctl.engines.llama_server_rules import SPECULATIVE
 from modelctl.facts.engines import engine_facts
 from modelctl.facts.images import image_facts
+from modelctl.fit.types import LlamaInputs
 from modelctl.resolved import Flag, ImageStep, Unknown
 from modelctl.spec.models import Model, Spec
 
@@ -75,6 +76,11 @@ class LlamaCpp:
             return llama_cpp_python.flags(ask, _context(ask))
         own = [*_model(ask), *_limits(ask), *_placed(ask), *_behaviour(ask)]
         return with_args(own, ask)
+
+    def memory(self, ask: Ask) -> LlamaInputs | Unknown:
+        python = ask.setting.server == llama_cpp_python.SERVER
+        read = llama_memory.of_python if python else llama_memory.of_server
+        return read(ask, self.flags(ask))
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         if setting.server == llama_cpp_python.SERVER:

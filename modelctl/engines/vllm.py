@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelctl.engines import vllm_flags
+from modelctl.engines import vllm_flags, vllm_memory
 from modelctl.engines.base import CACHE_PATH, Ask, Counters, Finding, Setting, Surroundings
 from modelctl.engines.images import Recipe, image_steps, pip_install
 from modelctl.engines.vllm_rules import find
 from modelctl.facts.engines import engine_facts
-from modelctl.resolved import Flag, ImageStep, Mount
+from modelctl.fit.types import VllmInputs
+from modelctl.resolved import Flag, ImageStep, Mount, Unknown
 from modelctl.spec.models import Spec
 
 COMPILED_VOLUME = "modelctl-vllm-cache"
@@ -58,6 +59,9 @@ class Vllm:
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         return vllm_flags.flags(ask)
+
+    def memory(self, ask: Ask) -> VllmInputs | Unknown:
+        return vllm_memory.memory(ask)
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         return image_steps(

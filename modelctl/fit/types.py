@@ -77,8 +77,13 @@ class LlamaInputs:
     """How llama.cpp is run on one variant.
 
     `context` is what all slots share (`--ctx-size`), `slots` how many there are. `gpu_layers` is
-    None where all that fit are put there. `windowed` is whether sliding layers keep their window
-    only (llama-cpp-python's server keeps all of it).
+    None where all that fit are put there and `EVERY_LAYER` where all are. `windowed` is whether
+    sliding layers keep their window only (llama-cpp-python's server keeps all of it). `gpus` is 0
+    on a CPU. `outputs` is for how many tokens of a batch there are logits or embeddings at once,
+    None for all; `pooled` whether they are embeddings of whole texts. `shares` are what each GPU
+    gets of the layers, none for as much as its memory allows. `adapters` and `projector` are bytes
+    of files beside the model, None where unknown; `kept_prompts` bytes of main memory for prompts
+    that were read.
     """
 
     context: int
@@ -94,7 +99,18 @@ class LlamaInputs:
     windowed: bool = True
     gpus: int = 1
     draft: Draft | None = None
+    outputs: int | None = None
+    pooled: bool = False
+    split: Literal["layer", "row", "tensor", "none"] = "layer"
+    shares: tuple[float, ...] = ()
+    kv_on_gpu: bool = True
+    adapters: int | None = 0
+    projector: int | None = 0
+    kept_prompts: int = 0
 
+
+EVERY_LAYER = 2**31 - 1
+"""All layers, and what comes after the last one."""
 
 MemoryInputs = VllmInputs | LlamaInputs
 

@@ -237,6 +237,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         context=ask.context,
         max_sequences=sequences,
         flags=tuple(map(_rooted_in(setting, spec), engine.flags(ask))),
+        memory=engine.memory(ask),
     )
 
 
