@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelctl.facts import gpus
+from modelctl.facts import gpus, places
 from modelctl.resolved import Resolved, Unknown
 
 # Modal's own request where a spec asks for none: https://modal.com/docs/guide/resources
@@ -90,7 +90,7 @@ def _per_hour(resolved: Resolved, entry: int | None, count: int) -> float | Unkn
         if card is None:
             return Unknown("no price is known for this GPU")
         per_second += count * card.usd_per_second
-    return per_second * 3600 * gpus.region_factor(placement.compute_regions)
+    return per_second * 3600 * places.region_factor(placement.compute_regions)
 
 
 def _times(price: float | Unknown, count: int) -> float | Unknown:
