@@ -16,7 +16,7 @@ MAY_USE: dict[str, set[str]] = {
     "spec": {"diagnostics"},
     "facts": {"diagnostics"},
     "weights": {"diagnostics", "resolved"},
-    "fit": {"facts", "weights"},
+    "fit": {"facts", "weights", "resolved"},
     "engines": {"spec", "facts", "weights", "fit", "resolved", "literals", "diagnostics"},
     "resolve": {"spec", "facts", "weights", "engines", "resolved"},
     "spoken": {"spec", "resolved"},
