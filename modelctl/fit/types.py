@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelctl.weights.shape import Shape
+
 GIB = 2**30
 
 Verdict = Literal["fits", "may fit", "does not fit", "unknown"]
@@ -37,6 +39,8 @@ class Draft:
     tokens: int
     weights: int | None = None
     layers: int = 0
+    shape: Shape | None = None
+    """Whose layers these are; None for layers like the full ones of the model itself."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ class VllmInputs:
     task: Literal["generate", "embed", "rerank"] = "generate"
     kv_bytes: int | None = None
     """What the engine is told to take for the cache, in bytes; None where it finds out."""
+    block_size: int | None = None
+    """Tokens of a block of the cache, `--block-size`; None for vLLM's own choice."""
+    async_scheduling: bool | None = None
+    """Whether a batch is scheduled while the one before runs; None for vLLM's own choice."""
+    state_dtype: str | None = None
+    """Type of a state-space layer's matrices, `--mamba-ssm-cache-dtype`; None for the model's."""
+    hybrid_cache: bool = True
+    """Whether layers with a window let go of what has left it (the hybrid KV cache manager)."""
 
 
 @dataclass(frozen=True)

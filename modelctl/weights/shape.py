@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Mixer = Literal["full", "sliding", "chunked", "state", "none"]
-"""How a layer looks back: at all, a window, a chunk, a state of fixed size, or not."""
+Mixer = Literal["full", "sliding", "chunked", "state", "both", "none"]
+"""How a layer looks back: at all, a window, a chunk, a state of fixed size, or not.
+
+`both` is full attention and a state side by side in one layer (Falcon-H1). `none` keeps nothing of
+its own: it has no attention, reads another layer's cache, or is an encoder's.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,10 @@ class State:
     """A state-space or linear-attention layer keeps this for a request, however long it is.
 
     A convolution over `channels` that looks `kernel` back, and `heads` matrices of `rows` by
-    `columns`. All in elements.
+    `columns`. All in elements. `kind` is the recurrence: Mamba 1, Mamba 2, a gated delta rule
+    (Qwen3-Next, Kimi Linear), a short convolution alone (LFM2, `heads` is 0) or lightning
+    attention (MiniMax, `channels` is 0). `width` is what one number of a matrix takes in bytes
+    where the model asks for a type of its own, None where it is the model's.
     """
 
     channels: int
@@ -34,6 +41,8 @@ class State:
     heads: int
     rows: int
     columns: int
+    kind: Literal["mamba", "mamba2", "delta", "convolution", "lightning"] = "mamba2"
+    width: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,9 @@ class Shape:
 
     Widths are elements, lengths tokens. `layers` has one word a layer. `window` is that of sliding
     layers, `chunk` that of chunked ones. `kv_heads`, `head_dim` and `value_dim` are those of a
-    layer that caches keys and values; `latent` replaces them where it is set. `gated` says whether
+    layer that caches keys and values; `latent` replaces them where it is set. `full_kv_heads` and
+    `full_head_dim` are those of full layers where sliding ones have others (Gemma 4). `gated` says
+    whether
     the MLP has three matrices (SwiGLU and its kin) or two. `vision` is the number of parameters of
     what reads images and sound, 0 where there is none.
     """
@@ -83,6 +94,8 @@ class Shape:
     output_bias: bool = False
     mlp_bias: bool = False
     vision: int = 0
+    full_kv_heads: int | None = None
+    full_head_dim: int | None = None
 
 
 @dataclass(frozen=True)
