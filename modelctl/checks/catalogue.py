@@ -13,6 +13,11 @@ CATALOGUE: Mapping[str, str] = {
         "A diagnostic may be allowed, but not silently: whoever reads the spec next year must see "
         "why. Give `reason`, and `until` if it is for a time only."
     ),
+    "args/looks-like-a-secret": (
+        "`args` stand in the rendered file, on the engine's command line, in the plan and in git. "
+        "What is named like a secret, or begins as known tokens do, belongs into a Modal Secret. "
+        "The value is shown nowhere, not even in this diagnostic."
+    ),
     "budget/at-max": (
         "`budget.usd_per_hour_at_max` limits what the endpoint costs when every container that it "
         "may have is running, on the first GPU of the list. It needs scaling.max, since without "
@@ -44,6 +49,10 @@ CATALOGUE: Mapping[str, str] = {
         "The autoscaler aims at `target` requests a container; above `max` a container answers "
         "429. A target that is never reached never adds a container, and Modal refuses it."
     ),
+    "concurrency/target-above-sequences": (
+        "The autoscaler adds containers when more than `target` requests are in one. Where the "
+        "engine runs fewer at once, the rest wait in it although another container would help."
+    ),
     "endpoint/api-key": (
         "With auth: api-key the engine asks for a key, which it gets from a Modal Secret. Name the "
         "Secret and the key inside it; the value stays in Modal."
@@ -61,6 +70,15 @@ CATALOGUE: Mapping[str, str] = {
         "The URL can be guessed from the workspace's and the app's name, and each request may "
         "start a GPU that you pay for. Where it is meant (a gateway of your own in front), allow "
         "it with a reason."
+    ),
+    "endpoint/region-price": (
+        "Modal multiplies the price of GPU, cores and memory where containers may not run "
+        "anywhere: for an area (us), and more for a part of one (us-east). Where a policy asks for "
+        "regions this is not said."
+    ),
+    "endpoint/unknown-region": (
+        "Modal's client takes any word for a region, and a container that asks for one that Modal "
+        "has not waits for ever. The list is not complete: allow what is known to be right."
     ),
     "engine/adapters-mix": (
         "llama-server keeps what it computed of a prompt and uses it again for the next one that "
@@ -131,10 +149,22 @@ CATALOGUE: Mapping[str, str] = {
     "engine/wrong-option": (
         "The field exists for this engine, its value does not. The hint lists those that do."
     ),
+    "env/engine-setting": (
+        "llama-server reads flags from variables too. What is set there is seen by no rule, and "
+        "loses against the command line, where modelctl writes its own."
+    ),
     "env/looks-like-a-secret": (
         "`env` stands in the rendered file, in the plan and in git. What is named like a secret, "
         "or begins as known tokens do, belongs into a Modal Secret, which `secrets` names. The "
         "value is shown nowhere, not even in this diagnostic."
+    ),
+    "env/not-read": (
+        "The engine reads no variable of this name: it was renamed or removed, or is another "
+        "engine's. It would change nothing, without a word."
+    ),
+    "env/replaces": (
+        "A variable of a container takes the place of the image's own. These hold what engine and "
+        "CUDA are found by, and an engine that is not found is seen only when a GPU is paid for."
     ),
     "env/name": (
         "Variables have letters, digits and underscores. Those that begin with MODELCTL_ are how "
@@ -332,8 +362,22 @@ CATALOGUE: Mapping[str, str] = {
         "The project's policy says where containers and routing may be. Without compute_regions "
         "Modal is free to choose, so they must be said."
     ),
+    "resources/too-much": (
+        "A container gets the cores, memory and disk of one host. Modal refuses what no host has "
+        "when it is deployed, and waits without end for what none has free."
+    ),
     "scaling/keep-warm-above-max": "Modal refuses more kept-warm containers than it may run.",
+    "scaling/startup-timeout": (
+        "A start ends when its time is over, and begins again: a container that needs longer to "
+        "read its weights never serves, and is paid for all the time. The speeds are those at "
+        "which Modal's Volumes are read."
+    ),
     "scaling/window": "Modal takes these durations only within bounds.",
+    "secrets/in-the-open": (
+        "A spec stands in git, and most of it in the rendered file and in the plan. What begins as "
+        "known tokens do, or is a password in an address, belongs into a Modal Secret. The value "
+        "is shown nowhere, not even in this diagnostic."
+    ),
     "snapshot/cpu-with-gpu": (
         "Modal takes a CPU snapshot before the container gets its GPU. An engine that needs one "
         "cannot have started by then: the snapshot holds Python and its imports, and the engine "

@@ -1,4 +1,4 @@
-"""Can labels, variables and checks be what they are meant to be, and is none a secret?"""
+"""Can labels, variables and checks be what they are meant to be?"""
 
 from __future__ import annotations
 
@@ -12,17 +12,6 @@ from modelctl.rendered import TAG_DIGEST, TAG_PROJECT
 
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile(
-    r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.I
-)
-_SECRET_VALUE = re.compile(
-    r"hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[A-Za-z0-9]{16,}"
-    r"|github_pat_\w{16,}|xox[abp]-[\w-]{8,}|a[ks]-[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY"
-    # A password in a URL; one in $ or <> is a place for it.
-    r"|://[^\s/:@?#]*:(?![$<{*])[^\s/@?#]+@"
-)
-# Settings whose names only sound like secrets.
-_NO_SECRET = {"TOKENIZERS_PARALLELISM", "MAX_TOKENS"}
 
 
 def labels(case: Case) -> Iterator[Finding]:
@@ -75,14 +64,6 @@ def variables(case: Case) -> Iterator[Finding]:
                 f"the value of {name} holds a zero byte, which no variable can",
                 "leave it out",
             )
-        elif _looks_secret(name, value):
-            yield wrong(
-                ("env", name),
-                "env/looks-like-a-secret",
-                f"{name} looks like a secret, and env is readable by everybody",
-                f"modal secret create NAME {name}=…, then secrets: {{NAME: [{name}]}}",
-                key=True,
-            )
 
 
 def questions(case: Case) -> Iterator[Finding]:
@@ -112,14 +93,6 @@ def patterns(case: Case) -> Iterator[Finding]:
                 f"{check.expect.matches!r} is no regular expression: {problem}",
                 "in Python's syntax; a text that must be in the answer as it stands is contains",
             )
-
-
-def _looks_secret(name: str, value: str) -> bool:
-    if _SECRET_VALUE.search(value):
-        return True
-    # A path, a number or a switch is no secret, whatever its variable is called.
-    harmless = not value or value.startswith("/") or re.fullmatch(r"\d+|true|false", value, re.I)
-    return bool(_SECRET_NAME.search(name)) and name not in _NO_SECRET and not harmless
 
 
 RULES: tuple[Rule, ...] = (labels, variables, questions, patterns)
