@@ -15,7 +15,7 @@ MAY_USE: dict[str, set[str]] = {
     "resolved": {"fit"},
     "spec": {"diagnostics"},
     "facts": {"diagnostics"},
-    "weights": {"diagnostics", "resolved"},
+    "weights": {"diagnostics", "facts", "resolved"},
     "fit": {"facts", "weights", "resolved"},
     "engines": {"spec", "facts", "weights", "fit", "resolved", "literals", "diagnostics"},
     "resolve": {"spec", "facts", "weights", "engines", "resolved"},

@@ -70,6 +70,15 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         formats=_rows(_row({**_NEED, "what": _TEXT})),
         foreign=_rows(_row({"instead": {"type": "string"}})),
     ),
+    "ggml_types": _rows(
+        _row(
+            {
+                "id": {"type": "integer", "minimum": 0},
+                "block": {"type": "integer", "minimum": 1},
+                "bytes": {"type": "integer", "minimum": 1},
+            }
+        )
+    ),
     "kv_types": _table(types=_rows(_row(_NEED))),
     "places": _table(
         clouds=_row({"names": _NAMES}),
