@@ -254,6 +254,11 @@ CATALOGUE: Mapping[str, str] = {
         "The chat template's text becomes part of the app. The file must be in the project, UTF-8, "
         "and at most 256 KiB."
     ),
+    "model/broken": (
+        "Weights begin with a header that says how long the file has to be, and this one is "
+        "shorter, or is no such file: half a download, a full disk, a Git LFS pointer. Engines "
+        "refuse it after minutes; here only the header is read."
+    ),
     "model/context": (
         "The model was made for less. vLLM refuses to start; llama.cpp answers nonsense beyond its "
         "length. Where args change what the model says of itself, such as hf-overrides or a rope "

@@ -35,7 +35,7 @@ def command(
     validate and plan need no network, and every machine deploys the same. --check alone asks
     nobody.
     """
-    from modelctl.cli.locking import ask_all, named_sources, unlocked
+    from modelctl.cli.locking import ask_all, incomplete, named_sources, unlocked, with_facts_of
     from modelctl.cli.pipeline import load_chosen, project_here
     from modelctl.cli.said import aside, say
     from modelctl.diagnostics import Rejected, error, has_errors
@@ -49,13 +49,16 @@ def command(
         raise Rejected(unread or [error("spec/none-chosen", "there is no spec to lock here")])
     before = locks.read(project.root) or locks.Lock()
     named = named_sources(specs)
-    asked = named if upgrade else unlocked(named, before)
+    missing, partly = unlocked(named, before), incomplete(named, before)
+    asked = named if upgrade else {**missing, **partly}
     # What nobody names any more goes, but only where all specs were read, in all environments.
     whole = chosen.everything and not chosen.overlays and not has_errors(diagnostics)
     gone = [name for name in before.sources if name not in named] if whole else []
     if check and not upgrade:
-        for name in asked:
+        for name in missing:
             say(f"  + {name}  not in {locks.FILE}")
+        for name in partly:
+            say(f"  ~ {name}  its weights' headers are not in {locks.FILE}")
         for name in gone:
             say(f"  - {name}  no spec names it any more")
         say(_check_line(len(named), bool(asked or gone)))
@@ -64,7 +67,10 @@ def command(
     after = locks.Lock(
         {
             **{name: entry for name, entry in before.sources.items() if name not in gone},
-            **{name: answer.locked for name, answer in found.items()},
+            **{
+                name: with_facts_of(before.sources.get(name), answer.locked)
+                for name, answer in found.items()
+            },
         }
     )
     for line in _changes(before, after):
@@ -109,6 +115,8 @@ def _moved(was: Locked, now: Locked) -> str:
     files: Mapping[str, object] = {file.path: file for file in was.files}
     other = sum(files.get(file.path) != file for file in now.files)
     other += len(files.keys() - {file.path for file in now.files})
+    if was.commit == now.commit and was.files == now.files:
+        return f"{now.commit[:7]}, read again: the same files, and more known of them"
     if was.commit == now.commit:
         return f"{now.commit[:7]}, read again: {_count(other, 'file')} differ"
     return f"{was.commit[:7]} → {now.commit[:7]}, {_count(other, 'file')} changed"

@@ -9,14 +9,17 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from modelctl.resolved import RemoteFile
+from modelctl.resolved import RemoteFile, Selection
 from modelctl.weights import config as configs
+from modelctl.weights import hub_ranges
+from modelctl.weights.headers import BrokenWeights, Headers, Open, read_headers
 from modelctl.weights.lock import Locked
 from modelctl.weights.sources import is_plain, parse
+from modelctl.weights.tensors import Read
 
 if TYPE_CHECKING:
     import httpx2
@@ -61,10 +64,11 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
-def look_up(source: str, revision: str | None) -> Found:
+def look_up(source: str, revision: str | None, selections: Iterable[Selection] = ()) -> Found:
     """Ask for the commit and the files of `hf://org/repo`. Raises HubProblem.
 
-    The token is the one that the Hub's own client finds: HF_TOKEN, or that of `hf auth login`.
+    Of the weights that the selections mean, the headers are read. The token is the one that the
+    Hub's own client finds: HF_TOKEN, or that of `hf auth login`.
     """
     from huggingface_hub import HfApi
 
@@ -89,7 +93,29 @@ def look_up(source: str, revision: str | None) -> Found:
         )
     access = "gated" if info.gated else "private" if info.private else ""
     config = _config(api, asking, info.id, info.sha, files, probe=bool(access))
-    return Found(Locked(info.sha, files, revision, config, access), info.id)
+
+    def open_(file: RemoteFile) -> Read:
+        url = hub_ranges.address(api, info.id, commit, file.path)
+        return lambda start, end: asking.bounded(lambda: hub_ranges.read(url, start, end))
+
+    commit = info.sha
+    headers = read_headers_of(source, files, selections, open_)
+    locked = Locked(commit, files, revision, config, access, headers.tensors, headers.gguf)
+    return Found(locked, info.id)
+
+
+def read_headers_of(
+    source: str, files: tuple[RemoteFile, ...], selections: Iterable[Selection], open_: Open
+) -> Headers:
+    """The headers; a HubProblem where a file is one that no engine could load."""
+    try:
+        return read_headers(files, selections, open_)
+    except BrokenWeights as problem:
+        raise HubProblem(
+            "wrong",
+            f"{source}: {problem}",
+            "it was put there so: put it there again, or name a revision where it is whole",
+        ) from problem
 
 
 def _config(
@@ -187,7 +213,7 @@ class _Asking:
                 raise HubProblem(
                     "wrong", f"{self.source} names no repository", "hf://org/repo"
                 ) from error
-            except httpx2.TimeoutException:
+            except (httpx2.TimeoutException, TimeoutError):
                 problem = self.unreachable(f"did not answer within {TIMEOUT:.0f} s")
             except (httpx2.HTTPError, OSError) as error:
                 problem = self.unreachable(f"cannot be reached: {error}")
