@@ -180,12 +180,29 @@ CATALOGUE: Mapping[str, str] = {
         "The list is an order of fallbacks. The same GPU in the same number cannot be tried twice, "
         "and what the second entry says (a context, say) could never be told from the first's."
     ),
+    "gpu/kv-cache": (
+        "Types of KV cache need a GPU that can compute with them: the first attention kernels that "
+        "take fp8 run from compute capability 8.0 on. vLLM refuses to start on others."
+    ),
     "gpu/missing": (
         "vLLM's official image is built for CUDA. Without a GPU it ends as soon as it starts."
+    ),
+    "gpu/no-bfloat16": (
+        "bfloat16 needs compute capability 8.0. vLLM takes float16 instead, whose largest number "
+        "is 65,504, and answers may differ, or be nonsense; models that it refuses in float16 run "
+        "in float32 and take twice the memory."
     ),
     "gpu/none-in-list": (
         "Modal waits for one of the GPUs in the list, for ever if need be; it does not fall back "
         "to a CPU. gpu: none alone asks for a CPU."
+    ),
+    "gpu/not-native": (
+        "The GPU cannot multiply in this format. vLLM keeps the weights in it and widens them "
+        "before it computes (Marlin): they take as little memory, and no less time than at 16 bit."
+    ),
+    "gpu/quantization": (
+        "Each method has a smallest compute capability, below which vLLM refuses to start: the "
+        "kernels are not there."
     ),
     "gpu/unknown": (
         "Modal's client takes any string for a GPU, and the app then waits for one that does not "
@@ -350,6 +367,13 @@ CATALOGUE: Mapping[str, str] = {
         "tensor × pipeline × data is how many GPUs the engine takes. More than the container has, "
         "and it does not start; fewer, and you pay for GPUs that idle."
     ),
+    "parallel/heads": (
+        "With tensor parallelism each GPU gets a part of the attention heads, of the KV heads (or "
+        "a copy of one) and of the vocabulary, which vLLM pads to a multiple of 64. All parts must "
+        "be equal. Pipeline parallelism shares out layers instead."
+    ),
+    "parallel/layers": "Each group of a pipeline has one layer at least.",
+    "parallel/no-experts": "Expert parallelism puts the experts of a mixture on different GPUs.",
     "parallel/nodes": (
         "The hosts that serve one copy together must be whole ones, and the same number of copies "
         "must lie on each."

@@ -13,10 +13,12 @@ from modelctl.checks import (
     endpoint,
     engine,
     gpu,
+    hardware,
     image,
     later,
     model,
     mounts,
+    parallel,
     policy,
     resources,
     scaling,
@@ -35,6 +37,8 @@ from modelctl.weights.facts import ModelFacts
 
 RULES: tuple[Rule, ...] = (
     *gpu.RULES,
+    *hardware.RULES,
+    *parallel.RULES,
     *sources.RULES,
     *model.RULES,
     *engine.RULES,

@@ -67,7 +67,9 @@ def _kv_cache(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
 def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
     asked, own = setting.spec.quantization, setting.model.quantization
     path: Path_ = ("quantization",)
-    if asked in (None, "auto"):
+    if not isinstance(own, Unknown):
+        yield from _foreign(setting, own)
+    if asked in (None, "auto") or own in quantization.foreign():
         return
     if asked == "bitsandbytes":
         if not _may_have_plugins(setting):
@@ -105,6 +107,21 @@ def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
             "engine/quantization",
             f"the checkpoint is quantized with {own}, and vLLM cannot serve it as {asked}",
             "quantization: auto",
+        )
+
+
+def _foreign(setting: Setting, own: str) -> Iterator[Finding]:
+    """A checkpoint in what vLLM never read, or reads no more."""
+    said = quantization.foreign().get(own)
+    if said is not None and not _may_have_plugins(setting):
+        version = setting.version
+        others = "the model as it was published, or one quantized with AWQ, GPTQ or FP8"
+        yield Finding(
+            ("model", "source"),
+            Severity.ERROR,
+            "engine/quantization",
+            f"the checkpoint is quantized with {own}, and vLLM {version} does not read that",
+            f"{said.instead}, or {others}" if said.instead else others,
         )
 
 
