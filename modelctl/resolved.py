@@ -22,6 +22,9 @@ class Rooted:
     after: str = ""
 
 
+FETCH_APP = "modelctl-fetch"
+"""The name of the app that fetches models into Volumes; no spec may have it."""
+
 Word = str | Rooted
 
 Flag = tuple[Word, ...]

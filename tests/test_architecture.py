@@ -58,7 +58,7 @@ MAY_TOUCH: dict[str, set[str]] = {
     "urllib.request": {"local"},
     "socket": {"local"},
     "sqlite3": {"local"},
-    "jinja2": {"render"},
+    "jinja2": {"render", "checks"},
     "yaml": {"spec"},
     "rich": {"cli"},
     "click": {"cli"},

@@ -25,6 +25,7 @@ from modelctl.checks import (
     secrets,
     snapshot,
     sources,
+    template,
     variables,
     words,
 )
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     *parallel.RULES,
     *sources.RULES,
     *model.RULES,
+    *template.RULES,
     *engine.RULES,
     *arguments.RULES,
     *scaling.RULES,

@@ -9,9 +9,20 @@ from collections.abc import Iterator
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import Finding
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT
+from modelctl.resolved import FETCH_APP
 
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def name(case: Case) -> Iterator[Finding]:
+    if case.wanted.name == FETCH_APP:
+        yield wrong(
+            ("name",),
+            "name/reserved",
+            f"{FETCH_APP} is the app with which modelctl fetches models",
+            "another name",
+        )
 
 
 def labels(case: Case) -> Iterator[Finding]:
@@ -95,4 +106,4 @@ def patterns(case: Case) -> Iterator[Finding]:
             )
 
 
-RULES: tuple[Rule, ...] = (labels, variables, questions, patterns)
+RULES: tuple[Rule, ...] = (name, labels, variables, questions, patterns)
