@@ -20,8 +20,6 @@ _DRAFTED = 3
 _GUESSED = {"ngram-mod": 64, "ngram-cache": 8}
 _GUESSED_BY_NGRAM = 48
 """How many tokens are guessed where nobody says it: common/common.h of llama.cpp, b11312."""
-KEPT_PROMPTS_MIB = 8192
-"""--cache-ram: what llama-server may keep in main memory of prompts that it has read."""
 PYTHON_CONTEXT, PYTHON_BATCH = 2048, 512
 
 _KINDS = {number: name for name, number in llama_cpp_python.GGML_TYPES.items()}
@@ -69,7 +67,6 @@ def of_server(ask: Ask, flags: Iterable[Flag]) -> LlamaInputs | Unknown:
         kv_on_gpu=heard.yes("kv-offload") is not False,
         adapters=adapters_size(ask.setting),
         projector=projector_size(ask.setting),
-        kept_prompts=_kept_prompts(heard),
     )
 
 
@@ -147,13 +144,6 @@ def _shares(text: str | None) -> tuple[float, ...]:
         return tuple(float(part) for part in (text or "").replace(",", " ").split())
     except ValueError:
         return ()
-
-
-def _kept_prompts(heard: Said) -> int:
-    said_mib = heard.whole("cache-ram")
-    if heard.yes("cache-prompt") is False:
-        return 0
-    return max(0, KEPT_PROMPTS_MIB if said_mib is None else said_mib) * 2**20
 
 
 def _draft(ask: Ask, heard: Said) -> Draft | None:

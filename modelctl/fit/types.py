@@ -94,8 +94,7 @@ class LlamaInputs:
     on a CPU. `outputs` is for how many tokens of a batch there are logits or embeddings at once,
     None for all; `pooled` whether they are embeddings of whole texts. `shares` are what each GPU
     gets of the layers, none for as much as its memory allows. `adapters` and `projector` are bytes
-    of files beside the model, None where unknown; `kept_prompts` bytes of main memory for prompts
-    that were read.
+    of files beside the model, None where unknown.
     """
 
     context: int
@@ -118,7 +117,6 @@ class LlamaInputs:
     kv_on_gpu: bool = True
     adapters: int | None = 0
     projector: int | None = 0
-    kept_prompts: int = 0
 
 
 EVERY_LAYER = 2**31 - 1

@@ -152,9 +152,7 @@ def test_on_a_cpu_vllm_takes_what_it_is_told() -> None:
     assert (found.kv_bytes, found.eager) == (16512 * 128 * 2**10, True)
 
 
-SERVER = LlamaInputs(
-    context=8192, slots=4, gpu_layers=EVERY_LAYER, outputs=4, kept_prompts=8 * 2**30
-)
+SERVER = LlamaInputs(context=8192, slots=4, gpu_layers=EVERY_LAYER, outputs=4)
 LLAMA_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}),
     ({"max_sequences": 2}, {"context": 4096, "slots": 2, "outputs": 2}),
@@ -169,7 +167,6 @@ LLAMA_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"speculative": {"method": "ngram", "tokens": 16}},
         {"draft": Draft("ngram-simple", 16, 0), "outputs": 68},
     ),
-    ({"prefix_caching": False}, {"kept_prompts": 0}),
     (llama(ngl=12), {"gpu_layers": 12}),
     (llama(**{"gpu-layers": "auto"}), {"gpu_layers": None}),
     (llama(**{"n-cpu-moe": 20}), {"cpu_expert_layers": 20}),
@@ -183,7 +180,6 @@ LLAMA_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (llama(ub=128), {"ubatch": 128}),
     (llama(b=256), {"batch": 256, "ubatch": 256}),
     (llama(**{"no-kv-offload": True}), {"kv_on_gpu": False}),
-    (llama(**{"cache-ram": 1024}), {"kept_prompts": 2**30}),
     (
         llama(**{"tensor-split": [3, 1], "split-mode": "row"}),
         {"shares": (3.0, 1.0), "split": "row"},
@@ -213,9 +209,7 @@ def test_the_models_own_length_is_the_context_where_the_server_is_told_so() -> N
 
 
 def test_llama_cpp_python_keeps_all_of_a_sliding_layer() -> None:
-    plain = LlamaInputs(
-        context=2048, batch=512, gpu_layers=EVERY_LAYER, windowed=False, kept_prompts=0
-    )
+    plain = LlamaInputs(context=2048, batch=512, gpu_layers=EVERY_LAYER, windowed=False)
     assert inputs(ONE) == plain
     args = {"type_k": 0, "type_v": 8, "flash_attn": False, "n_gpu_layers": 10, "n_ubatch": 64}
     changed = inputs({**ONE, "backend": {**PYTHON, "args": args}})

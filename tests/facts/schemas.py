@@ -87,6 +87,28 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         container=_rows(_row({"most": _POSITIVE})),
         volume=_row({"gb_per_second_low": _POSITIVE, "gb_per_second_high": _POSITIVE}),
     ),
+    "llama_architectures": _rows(
+        _row(
+            {
+                "layers": {
+                    "enum": [
+                        *("full", "none", "state", "by-heads", "by-interval"),
+                        *("both", "sliding", "chunked"),
+                    ]
+                }
+            },
+            {
+                "period": {"type": "integer", "minimum": 2},
+                "full_first": {"const": True},
+                "rolls_back": {"const": True},
+                **{
+                    name: {"type": "integer", "minimum": 1}
+                    for name in ("window", "default_window", "only_with", "own_cache")
+                },
+            },
+        )
+    ),
+    "llama_memory": _rows(_row({"gib": _POSITIVE, "low": _POSITIVE, "high": _POSITIVE})),
     "vllm_names": _rows(
         _row(
             {
