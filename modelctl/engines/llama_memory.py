@@ -55,7 +55,7 @@ def of_server(ask: Ask, flags: Iterable[Flag]) -> LlamaInputs | Unknown:
         k_type=heard.text("cache-type-k") or LlamaInputs.k_type,
         v_type=heard.text("cache-type-v") or LlamaInputs.v_type,
         flash_attention=heard.yes("flash-attn") is not False,
-        gpu_layers=_layers(heard.text("gpu-layers")) if ask.count else 0,
+        gpu_layers=_layers(_either(heard, "gpu-layers", "n-gpu-layers")) if ask.count else 0,
         cpu_expert_layers=EVERY_LAYER if heard.yes("cpu-moe") else heard.whole("n-cpu-moe") or 0,
         windowed=not heard.yes("swa-full"),
         gpus=ask.count,
@@ -101,8 +101,15 @@ def of_python(ask: Ask, flags: Iterable[Flag]) -> LlamaInputs | Unknown:
 
 def _heard(ask: Ask, flags: Iterable[Flag], product: str) -> Said:
     server = ask.setting.server
+    if not ask.args:
+        return said(flags, None)
     known = flag_table(server, ask.setting.version)
     return said(flags, known or flag_table(server, engine_facts(product).default))
+
+
+def _either(heard: Said, main: str, ours: str) -> str | None:
+    """Our own flag goes by its longer name where no table was asked what it is called."""
+    return heard.text(main) or heard.text(ours)
 
 
 def _own_length(ask: Ask) -> int | None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from modelctl.facts.flags import FlagTable
@@ -31,10 +32,14 @@ class Said:
 
     def whole(self, name: str) -> int | None:
         """A whole number, also with a suffix: 8k is 8,000 and 8K is 8,192, as vLLM reads it."""
-        match = _SIZE.fullmatch(self.text(name) or "")
+        text = self.text(name)
+        if text is None:
+            return None
+        if text.removeprefix("-").isdecimal():
+            return int(text)
+        match = _SIZE.fullmatch(text)
         if match is None:
-            sign, _, digits = (self.text(name) or "").partition("-")
-            return -int(digits) if not sign and digits.isdecimal() else None
+            return None
         number, suffix = match.groups()
         base = 1000 if suffix.islower() else 1024
         return int(float(number) * base ** _POWERS[suffix.lower()])
@@ -53,9 +58,15 @@ class Said:
             return True if word in _YES else False if word in _NO else None
         return value
 
+    @cached_property
+    def _nested(self) -> bool:
+        return any("." in key for key in self.values)
+
     def mapping(self, name: str) -> Mapping[str, Any]:
         """A document in JSON; empty where it is none. `name.key` sets one of its keys."""
         found: dict[str, Any] = _document(self.text(name))
+        if not self._nested:
+            return found
         for key, value in self.values.items():
             head, _, inner = key.partition(".")
             if head == name and inner:
@@ -64,7 +75,10 @@ class Said:
 
 
 def said(flags: Iterable[Flag], table: FlagTable | None) -> Said:
-    """`flags` as they stand on the command line; `table` knows which spellings mean the same."""
+    """`flags` as they stand on the command line; `table` knows which spellings mean the same.
+
+    Without a table each flag goes by the name that is written.
+    """
     values: dict[str, str | bool] = {}
     for flag in flags:
         words = [_written(word) for word in flag]
@@ -87,8 +101,10 @@ def _written(word: Word) -> str:
 
 
 def _document(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
     try:
-        read = json.loads(text or "{}")
+        read = json.loads(text)
     except ValueError:
         return {}
     return read if isinstance(read, dict) else {}

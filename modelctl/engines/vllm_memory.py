@@ -9,7 +9,7 @@ from modelctl.engines.base import Ask
 from modelctl.engines.said import Said, said
 from modelctl.engines.sizes import size_of
 from modelctl.facts.engines import engine_facts
-from modelctl.facts.flags import flag_table
+from modelctl.facts.flags import FlagTable, flag_table
 from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Unknown
 
@@ -25,9 +25,7 @@ def memory(ask: Ask) -> VllmInputs | Unknown:
     version = _release(ask.setting.version)
     if version is None:
         return Unknown(f"the memory of vLLM {ask.setting.version} is not known")
-    known = flag_table("vllm", ask.setting.version)
-    table = known or flag_table("vllm", engine_facts("vllm").default)
-    heard = said(vllm_flags.flags(ask), table)
+    heard = said(vllm_flags.flags(ask), _table(ask))
     context = heard.whole("max-model-len")
     if context is None or context < 1:
         return _no_context(ask)
@@ -53,7 +51,19 @@ def memory(ask: Ask) -> VllmInputs | Unknown:
         multimodal=_multimodal(heard),
         task=ask.setting.task,
         kv_bytes=heard.whole("kv-cache-memory-bytes"),
+        block_size=heard.whole("block-size"),
+        async_scheduling=heard.yes("async-scheduling"),
+        state_dtype=heard.text("mamba-ssm-cache-dtype"),
+        hybrid_cache=heard.yes("disable-hybrid-kv-cache-manager") is not True,
     )
+
+
+def _table(ask: Ask) -> FlagTable | None:
+    """Our own flags go by their main names: only a person's may have other spellings."""
+    if not ask.args:
+        return None
+    known = flag_table("vllm", ask.setting.version)
+    return known or flag_table("vllm", engine_facts("vllm").default)
 
 
 def _release(version: str) -> tuple[int, int] | None:

@@ -81,6 +81,16 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (vllm(**{"enforce-eager": True}), {"eager": True}),
     (vllm(**{"compilation-config": {"cudagraph_mode": "NONE"}}), {"eager": True}),
     (vllm(**{"language-model-only": True}), {"multimodal": False}),
+    (vllm(**{"block-size": 32}), {"block_size": 32}),
+    (vllm(**{"async-scheduling": False}), {"async_scheduling": False}),
+    (vllm(**{"mamba-ssm-cache-dtype": "float32"}), {"state_dtype": "float32"}),
+    (vllm(**{"disable-hybrid-kv-cache-manager": True}), {"hybrid_cache": False}),
+    (
+        vllm(
+            **{"speculative-config.num_speculative_tokens": 9, "speculative-config.method": "ngram"}
+        ),
+        {"draft": Draft("ngram", 9, 0)},
+    ),
     (vllm(**{"kv-cache-memory-bytes": "2G"}), {"kv_bytes": 2 * 2**30}),
     (
         vllm(**{"speculative-config": {"method": "ngram", "num_speculative_tokens": 7}}),
