@@ -54,7 +54,7 @@ MAY_TOUCH: dict[str, set[str]] = {
     "modal_proto": {"local"},
     "grpclib": {"platform", "local"},
     "aiohttp": {"health", "cli", "local"},
-    "subprocess": {"local"},
+    "subprocess": {"local", "cli"},
     "urllib.request": {"local"},
     "socket": {"local"},
     "sqlite3": {"local"},
@@ -63,7 +63,7 @@ MAY_TOUCH: dict[str, set[str]] = {
     "rich": {"cli"},
     "click": {"cli"},
     "pydantic": {"spec"},
-    "tempfile": {"platform", "local", "weights"},
+    "tempfile": {"platform", "local", "weights", "cli"},
 }
 """Module → the only rooms that may import it."""
 
