@@ -68,9 +68,13 @@ class Shape:
     layers, `chunk` that of chunked ones. `kv_heads`, `head_dim` and `value_dim` are those of a
     layer that caches keys and values; `latent` replaces them where it is set. `full_kv_heads` and
     `full_head_dim` are those of full layers where sliding ones have others (Gemma 4). `gated` says
-    whether
-    the MLP has three matrices (SwiGLU and its kin) or two. `vision` is the number of parameters of
-    what reads images and sound, 0 where there is none.
+    whether the MLP has three matrices (SwiGLU and its kin) or two. `vision` is the number of
+    parameters of what reads images and sound, 0 where there is none; `other` that of what no other
+    field has (learned positions, embeddings of their own for every layer). `rotary` is the size of
+    the tables of rotary positions, in elements.
+
+    `dense` is how many layers have an MLP of their own, `attentions` how many have attention's
+    weights: None where the words in `layers` and the experts say it.
     """
 
     hidden: int
@@ -96,6 +100,26 @@ class Shape:
     vision: int = 0
     full_kv_heads: int | None = None
     full_head_dim: int | None = None
+    other: int = 0
+    rotary: int = 0
+    dense: int | None = None
+    attentions: int | None = None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How weights are quantized: bytes that one parameter of each kind takes, scales included.
+
+    `linear` is for projections and dense MLPs; `attention` and `experts` for those where they
+    differ, None where they do not. Embeddings, norms, routers and what reads images keep the
+    model's type, and so does the head where `head` is None.
+    """
+
+    method: str
+    linear: float
+    attention: float | None = None
+    experts: float | None = None
+    head: float | None = None
 
 
 @dataclass(frozen=True)
