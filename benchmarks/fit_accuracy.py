@@ -59,6 +59,12 @@ class Predicted:
         return error(self.tokens, measured_tokens(self.row))
 
     @property
+    def within_log(self) -> bool | None:
+        """Whether tokens are right to 0.1 %, or to what two decimals of a GiB leave open."""
+        off, logged = self.from_bytes_error, self.row.number("kv_gib")
+        return None if off is None or not logged else off <= max(0.001, 0.005 / logged)
+
+    @property
     def from_bytes_error(self) -> float | None:
         return error(self.from_bytes, measured_tokens(self.row))
 
@@ -194,8 +200,12 @@ def result(found: Sequence[Predicted]) -> dict[str, Any]:
     for one in found:
         name = f"vllm, {gpu_class(one.row)}, {version_range(one.row)}"
         groups.setdefault(name, []).append(one)
+    said: dict[str, Any] = {name: summary(measured(found, name)) for name in MEASURES}
+    inside = [one.within_log for one in found if one.within_log is not None]
+    if inside:
+        said["kv_tokens_from_logged_bytes"]["within_log"] = round(sum(inside) / len(inside), 4)
     return {
-        **{name: summary(measured(found, name)) for name in MEASURES},
+        **said,
         "verdicts": verdicts(found),
         "groups": {
             group: {name: summary(measured(some, name)) for name in MEASURES}
@@ -235,6 +245,8 @@ def text(found: dict[str, Any]) -> str:
         f'{of["failed_sure"]} called "does not fit"',
         f'ran: {of["accepted"]} of {of["ran"]} not called "does not fit", '
         f'{of["ran_sure"]} called "fits"',
+        f"tokens of logged bytes within what two decimals leave open: "
+        f"{_percent(found['kv_tokens_from_logged_bytes'].get('within_log'))}",
         f"no verdict, for the row says too little: {of['unknown']}",
     ]
     return "\n".join(lines)

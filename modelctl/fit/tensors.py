@@ -49,7 +49,7 @@ _WHOLE = re.compile(
 )
 _KEYS = re.compile(r"\.(?:k_proj|v_proj|key|value|wk|wv|k|v)\.(?!_)")
 _FUSED = re.compile(r"\.(?:qkv_proj|query_key_value|wqkv|Wqkv|c_attn|qkv)\.")
-_EXPERT = re.compile(r"\.experts?\.")
+_EXPERT = re.compile(r"\.experts?\.|\.experts$")
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer)\.\*\.")
 _EXTRA = re.compile(r"layers\.\*\.(?:eh_proj|enorm|hnorm|shared_head)")
 _SCALE = re.compile(r"scale|absmax|quant_map|nested|quant_state|zero|A_log|dt_bias")
@@ -115,14 +115,11 @@ def loaded_share(row: TensorRow, shape: Shape | None, spare: int) -> float:
         return 1.0
     if _EXTRA.search(row.name):
         return 0.0
-    layers = len(shape.layers)
-    sparse = shape.experts.layers if shape.experts else layers
-    if _LAYER.search(row.name) and re.search(r"layers\.\*\.embed_tokens", row.name):
+    if re.search(r"layers\.\*\.embed_tokens", row.name):
         return 0.0
-    for here in (layers, sparse):
-        if row.count % (here + spare) == 0:
-            return here / (here + spare)
-    return 1.0
+    of_experts = shape.experts and re.search(r"expert|\.gate\.", row.name)
+    here = shape.experts.layers if shape.experts and of_experts else len(shape.layers)
+    return here / (here + spare) if row.count % (here + spare) == 0 else 1.0
 
 
 def share_of(row: TensorRow, shape: Shape | None, inputs: VllmInputs) -> float:

@@ -70,7 +70,9 @@ def parts_of(shape: Shape, scheme: Scheme, inputs: VllmInputs) -> Parts:
     )
     experts = stage * _experts(shape, each, linear, plain, inputs)
     rows = padded(shape.vocabulary, 64)
-    embedding = rows * shape.hidden * plain / tensor + shape.other * plain / tensor
+    embedding = (
+        rows * shape.hidden * plain / tensor + shape.other * plain / tensor + shape.whole * plain
+    )
     head = 0.0 if shape.tied else rows * shape.hidden * (scheme.head or plain) / tensor
     if inputs.task != "generate":
         head = 0.0
@@ -129,6 +131,8 @@ def _heads(
     query = shape.heads * head_dim / tensor
     keys = local_kv_heads(kv_heads, tensor) * (head_dim + value)
     out = shape.heads * value / tensor
+    if shape.output_gate:
+        query *= 2
     biases = (query + keys) * shape.attention_bias + shape.hidden * shape.output_bias
     norms = 2 * head_dim if shape.query_key_norm else 0
     return shape.hidden * (query + keys + out) * each + (biases + norms) * plain
@@ -167,7 +171,8 @@ def _states(shape: Shape, each: float, plain: int, tensor: int) -> float:
         rank = -(-hidden // 16)
         matrices = 3.0 * hidden * inner + inner * (2 * rank + 3 * state.columns)
     else:
-        matrices = 1.0 * hidden * (state.channels + 2 * inner + 2 * state.heads)
+        gates = 2 if state.kind == "delta" else 1
+        matrices = 1.0 * hidden * (state.channels + 2 * inner + gates * state.heads)
     count = shape.layers.count("state") + shape.layers.count("both")
     return count * (matrices * each + convolution * plain) / tensor
 
@@ -189,17 +194,21 @@ def _experts(shape: Shape, each: float, linear: float, plain: int, inputs: VllmI
     if experts is None:
         return 0.0
     ranks = inputs.tensor * inputs.data
-    hidden, width, count = shape.hidden, experts.width / ranks, float(experts.count)
+    count = float(experts.count)
+    hidden = float(experts.hidden or shape.hidden)
+    width: float = experts.width / ranks
     if inputs.expert:
         width, count = float(experts.width), experts.count / ranks
     if each == MXFP4:
-        hidden, width = mxfp4_sizes(hidden, width, inputs.version)
+        hidden, width = map(float, mxfp4_sizes(int(hidden), width, inputs.version))
     routed = count * (
         _matrices(shape) * hidden * width * each
         + ((_matrices(shape) - 1) * width + shape.hidden) * plain * shape.mlp_bias
     )
     shared = _matrices(shape) * shape.hidden * experts.shared / inputs.tensor * linear
-    router = shape.hidden * experts.count * plain
+    router = float(shape.hidden * experts.count * plain)
+    if experts.hidden is not None:
+        router += 2 * shape.hidden * experts.hidden * linear
     return experts.layers * (routed + shared + router)
 
 

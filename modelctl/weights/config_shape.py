@@ -37,6 +37,7 @@ class Family:
     mlp_bias: bool = False
     encoder: bool = False
     positions: bool = False
+    output_gate: bool = False
 
 
 _LLAMA = Family()
@@ -45,8 +46,15 @@ _NORMED = Family(query_key_norm=True)
 _GPT2 = Family(
     tied=True, gated=False, attention_bias=True, output_bias=True, mlp_bias=True, positions=True
 )
+_GATED = Family(query_key_norm=True, output_gate=True)
 _BERT = Family(
-    gated=False, attention_bias=True, output_bias=True, mlp_bias=True, encoder=True, positions=True
+    tied=True,
+    gated=False,
+    attention_bias=True,
+    output_bias=True,
+    mlp_bias=True,
+    encoder=True,
+    positions=True,
 )
 
 FAMILIES: Mapping[str, Family] = {
@@ -66,11 +74,13 @@ FAMILIES: Mapping[str, Family] = {
                      "qwen2_5_vl_text", "qwen"), _QWEN2),
     **dict.fromkeys(
         (
-            "qwen3", "qwen3_moe", "qwen3_next", "qwen3_5_text", "qwen3_5", "qwen3_5_moe",
-            "qwen3_5_moe_text", "qwen3_vl_text", "qwen3_vl_moe_text", "qwen3_vl", "qwen3_vl_moe",
+            "qwen3", "qwen3_moe", "qwen3_vl_text", "qwen3_vl_moe_text", "qwen3_vl", "qwen3_vl_moe",
             "olmoe", "minimax_m2", "dots1",
         ),
         _NORMED,
+    ),
+    **dict.fromkeys(
+        ("qwen3_next", "qwen3_5_text", "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text"), _GATED
     ),
     "lfm2": Family(tied=True, query_key_norm=True),
     "lfm2_moe": Family(tied=True, query_key_norm=True),
@@ -110,8 +120,8 @@ FAMILIES: Mapping[str, Family] = {
     "opt": _GPT2,
     "bloom": Family(tied=True, gated=False, attention_bias=True, output_bias=True, mlp_bias=True),
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert"), _BERT),
-    "nomic_bert": Family(encoder=True),
-    "modernbert": Family(encoder=True),
+    "nomic_bert": Family(tied=True, encoder=True),
+    "modernbert": Family(tied=True, encoder=True),
 }  # fmt: skip
 
 
@@ -134,7 +144,9 @@ class _Missing(Exception):
 
 def _shape(config: Config, text: Config, kind: str, family: Family) -> Shape | Unknown:
     hidden = _need(text, "hidden_size", "n_embd", "d_model")
-    layers = _need(text, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
+    blocks = text.get("layers_block_type")
+    layers = len(blocks) if isinstance(blocks, list) else 0
+    layers = layers or _need(text, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
     words = mixers(text, kind, layers)
     if isinstance(words, Unknown):
         return words
@@ -180,8 +192,10 @@ def _shape(config: Config, text: Config, kind: str, family: Family) -> Shape | U
         mlp_bias=_bias(text, family.mlp_bias, "mlp_bias", "use_bias"),
         vision=vision_parameters(config, hidden),
         full_kv_heads=_number(text, "num_global_key_value_heads"),
-        full_head_dim=_number(text, "global_head_dim"),
-        other=_other(text, kind, family, hidden, layers),
+        full_head_dim=_number(text, "global_head_dim") or (512 if kind == "gemma4_text" else None),
+        other=_own_embeddings(text, layers),
+        whole=_whole(text, kind, family, hidden, layers),
+        output_gate=bool(text.get("attn_output_gate", family.output_gate)),
         rotary=rotary_elements(text, latent.rope if latent else head_dim),
         dense=_dense(text, kind, layers, experts),
         attentions=attentions,
@@ -287,6 +301,7 @@ def _experts(text: Config, kind: str, layers: int) -> Experts | None:
         width=width,
         shared=shared,
         layers=_sparse(text, kind, layers),
+        hidden=_number(text, "moe_latent_size"),
     )  # fmt: skip
 
 
@@ -295,6 +310,10 @@ def _sparse(text: Config, kind: str, layers: int) -> int:
     pattern = text.get("hybrid_override_pattern")
     if isinstance(pattern, str):
         return pattern.count("E")
+    for name in ("mlp_layer_types", "layers_block_type"):
+        kinds = text.get(name)
+        if isinstance(kinds, list) and {"sparse", "moe"} & set(kinds):
+            return kinds.count("sparse") + kinds.count("moe")
     if kind in ("llama4", "llama4_text"):
         named = text.get("moe_layers")
         return (
@@ -321,25 +340,35 @@ def _dense(text: Config, kind: str, layers: int, experts: Experts | None) -> int
     pattern = text.get("hybrid_override_pattern")
     if isinstance(pattern, str):
         return pattern.count("-")
+    blocks = text.get("layers_block_type")
+    if isinstance(blocks, list) and "mlp" in blocks:
+        return blocks.count("mlp")
     if kind in ("mamba", "mamba2", "falcon_mamba"):
         return 0
-    if kind == "gemma4_text" and experts:
-        return layers
+    if kind == "gemma4_text":
+        # Layers that read another one's cache may have an MLP of twice the width.
+        doubled = _number(text, "num_kv_shared_layers") or 0
+        return layers + (doubled if text.get("use_double_wide_mlp") is True else 0)
     if kind == "granitemoehybrid" and experts:
         return 0
     return None
 
 
-def _other(text: Config, kind: str, family: Family, hidden: int, layers: int) -> int:
+def _own_embeddings(text: Config, layers: int) -> int:
+    """Gemma 3n and 4: a table for each layer beside the one for all."""
+    width = _number(text, "hidden_size_per_layer_input") or 0
+    rows = _number(text, "vocab_size_per_layer_input") or _need(text, "vocab_size")
+    return width * layers * rows
+
+
+def _whole(text: Config, kind: str, family: Family, hidden: int, layers: int) -> int:
     found = 0
     if family.positions:
         found += hidden * (_number(text, "max_position_embeddings", "n_positions") or 0)
         found += hidden * (_number(text, "type_vocab_size") or 0)
-    width = _number(text, "hidden_size_per_layer_input") or 0
-    if width:
-        rows = _number(text, "vocab_size_per_layer_input") or _need(text, "vocab_size")
-        found += width * layers * (rows + hidden + 2 * hidden)
+    found += 3 * hidden * layers * (_number(text, "hidden_size_per_layer_input") or 0)
     if kind.startswith("gemma3n"):
-        rank = _number(text, "laurel_rank") or 0
-        found += 2 * rank * hidden * layers + 2 * 3 * hidden * hidden
+        ways = (_number(text, "altup_num_inputs") or 1) - 1
+        found += 2 * layers * hidden * (_number(text, "laurel_rank") or 0)
+        found += 2 * ways * hidden * hidden
     return found

@@ -33,14 +33,25 @@ def _tower(tower: Config, hidden: int) -> int:
         width = _first(tower, "embed_dim")
     inner = _first(tower, "intermediate_size", "encoder_ffn_dim", "mlp_dim")
     inner = inner or int(width * (tower.get("mlp_ratio") or 4))
-    matrices = 3 if tower.get("hidden_act") == "silu" else 2
+    kind = str(tower.get("model_type"))
+    matrices = 3 if tower.get("hidden_act") == "silu" or kind == "pixtral" else 2
     patch = _first(tower, "patch_size", "spatial_patch_size")
-    merged = width * _first(tower, "spatial_merge_size") ** 2 or width
+    merger = 0
+    if kind == "glm4v_vision":
+        # Its `intermediate_size` is the merger's; blocks have the width that comes out.
+        inner, merger = hidden, 3 * hidden * inner + hidden * hidden
+    merged = width * _first(tower, "spatial_merge_size") ** 2
+    if merged:
+        deep = tower.get("deepstack_visual_indexes")
+        times = 1 + (len(deep) if isinstance(deep, list) else 0)
+        projector = times * merged * (merged + hidden) if not merger else merged * hidden
+    else:
+        projector = (width + hidden) * hidden
     return (
         layers * (4 * width * width + matrices * width * inner)
-        + 3 * patch * patch * width
-        + merged * merged * (1 if merged != width else 0)
-        + merged * hidden
+        + 3 * patch * patch * width * (_first(tower, "temporal_patch_size") or 1)
+        + projector
+        + merger
     )
 
 

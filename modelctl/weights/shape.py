@@ -50,7 +50,8 @@ class Experts:
     """A mixture: `count` experts in each sparse layer, `active` of them for a token.
 
     `width` and `shared` (what all tokens go through) are intermediate sizes in elements; `layers`
-    is how many layers are sparse.
+    is how many layers are sparse. `hidden` is what routed experts read where it is narrower than
+    the model (Nemotron 3), None where it is not.
     """
 
     count: int
@@ -58,6 +59,7 @@ class Experts:
     width: int
     shared: int
     layers: int
+    hidden: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,9 @@ class Shape:
     `full_head_dim` are those of full layers where sliding ones have others (Gemma 4). `gated` says
     whether the MLP has three matrices (SwiGLU and its kin) or two. `vision` is the number of
     parameters of what reads images and sound, 0 where there is none; `other` that of what no other
-    field has (learned positions, embeddings of their own for every layer). `rotary` is the size of
-    the tables of rotary positions, in elements.
+    field has (embeddings of their own for every layer), `whole` the same where each GPU has all of
+    it (learned positions). `rotary` is the size of the tables of rotary positions, in elements.
+    `output_gate` is whether attention's output is gated by a matrix as large as the query's.
 
     `dense` is how many layers have an MLP of their own, `attentions` how many have attention's
     weights: None where the words in `layers` and the experts say it.
@@ -101,6 +104,8 @@ class Shape:
     full_kv_heads: int | None = None
     full_head_dim: int | None = None
     other: int = 0
+    whole: int = 0
+    output_gate: bool = False
     rotary: int = 0
     dense: int | None = None
     attentions: int | None = None
