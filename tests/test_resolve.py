@@ -23,7 +23,7 @@ from modelctl.resolved import (
 )
 from modelctl.weights.facts import NOT_LOCKED
 from modelctl.weights.read import model_facts
-from tests.checks.test_rules import TODAY
+from tests.checks.judging import TODAY
 from tests.render.apps import GGUF, QWEN3, SHA, SMOLLM2, local_gguf, resolved, wanted
 
 

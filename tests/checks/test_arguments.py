@@ -13,7 +13,7 @@ from modelctl.resolve import resolve
 from modelctl.spec.load import load
 from modelctl.spec.project import find_project
 from modelctl.weights.facts import ModelFacts
-from tests.checks.test_rules import LLAMA, TODAY, VLLM, judged, said
+from tests.checks.judging import LLAMA, TODAY, VLLM, judged, said
 
 NEWER = {"version": "0.33.0"}
 

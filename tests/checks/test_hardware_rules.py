@@ -8,7 +8,7 @@ import pytest
 
 from modelctl.weights import config as configs
 from modelctl.weights.facts import ModelFacts
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, judged, said
 
 LLAMA_70B: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],

@@ -10,7 +10,7 @@ import pytest
 
 from modelctl.resolved import Unknown
 from modelctl.weights.facts import ModelFacts
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, judged, said
 
 REMOTE: dict[str, Any] = {**VLLM["model"], "trust_remote_code": True}
 EMBEDS: dict[str, Any] = {

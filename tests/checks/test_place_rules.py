@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelctl.resolved import Bucket
-from tests.checks.test_rules import VLLM, judged, said
+from tests.checks.judging import VLLM, judged, said
 from tests.render.apps import resolved
 
 ADDRESS = "https://acme.r2.cloudflarestorage.com"

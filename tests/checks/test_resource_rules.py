@@ -8,7 +8,7 @@ import pytest
 
 from modelctl.resolved import RemoteFile
 from modelctl.weights.facts import ModelFacts
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, judged, said
 from tests.render.apps import local_gguf
 
 VLLM_1: dict[str, Any] = {**VLLM, "concurrency": {"target": 64, "max": 64}}

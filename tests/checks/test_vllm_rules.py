@@ -10,7 +10,7 @@ import pytest
 from modelctl.resolved import RemoteFile
 from modelctl.weights.facts import ModelFacts
 from modelctl.weights.read import model_facts
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, judged, said
 from tests.hub.models import make_adapter
 
 HUB: dict[str, Any] = {"source": "hf://a/b"}
