@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 from modelctl.facts.tables import table
 
@@ -38,10 +39,8 @@ class Blocks:
 @cache
 def cache_type(name: str) -> CacheType | None:
     """The type that vLLM knows by this name; None where it is in no table."""
-    for row in table("kv_cache")["types"]:
-        if name in row["names"]:
-            return CacheType(row["bits"], row.get("scale_bytes", 0), row.get("scale_group", 0))
-    return None
+    row = table("kv_cache")["types"].get(name)
+    return row and CacheType(row["bits"], row.get("scale_bytes", 0), row.get("scale_group", 0))
 
 
 @cache
@@ -50,8 +49,21 @@ def blocks() -> Blocks:
     return Blocks(row["tokens"], row["latent"], row["latent_hybrid"])
 
 
+Behaviour = Literal[
+    "capacity_by_concurrency",
+    "null_block",
+    "loose_groups",
+    "batches_in_flight",
+    "chunked_windows",
+    "state_prefixes",
+    "every_state",
+    "checkpoint_block",
+]
+
+
 @cache
-def behaves(name: str, version: tuple[int, int]) -> bool:
+def behaves(name: Behaviour, version: tuple[int, int]) -> bool:
     """Does this version of vLLM do what the row `name` says?"""
-    (row,) = (row for row in table("kv_cache")["behaviours"] if row["name"] == name)
-    return version >= tuple(row["since"])
+    row = table("kv_cache")["behaviours"][name]
+    ended = "until" in row and version >= tuple(row["until"])
+    return version >= tuple(row["since"]) and not ended

@@ -33,7 +33,7 @@ class CacheFit:
     def logged_tokens(self, version: tuple[int, int]) -> int:
         """What that version writes as "GPU KV cache size", in tokens.
 
-        Up to 0.19 each group counted as if it held the whole of every request, which says too
+        Up to 0.20 each group counted as if it held the whole of every request, which says too
         little of hybrid models.
         """
         if behaves("capacity_by_concurrency", version) or not self.groups:
@@ -136,8 +136,11 @@ def in_flight_of(inputs: VllmInputs) -> int:
 
 def keeps_windows(shape: Shape, inputs: VllmInputs) -> bool:
     """Whether local layers let go of old blocks; chunked ones cannot beside an EAGLE draft."""
-    drafted = inputs.draft is not None and inputs.draft.method in ("eagle", "eagle3", "mtp")
-    return inputs.hybrid_cache and not ("chunked" in shape.layers and drafted)
+    if "chunked" in shape.layers:
+        drafted = inputs.draft is not None and inputs.draft.method in ("eagle", "eagle3", "mtp")
+        if drafted or not behaves("chunked_windows", inputs.version):
+            return False
+    return inputs.hybrid_cache
 
 
 def promoted(placed: tuple[Placed, ...]) -> tuple[Placed, ...]:

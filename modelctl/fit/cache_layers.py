@@ -8,7 +8,7 @@ from typing import Literal
 from modelctl.facts.kv_cache import CacheType, behaves, blocks, cache_type
 from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Unknown
-from modelctl.weights.shape import Shape, State
+from modelctl.weights.shape import Mixer, Shape, State
 
 Kind = Literal["full", "latent", "sliding", "chunked", "state"]
 
@@ -77,6 +77,8 @@ def kept_by(shape: Shape, inputs: VllmInputs) -> dict[str, tuple[Layer, ...]] | 
     if isinstance(number, Unknown):
         return number
     kinds = set(shape.layers)
+    if kinds & {"state", "both"} and not caches_prefixes(kinds, inputs):
+        inputs = replace(inputs, prefix_caching=False)
     full = attention(shape, number, inputs, full=True)
     near = attention(shape, number, inputs, full=False)
     if kinds & {"state", "both"}:
@@ -84,7 +86,7 @@ def kept_by(shape: Shape, inputs: VllmInputs) -> dict[str, tuple[Layer, ...]] | 
         if isinstance(state, Unknown):
             return state
         if kinds & {"full", "sliding", "chunked", "both"}:
-            full, near, state = aligned(full, near, state)
+            full, near, state = aligned(full, near, state, prefixes=inputs.prefix_caching)
     else:
         state = None
     kept: dict[str, tuple[Layer, ...]] = {"full": (full,)}
@@ -99,6 +101,12 @@ def kept_by(shape: Shape, inputs: VllmInputs) -> dict[str, tuple[Layer, ...]] | 
     if state:
         kept |= {"state": (state,), "both": (full, state)}
     return kept
+
+
+def caches_prefixes(kinds: set[Mixer], inputs: VllmInputs) -> bool:
+    """Whether a model with states caches prefixes: one without attention never does."""
+    attends = bool(kinds & {"full", "sliding", "chunked", "both"})
+    return inputs.prefix_caching and attends and behaves("state_prefixes", inputs.version)
 
 
 def number_of(inputs: VllmInputs) -> CacheType | Unknown:
@@ -136,6 +144,13 @@ def state_layer(shape: Shape, inputs: VllmInputs) -> Layer | Unknown:
     usual = 4 if inputs.dtype in ("float32", "float") else 2
     wanted = cache_type(inputs.state_dtype) if inputs.state_dtype else None
     matrices = wanted.bits // 8 if wanted else state.width or usual
+    if (
+        inputs.prefix_caching
+        and state.kind in ("mamba", "mamba2")
+        and behaves("every_state", inputs.version)
+    ):
+        major, minor = inputs.version
+        return Unknown(f"how many states vLLM {major}.{minor} keeps of a request is not known")
     if state.heads % inputs.tensor:
         return Unknown(f"{state.heads} state heads do not divide by {inputs.tensor} GPUs")
     channels = channels_on_a_rank(state, inputs.tensor)
@@ -169,8 +184,12 @@ def channels_on_a_rank(state: State, tensor: int) -> int:
     return channels // tensor
 
 
-def aligned(full: Layer, near: Layer, state: Layer) -> tuple[Layer, Layer, Layer]:
+def aligned(
+    full: Layer, near: Layer, state: Layer, *, prefixes: bool
+) -> tuple[Layer, Layer, Layer]:
     """Attention's blocks grow until one holds a state, and the state's page is padded to theirs.
+
+    A state stands for as many tokens as a block where prefixes are cached, else for all.
 
     Source: `_align_hybrid_block_size`, vllm/platforms/interface.py, 0.32.0.
     """
@@ -179,8 +198,7 @@ def aligned(full: Layer, near: Layer, state: Layer) -> tuple[Layer, Layer, Layer
     block = max(full.block, unit * ceil_div(state.page, unit * a_token))
     full = replace(full, block=block, page=block * a_token)
     near = replace(near, block=block, page=block * (near.page // near.block))
-    prefixed = state.states > 1
-    state = replace(state, page=full.page, block=block if prefixed else state.block)
+    state = replace(state, page=full.page, block=block if prefixes else state.block)
     return full, near, state
 
 

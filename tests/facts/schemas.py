@@ -34,6 +34,7 @@ def _table(**parts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_VERSION = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
 _NAMES = {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True}
 _NEED = {"capability": _CAPABILITY, "native_from": _CAPABILITY}
 _GPU = {
@@ -78,6 +79,16 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "bytes": {"type": "integer", "minimum": 1},
             }
         )
+    ),
+    "kv_cache": _table(
+        types=_rows(
+            _row(
+                {"bits": {"enum": [4, 8, 16, 32]}},
+                {"scale_bytes": _POSITIVE, "scale_group": _POSITIVE},
+            )
+        ),
+        blocks=_row({"tokens": _POSITIVE, "latent": _POSITIVE, "latent_hybrid": _POSITIVE}),
+        behaviours=_rows(_row({"since": _VERSION}, {"until": _VERSION})),
     ),
     "kv_types": _table(types=_rows(_row(_NEED))),
     "places": _table(
