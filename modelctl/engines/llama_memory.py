@@ -13,6 +13,7 @@ from modelctl.facts.engines import engine_facts
 from modelctl.facts.flags import flag_table
 from modelctl.fit.types import EVERY_LAYER, Draft, LlamaInputs
 from modelctl.resolved import Flag, Unknown
+from modelctl.weights.gguf_shape import gguf_shape
 
 AUTO_SLOTS = 4
 """What `--parallel -1` is: four slots in one cache."""
@@ -167,9 +168,15 @@ def _draft(ask: Ask, heard: Said) -> Draft | None:
     source = ask.spec.speculative.model if ask.spec.speculative else None
     facts = ask.setting.model.beside.get(source or "")
     layers = facts.layers if facts is not None else None
+    shape = None
+    if facts is not None and not isinstance(facts.header, Unknown):
+        rows = () if isinstance(facts.tensors, Unknown) else facts.tensors
+        found = gguf_shape(facts.header, rows)
+        shape = None if isinstance(found, Unknown) else found
     return Draft(
         method,
         tokens,
         weights=size_of(ask.setting, source),
         layers=layers if isinstance(layers, int) else 0,
+        shape=shape,
     )

@@ -238,9 +238,13 @@ def _beside(model: GgufModel, inputs: LlamaInputs) -> dict[str, Interval]:
 
 
 def _draft_cache(model: GgufModel, inputs: LlamaInputs) -> Interval:
-    """Its cache is as long as the model's own; how wide, only its own header would say."""
+    """Its cache is as long as the model's own, at 16 bit; how wide, only its own header says."""
     assert inputs.draft is not None
     cells = cells_of(model.layers, inputs)
+    if (shape := inputs.draft.shape) is not None:
+        caching = sum(mixer not in ("state", "none") for mixer in shape.layers)
+        wide = shape.kv_heads * (shape.head_dim + shape.value_dim) * 2
+        return Interval.exactly(float(cells.streams * cells.full * caching * wide))
     alike = model.layers.drafting or model.layers.rows[-1:]
     plain = replace(inputs, k_type="f16", v_type="f16")
     each = max(cache_bytes(replace(layer, state=0), cells, plain) for layer in alike)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 from modelctl.fit.llama_cpp import buffers_of, cells_of, memory
 from modelctl.fit.llama_weights import GgufModel, model_of
 from modelctl.fit.types import EVERY_LAYER, GIB, Draft, LlamaInputs, Memory
+from modelctl.resolve import resolve
 from modelctl.resolved import Unknown
 from modelctl.weights.gguf_layers import Layers, layers_of
-from modelctl.weights.shape import Header, TensorRow
+from modelctl.weights.read import model_facts
+from modelctl.weights.shape import Header, Shape, TensorRow
+from tests.render.apps import SMOLLM2, wanted
 
 L4, A10, T4, H100 = 22.0, 22.1, 14.6, 79.2
 """GiB that a program may use, about."""
@@ -266,6 +270,12 @@ def test_layers_that_guess_ahead_are_no_part_of_the_model_until_they_guess() -> 
     assert guessing.other["draft"].value == 8192 * 2 * 8 * 128 * 2 / GIB
 
 
+def test_a_draft_model_whose_shape_is_known_has_a_cache_of_that_width() -> None:
+    small = Shape(1024, 128256, ("full",) * 16, 16, 8, 64, 64, 4096, tied=True)
+    found = of(replace(ONE, draft=Draft("draft-simple", 3, GIB, 16, small)))
+    assert found.other["draft"].value == 1 + 8192 * 16 * 8 * 128 * 2 / GIB
+
+
 def test_what_stands_beside_the_model_is_counted() -> None:
     found = of(replace(ONE, adapters=GIB, projector=2 * GIB, draft=Draft("draft-simple", 3, GIB)))
     assert found.other["adapters"].value == 1
@@ -322,3 +332,18 @@ def test_the_largest_context_fits_and_a_larger_one_does_not_surely(
     if largest is None or largest < 131072:
         beyond = replace(here, context=((largest or 0) + 256) * slots)
         assert of(beyond, usable).verdict != "fits"
+
+
+def test_from_a_spec_and_a_file_to_what_it_takes(gguf: Path) -> None:
+    spec = wanted({**SMOLLM2, "gpu": [{"type": "T4"}], "context": 2048, "max_sequences": 4})
+    facts = model_facts(str(gguf), gguf.parent, gguf.parent, hashed=False)
+    assert not isinstance(facts.header, Unknown)
+    assert not isinstance(facts.tensors, Unknown)
+    inputs = resolve(spec, facts).variants[0].memory
+    assert isinstance(inputs, LlamaInputs)
+    found = memory(facts.header, facts.tensors, inputs, T4)
+    assert isinstance(found, Memory)
+    assert (found.verdict, found.largest_context) == ("fits", 8192)
+    assert found.cache.value * 1024 == 2048 * 4 * 30 * 2 * 192 * 2 / 2**20
+    assert isinstance(facts.size, int)
+    assert found.weights.value == pytest.approx(facts.size / GIB, rel=0.05)
