@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,21 @@ def test_every_code_has_its_page() -> None:
     }
     assert used == set(CATALOGUE)
     assert all(len(page) > 40 and page[-1] in ".*" for page in CATALOGUE.values())
+
+
+def test_the_documentation_has_every_page() -> None:
+    """`UPDATE_GOLDEN=1` writes it anew."""
+    file = Path(__file__).parents[2] / "docs/rules.md"
+    text = "# What modelctl says of a spec\n\nEach diagnostic has a code that stays: for "
+    text += "`rules` and `allow`, and for\n`modelctl explain CODE`.\n"
+    for room in sorted({code.split("/")[0] for code in CATALOGUE}):
+        text += f"\n## {room}\n"
+        for code in sorted(code for code in CATALOGUE if code.split("/")[0] == room):
+            page = textwrap.fill(CATALOGUE[code], width=100, break_on_hyphens=False)
+            text += f"\n### {code}\n\n{page}\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == text
 
 
 def test_unknown_facts_are_no_error() -> None:

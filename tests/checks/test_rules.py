@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -331,3 +332,91 @@ CASES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("spec", "sentence"), CASES, ids=[c[1].split(": ")[0] for c in CASES])
 def test_sentences(spec: dict[str, Any], sentence: str) -> None:
     assert said(judged(spec)) == [sentence]
+
+
+L4: dict[str, Any] = {"gpu": [{"type": "L4"}]}
+KEY: dict[str, Any] = {"secret": "team", "key": "KEY"}
+HUB: dict[str, Any] = VLLM["model"]
+
+WAYS_OUT: dict[str, list[dict[str, Any]]] = {
+    "gpu/unknown": [{"gpu": [{"type": "H100"}]}],
+    "gpu/count": [{"gpu": [{"type": "A10:4"}]}, L4],
+    "gpu/ambiguous": [{"gpu": [{"type": "A100-80GB:2"}]}],
+    "gpu/duplicate": [{"gpu": [{"type": "A10"}]}],
+    "gpu/none-in-list": [L4],
+    "gpu/missing": [{"gpu": [{"type": "L40S"}]}],
+    "parallel/does-not-match-count": [{"gpu": [{"type": "L4:2"}]}],
+    "scaling/keep-warm-above-max": [{"keep_warm": 2}],
+    "concurrency/target-above-max": [{"concurrency": {"target": 4, "max": 4}}],
+    "concurrency/of-entry": [
+        {**L4, "concurrency": {"max": 4}},
+        {**L4, "concurrency": {"target": 4}},
+    ],
+    "scaling/window": [
+        {"scaling": {"idle_timeout": "1h"}},
+        {"scaling": {"scaleup_window": "1s"}},
+        {"endpoint": {"drain": "1h"}},
+        {"endpoint": {"startup_timeout": "20m"}},
+    ],
+    "endpoint/auth-none": [{"endpoint": {"auth": "proxy"}}],
+    "endpoint/api-key": [{"endpoint": {"auth": "api-key", "api_key": KEY}}],
+    "endpoint/api-key-unused": [{"endpoint": {"auth": "api-key", "api_key": KEY}}],
+    "snapshot/multi-gpu": [{"gpu": [{"type": "L40S"}]}],
+    "snapshot/hardware": [{"gpu": [{"type": "H100!"}]}],
+    "snapshot/cpu-with-gpu": [{"snapshot": "none"}],
+    "snapshot/open-routes": [{"endpoint": {"auth": "proxy"}}],
+    "env/value": [{"env": {}}],
+    "later/rollout": [{"rollout": {}}, {"rollout": {}}],
+    "later/renamed": [{"renamed_from": None}],
+    "checks/task": [{"checks": {}}],
+    "mounts/volume-twice": [{"volumes": {"/a": {"name": "v"}}}],
+    "mounts/taken": [{"volumes": {"/data": {"name": "v"}}}],
+    "mounts/path": [{"volumes": {"/data": {"name": "v"}}}],
+    "mounts/name": [{"volumes": {"/data": {"name": "my-volume"}}}],
+    "labels/invalid-tag": [{"labels": {"team-name": "x"}}],
+    "labels/reserved": [{"labels": {"digest": "x"}}],
+    "env/looks-like-a-secret": [
+        {"env": {}, "secrets": {"name": ["SOME_API_KEY"]}},
+        {"env": {}, "secrets": {"name": ["SETTING"]}},
+    ],
+    "env/name": [{"env": {"X1": "a"}}, {"env": {"OUR_PORT": "1"}}],
+    "model/unknown-source": [{"model": HUB}],
+    "model/malformed-source": [
+        {"model": HUB},
+        {"model": {"source": "volume://name/path"}},
+        {"model": {"source": "volume://v/x"}},
+    ],
+    "model/malformed-revision": [{"model": {"source": "hf://a/b", "revision": "x/y"}}],
+    "model/no-source": [{"model": HUB}],
+    "model/remote-code": [{"model": {**HUB, "trust_remote_code": None}}],
+    "model/served-as": [{"model": {**HUB, "served_as": ["port"]}}],
+    "model/context": [{"context": 8192}],
+    "engine/unknown-version": [{"backend": {"name": "vllm", "version": "0.33.0"}}],
+    "engine/removed-flag": [
+        {"backend": {"name": "vllm"}},
+        {"backend": {"name": "llama.cpp", "args": {"load-mode": "mlock"}}},
+    ],
+    "engine/reserved-flag": [L4],
+    "engine/wrong-option": [{"backend": {"name": "vllm"}}, {"kv_cache": "q8_0"}],
+    "engine/wrong-format": [
+        {"backend": {"name": "llama.cpp"}, "tools": None, "reasoning": None},
+    ],
+    "engine/quantization": [{"quantization": "auto"}],
+    "budget/keep-warm": [{"keep_warm": 0}],
+    "budget/at-max": [{"scaling": {"max": 1}, "budget": {"usd_per_hour_at_max": 5.0}}],
+    "model/unused": [{"model": {"source": "volume://v/m"}}],
+    "allow/no-reason": [{"allow": {"gpu/count": {"reason": "it is right here"}}}],
+    "allow/no-date": [{"allow": {"gpu/count": {"reason": "x", "until": "2027-01-31"}}}],
+}
+"""What each hint says, done: one change for each case of a code, in their order."""
+
+
+def test_the_hint_is_a_way_out() -> None:
+    """Nobody is sent from one problem into the next."""
+    left = {code: list(ways) for code, ways in WAYS_OUT.items()}
+    for spec, sentence in CASES:
+        code = re.search(r" (?:error|warning|not checked) ([a-z0-9/-]+):", sentence)
+        assert code is not None
+        way_out = left[code[1]].pop(0)
+        assert said(judged({**spec, **way_out})) == [], sentence
+    assert not any(left.values())
