@@ -12,6 +12,9 @@ from modelctl.facts.engines import engine_facts
 from modelctl.facts.flags import FlagTable, flag_table
 from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Unknown
+from modelctl.weights.config_shape import shape_of
+from modelctl.weights.facts import ModelFacts
+from modelctl.weights.shape import Shape
 
 UTILIZATION = 0.92
 UTILIZATION_ONCE = 0.9
@@ -136,4 +139,12 @@ def _draft(ask: Ask, heard: Said) -> Draft | None:
         tokens,
         weights=None if size is None else size // int(sliced),
         layers=layers if isinstance(layers, int) else 1,
+        shape=_shape(facts),
     )
+
+
+def _shape(facts: ModelFacts | None) -> Shape | None:
+    if facts is None or isinstance(facts.config, Unknown):
+        return None
+    shape = shape_of(facts.config)
+    return None if isinstance(shape, Unknown) else shape

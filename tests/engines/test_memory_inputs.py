@@ -10,7 +10,9 @@ import pytest
 from modelctl.fit.types import EVERY_LAYER, Draft, LlamaInputs, MemoryInputs, VllmInputs
 from modelctl.resolve import resolve
 from modelctl.resolved import RemoteFile, Unknown
+from modelctl.weights.config_shape import shape_of
 from modelctl.weights.facts import ModelFacts
+from modelctl.weights.shape import Shape
 from tests.render.apps import SMOLLM2, wanted
 
 COMMIT = "b968826d9c46dd6066d109eabc6255188de91218"
@@ -124,7 +126,16 @@ def test_a_checkpoint_that_is_quantized_is_not_quantized_again() -> None:
 def test_a_draft_model_takes_its_share_of_each_gpu() -> None:
     source = "hf://org/draft"
     files = (RemoteFile("model.safetensors", 4_000_000_000), RemoteFile("config.json", 900))
-    draft = ModelFacts("hub", "safetensors", layers=2, remote=files, commit="b" * 40)
+    config = {
+        "model_type": "llama",
+        "hidden_size": 1024,
+        "vocab_size": 32000,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 4,
+        "intermediate_size": 4096,
+    }
+    draft = ModelFacts("hub", "safetensors", layers=2, remote=files, commit="b" * 40, config=config)
     spec = {
         **QWEN,
         "gpu": [{"type": "H100", "count": 2}],
@@ -132,7 +143,9 @@ def test_a_draft_model_takes_its_share_of_each_gpu() -> None:
     }
     found = inputs(spec, model=ModelFacts("hub", beside={source: draft}))
     assert isinstance(found, VllmInputs)
-    assert found.draft == Draft("eagle3", 3, weights=2_000_000_000, layers=2)
+    shape = shape_of(config)
+    assert isinstance(shape, Shape)
+    assert found.draft == Draft("eagle3", 3, weights=2_000_000_000, layers=2, shape=shape)
     unlocked = inputs(spec)
     assert isinstance(unlocked, VllmInputs)
     assert unlocked.draft == Draft("eagle3", 3, weights=None, layers=1)
