@@ -93,11 +93,12 @@ def _filesystem(protocol: str, endpoint: str | None) -> Any:
 
 
 def _config(filesystem: Any, base: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    entry = files.get("config.json")
-    if entry is None or int(entry.get("size") or 0) > MAX_READ:
-        return {}
-    try:
-        found = json.loads(filesystem.cat_file(f"{base}/config.json"))
-    except ValueError:
-        return {}
-    return configs.kept(found) if isinstance(found, dict) else {}
+    def read(path: str) -> Any:
+        if int(files[path].get("size") or 0) > MAX_READ:
+            return None
+        try:
+            return json.loads(filesystem.cat_file(f"{base}/{path}"))
+        except (ValueError, RecursionError):
+            return None
+
+    return configs.gathered(files, read)
