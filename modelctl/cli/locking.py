@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error, in_order
+from modelctl.engines.images import locked_engine
 from modelctl.platform.types import CouldNotFetch
 from modelctl.resolve import engine_of
 from modelctl.resolve.sources import selections_of
@@ -17,11 +18,12 @@ from modelctl.spec.wanted import Path_, Wanted, show_path
 from modelctl.weights import bucket, hub
 from modelctl.weights.headers import lacking
 from modelctl.weights.hub import Found, HubProblem
-from modelctl.weights.lock import COMMIT, Lock, Locked, key
+from modelctl.weights.lock import COMMIT, Lock, Locked, LockedEngine, key
 from modelctl.weights.needed import needed
 from modelctl.weights.sources import parse
 
 AT_ONCE = 8
+_CODES = {"wrong": "hub/not-found", "access": "hub/no-access", "broken": "model/broken"}
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -128,9 +130,14 @@ def ask_all(named: Mapping[str, Named]) -> dict[str, Found]:
             elif answer.kind == "again":
                 later.append(answer)
             else:
-                code = "hub/no-access" if answer.kind == "access" else "hub/not-found"
                 problems.append(
-                    error(code, answer.message, hint=answer.hint, place=item.place, path=item.path)
+                    error(
+                        _CODES[answer.kind],
+                        answer.message,
+                        hint=answer.hint,
+                        place=item.place,
+                        path=item.path,
+                    )
                 )
     if problems:
         raise Rejected(in_order(problems))
@@ -158,6 +165,17 @@ async def list_files(fetch: Fetch) -> Fetch:
 def unlocked(named: Mapping[str, Named], lock: Lock) -> dict[str, Named]:
     """Those that the lock lacks."""
     return {name: item for name, item in named.items() if name not in lock.sources}
+
+
+def default_engines(specs: Iterable[Wanted]) -> dict[str, LockedEngine]:
+    """The engines that specs use without a version, by name, each as the default is today."""
+    found = {}
+    for wanted in specs:
+        if wanted.spec.backend is None or wanted.spec.backend.version is None:
+            engine = engine_of(wanted.spec)
+            product = engine.product(engine.server(wanted.spec))
+            found[product] = locked_engine(product)
+    return found
 
 
 def with_facts_of(before: Locked | None, now: Locked) -> Locked:

@@ -169,7 +169,8 @@ def _lock(project: ProjectFile, found_online: Lock | None) -> tuple[Lock, tuple[
         lock = read(project.root, shown(project.root / FILE, Path.cwd()))
     except Rejected as wrong:
         return Lock(online), wrong.diagnostics
-    return Lock({**online, **(lock.sources if lock else {})}), ()
+    lock = lock or Lock()
+    return replace(lock, sources={**online, **lock.sources}), ()
 
 
 def _may_have_local(file: Path) -> bool:

@@ -17,7 +17,6 @@ from modelctl.engines.base import (
 from modelctl.engines.gguf_files import projector
 from modelctl.engines.llama_cpp_rules import find
 from modelctl.engines.llama_server_rules import SPECULATIVE
-from modelctl.facts.engines import engine_facts
 from modelctl.facts.images import image_facts
 from modelctl.fit.types import LlamaInputs
 from modelctl.resolved import Flag, ImageStep, Unknown
@@ -88,8 +87,8 @@ class LlamaCpp:
         return images.image_steps(
             setting,
             images.Recipe(
-                official=engine_facts(self.name).image(
-                    setting.version, on_cpu=not images.cuda_architectures(setting.spec)
+                official=images.official_image(
+                    setting, self.name, on_cpu=not images.cuda_architectures(setting.spec)
                 ),
                 official_python=image_facts().python,
                 # The image keeps its binaries in /app, which is on nobody's PATH.

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from modelctl.engines import vllm_flags, vllm_memory
 from modelctl.engines.base import CACHE_PATH, Ask, Counters, Finding, Setting, Surroundings
-from modelctl.engines.images import Recipe, image_steps, pip_install
+from modelctl.engines.images import Recipe, image_steps, official_image, pip_install
 from modelctl.engines.vllm_rules import find
-from modelctl.facts.engines import engine_facts
 from modelctl.fit.types import VllmInputs
 from modelctl.resolved import Flag, ImageStep, Mount, Unknown
 from modelctl.spec.models import Spec
@@ -67,7 +66,7 @@ class Vllm:
         return image_steps(
             setting,
             Recipe(
-                official=engine_facts(self.name).image(setting.version),
+                official=official_image(setting, self.name),
                 official_python=None,
                 # The image has only python3, and Modal starts `python`.
                 prepare=("which python || ln -s $(which python3) /usr/local/bin/python",),

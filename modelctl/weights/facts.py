@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelctl.resolved import LocalFile, RemoteFile, Unknown
+from modelctl.weights.lock import LockedEngine
 from modelctl.weights.shape import Header, TensorRow
 
 NOT_LOCKED = Unknown("not in modelctl.lock")
@@ -31,6 +32,7 @@ class ModelFacts:
     come from the lock, and so does `access`: "gated" or "private" where not everybody may read it.
     `config` has the plain values of config.json, `tensors` what is in the safetensors or the GGUF
     model that is served, `header` what memory follows from in that model's keys.
+    `engines` are those whose default version the lock holds, by name.
     `beside` has the facts of the other sources that the spec names, by their text.
     """
 
@@ -58,4 +60,5 @@ class ModelFacts:
     config: Mapping[str, Any] | Unknown = NOT_READ
     tensors: tuple[TensorRow, ...] | Unknown = NOT_READ
     header: Header | Unknown = NOT_READ
+    engines: Mapping[str, LockedEngine] = field(default_factory=dict)
     beside: Mapping[str, ModelFacts] = field(default_factory=dict)

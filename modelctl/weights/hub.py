@@ -44,7 +44,9 @@ _T = TypeVar("_T")
 class HubProblem(Exception):
     """Why there is no answer. `kind` says whose turn it is: the spec's, a token's, or time's."""
 
-    def __init__(self, kind: Literal["wrong", "access", "again"], message: str, hint: str) -> None:
+    def __init__(
+        self, kind: Literal["wrong", "access", "broken", "again"], message: str, hint: str
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
@@ -112,7 +114,7 @@ def read_headers_of(
         return read_headers(files, selections, open_)
     except BrokenWeights as problem:
         raise HubProblem(
-            "wrong",
+            "broken",
             f"{source}: {problem}",
             "it was put there so: put it there again, or name a revision where it is whole",
         ) from problem
@@ -127,7 +129,7 @@ def _config(
     *,
     probe: bool,
 ) -> dict[str, Any]:
-    """The plain values of config.json, and of two others that bound the context.
+    """The plain values of config.json, and of others beside it.
 
     With `probe` a file is read whatever there is: a listing may be open where the files are not.
     """
@@ -142,28 +144,11 @@ def _config(
         except ValueError:
             return None  # the engine will say what is wrong with it; here it only tells nothing
 
-    found = read("config.json") or _rank(read("adapter_config.json"))
+    found = configs.gathered(there, read)
     if probe and "config.json" not in there and files:
         smallest = min(files, key=lambda file: file.size)
         asking.bounded(lambda: _text(api, repo, commit, smallest.path, head=True))
-    if not isinstance(found, dict):
-        return {}
-    kept = configs.kept(found)
-    sentence = next((name for name in configs.SENTENCE_CONFIGS if name in there), "")
-    for ours, path, value in (
-        (configs.ENCODER, sentence, "max_seq_length"),
-        (configs.TOKENIZER, "tokenizer_config.json", "model_max_length"),
-    ):
-        section = read(path) if path else None
-        if isinstance(section, dict) and isinstance(section.get(value), int):
-            kept[ours] = {value: section[value]}
-    return kept
-
-
-def _rank(adapter: Any) -> Any:
-    """All that is wanted of an adapter's own file."""
-    rank = adapter.get(configs.ADAPTER_RANK) if isinstance(adapter, dict) else None
-    return {configs.ADAPTER_RANK: rank} if isinstance(rank, int) else None
+    return found
 
 
 def _text(api: HfApi, repo: str, commit: str, path: str, *, head: bool = False) -> str:
@@ -213,8 +198,10 @@ class _Asking:
                 raise HubProblem(
                     "wrong", f"{self.source} names no repository", "hf://org/repo"
                 ) from error
-            except (httpx2.TimeoutException, TimeoutError):
+            except httpx2.TimeoutException:
                 problem = self.unreachable(f"did not answer within {TIMEOUT:.0f} s")
+            except hub_ranges.TooSlow as slow:
+                problem = self.unreachable(str(slow))
             except (httpx2.HTTPError, OSError) as error:
                 problem = self.unreachable(f"cannot be reached: {error}")
             except (ValueError, TypeError, KeyError) as error:

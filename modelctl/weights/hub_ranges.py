@@ -21,6 +21,10 @@ MOST_SKIPPED = 64 * 2**20
 """What is read and thrown away where ranges are ignored."""
 
 
+class TooSlow(Exception):
+    """The text goes on after the Hub's name."""
+
+
 def address(api: HfApi, repo: str, commit: str, path: str) -> str:
     from huggingface_hub import hf_hub_url
 
@@ -28,12 +32,13 @@ def address(api: HfApi, repo: str, commit: str, path: str) -> str:
 
 
 def read(url: str, start: int, end: int) -> bytes:
-    """The bytes from `start` up to `end`. Raises what the client does, TimeoutError when slow."""
+    """The bytes from `start` up to `end`. Raises what the client does, or TooSlow."""
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
     wanted = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
     headers = {**build_hf_headers(), **wanted}
-    deadline = time.monotonic() + SILENCE + (end - start) / SLOWEST
+    begin = time.monotonic()
+    deadline = begin + SILENCE + (end - start) / SLOWEST
     with get_session().stream("GET", url, headers=headers, timeout=SILENCE) as answer:
         if answer.status_code >= 400:
             answer.read()
@@ -50,5 +55,6 @@ def read(url: str, start: int, end: int) -> bytes:
             if not skip and len(found) >= end - start:
                 break
             if time.monotonic() > deadline:
-                raise TimeoutError
+                name = url.rpartition("/")[2]
+                raise TooSlow(f"gave too little of {name} in {time.monotonic() - begin:.1f} s")
     return bytes(found[: end - start]) if not skip else b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +54,8 @@ def model_facts(
         facts = _local(local_path(parsed.path, folder), root, file, hashed=hashed, cache=cache)
     elif looks_like_gguf(parsed.path):
         facts = replace(facts, format="gguf")
+    if lock is not None and lock.engines:
+        facts = replace(facts, engines=lock.engines)
     if chat_template is not None:
         facts = replace(facts, chat_template=_text(local_path(chat_template, folder), root))
     if dockerfile is not None:
@@ -118,16 +120,16 @@ def _with_config(facts: ModelFacts, said: Mapping[str, Any]) -> ModelFacts:
     )
 
 
-def _config_in(folder: Path) -> Mapping[str, Any]:
+def _config_in(folder: Path, paths: Collection[str]) -> Mapping[str, Any]:
     """A local model's or adapter's own words; none where they cannot be read."""
-    for name in ("config.json", "adapter_config.json"):
+
+    def read(path: str) -> Any:
         try:
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue  # the engine will say what is wrong with it
-        if isinstance(said, dict):
-            return config.kept(said)
-    return {}
+            return json.loads((folder / path).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None  # the engine will say what is wrong with it
+
+    return config.gathered(paths, read)
 
 
 def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
@@ -185,7 +187,7 @@ def _read(facts: ModelFacts, path: Path, found: list[Path], file: str | None) ->
     first = gguf_file(names, file)
     if weights:
         facts = replace(facts, format="safetensors")
-        said = _config_in(folder)
+        said = _config_in(folder, names)
         facts = _with_config(facts, said) if said else replace(facts, config=_NO_CONFIG)
         wanted = Selection("model")
     elif first is not None:
