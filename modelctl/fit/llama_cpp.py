@@ -47,7 +47,7 @@ def memory(
 
     `usable` is GiB of one GPU or of the main memory that was asked for, None where that is not
     known. GPUs of one variant are alike. Unknown with the reason where the model is not. Without
-    `largest` the largest context is not looked for, which takes ten times as long as the rest.
+    `largest` the largest context is not looked for, which takes longer than all the rest.
     """
     model = model_of(header, tensors)
     if isinstance(model, Unknown):
@@ -157,7 +157,8 @@ def buffers_of(model: GgufModel, inputs: LlamaInputs) -> Buffers:
     layers, weights = model.layers, model.weights
     cells = cells_of(layers, inputs)
     guessed = _guessed(model, inputs)
-    kept = [cache_bytes(layer, cells, inputs, guessed) for layer in layers.rows]
+    sizes = {layer: cache_bytes(layer, cells, inputs, guessed) for layer in set(layers.rows)}
+    kept = [sizes[layer] for layer in layers.rows]
     compute = compute_buffer(model.header, layers, inputs, cells, model.vocabulary)
     outputs = model.vocabulary * inputs.slots * 4.0
     count = len(layers.rows)

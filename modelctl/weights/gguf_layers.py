@@ -82,8 +82,11 @@ def layers_of(header: Header) -> Layers | Unknown:
     if isinstance(mixers, Unknown):
         return mixers
     window = _window(keys, known)
-    rows = tuple(_layer(keys, mixer, number, count) for number, mixer in enumerate(mixers))
-    drafting = tuple(_layer(keys, "full", number, count) for number in range(own, count))
+    heads = keys.each("attention.head_count_kv", count, keys.of("attention.head_count"))
+    kinds = list(zip([*mixers, *[_FULL] * guessing], heads, strict=True))
+    made = {kind: _layer(keys, *kind) for kind in set(kinds)}
+    rows = tuple(made[kind] for kind in kinds[:own])
+    drafting = tuple(made[kind] for kind in kinds[own:])
     return Layers(rows, window, drafting, known.rolls_back)
 
 
@@ -154,13 +157,12 @@ def _window(keys: Keys, known: Architecture) -> int:
     return said
 
 
-def _layer(keys: Keys, mixer: Mixer, number: int, count: int) -> Layer:
+def _layer(keys: Keys, mixer: Mixer, heads: int) -> Layer:
     if mixer == "none":
         return Layer("none")
     state = _state(keys) if mixer in ("state", "both") else 0
     if mixer == "state":
         return Layer("state", state=state)
-    heads = keys.each("attention.head_count_kv", count, keys.of("attention.head_count"))[number]
     own = keys.of("embedding_length") // max(1, keys.of("attention.head_count", 1))
     wide, tall = keys.of("attention.key_length", own), keys.of("attention.value_length", own)
     if mixer in ("sliding", "chunked"):
