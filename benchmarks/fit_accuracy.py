@@ -1,8 +1,9 @@
 """How near is what `modelctl fit` predicts to what engines reported? Rows in, shares out.
 
-    python benchmarks/fit_accuracy.py FILE.jsonl [--json] [--rows] [--peers]
+    python benchmarks/fit_accuracy.py FILE.jsonl [--json] [--peers PYTHON] [--leave-one-out]
 
-Each row is predicted from its own fields alone. Errors are relative to what was logged.
+Each row is predicted from its own fields alone. Errors are relative to what was logged. PYTHON is
+that of an environment with hf-mem and modelinfo-cli: the same table for them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks import fit_peers, fit_tuning
 from benchmarks.fit_rows import Row, read
 from modelctl.fit.cache import CacheLayout, cache_of
 from modelctl.fit.overhead import with_batch
@@ -106,6 +108,39 @@ def predict(row: Row) -> Predicted:
             tokens = tokens_in(row, layout, memory.cache.value)
             verdict = memory.verdict
     return Predicted(row, loaded.value if loaded else None, tokens, from_bytes, verdict)
+
+
+def predict_unseen(rows: Sequence[Row]) -> list[Predicted]:
+    """Each row with factors that were fitted to other models alone."""
+    samples = [one for row in rows if (one := fit_tuning.sample(row)) is not None]
+    return [_unseen(predict(row), fit_tuning.beside(row, samples)) for row in rows]
+
+
+def _unseen(one: Predicted, beside: float | None) -> Predicted:
+    row = one.row
+    if isinstance(row.shape, Unknown) or beside is None or one.weights is None or not row.usable:
+        return one
+    layout = cache_of(row.shape, with_batch(row.inputs, row.usable, row.gpu))
+    if not isinstance(layout, CacheLayout):
+        return one
+    left = row.usable * row.inputs.utilization - one.weights - beside
+    return replace(one, tokens=tokens_in(row, layout, max(0.0, left)))
+
+
+def predict_by_peers(python: Path, rows: Sequence[Row]) -> dict[str, list[Predicted]]:
+    return {
+        peer: [
+            Predicted(
+                row,
+                answer["weights"] / GIB if "weights" in answer else None,
+                answer.get("tokens"),
+                None,
+                fit_peers.verdict(answer, row),
+            )
+            for row, answer in zip(rows, answers, strict=True)
+        ]
+        for peer, answers in fit_peers.ask(python, rows).items()
+    }
 
 
 def tokens_in(row: Row, layout: CacheLayout, gib: float) -> float:
@@ -239,17 +274,27 @@ def text(found: dict[str, Any]) -> str:
             if of["n"]:
                 lines.append(_line((f"  {measure}", of["n"], *(_percent(of[k]) for k in keys))))
         lines.append("")
+    lines += verdict_lines(found)
+    off = found["kv_tokens_from_logged_bytes"].get("within_log")
+    lines.append(f"tokens of logged bytes within what two decimals leave open: {_percent(off)}")
+    for peer, theirs in found.get("peers", {}).items():
+        lines += ["", _line((peer, *head[1:]))]
+        for measure in ("weights", "kv_tokens"):
+            of = theirs[measure]
+            lines.append(_line((f"  {measure}", of["n"], *(_percent(of[k]) for k in keys))))
+        lines += verdict_lines(theirs)
+    return "\n".join(lines)
+
+
+def verdict_lines(found: dict[str, Any]) -> list[str]:
     of = found["verdicts"]
-    lines += [
+    return [
         f'out of memory: {of["refused"]} of {of["failed"]} not called "fits", '
         f'{of["failed_sure"]} called "does not fit"',
         f'ran: {of["accepted"]} of {of["ran"]} not called "does not fit", '
         f'{of["ran_sure"]} called "fits"',
-        f"tokens of logged bytes within what two decimals leave open: "
-        f"{_percent(found['kv_tokens_from_logged_bytes'].get('within_log'))}",
         f"no verdict, for the row says too little: {of['unknown']}",
     ]
-    return "\n".join(lines)
 
 
 def row_text(one: Predicted) -> str:
@@ -269,11 +314,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
     parser.add_argument("--json", action="store_true", help="the same as JSON")
     parser.add_argument("--rows", action="store_true", help="one line a row before the table")
+    parser.add_argument(
+        "--leave-one-out", action="store_true", help="with factors fitted to other models alone"
+    )
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="ask its packages too")
     asked = parser.parse_args(argv)
-    found = [predict(row) for row in read(asked.file)]
+    rows = read(asked.file)
+    found = predict_unseen(rows) if asked.leave_one_out else [predict(row) for row in rows]
     if asked.rows:
         print("\n".join(row_text(one) for one in found), file=sys.stderr)
     said = result(found)
+    peers = predict_by_peers(asked.peers, rows) if asked.peers else {}
+    said["peers"] = {peer: result(of) for peer, of in peers.items()}
     print(json.dumps(said, indent=1) if asked.json else text(said))
     return 0
 

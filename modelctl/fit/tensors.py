@@ -136,7 +136,7 @@ def share_of(row: TensorRow, shape: Shape | None, inputs: VllmInputs) -> float:
         return stage
     if _EXPERT.search(name):
         return stage / (tensor * inputs.data)
-    if shape and shape.latent is None:
+    if shape and shape.latent is None and shape.kv_heads:
         if _KEYS.search(name):
             return stage * local_kv_heads(shape.kv_heads, tensor) / shape.kv_heads
         if _FUSED.search(name):

@@ -7,7 +7,7 @@ lies outside PyTorch leave of it. Source: vllm/v1/worker/gpu_worker.py, determin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from modelctl.facts import memory as facts
@@ -17,7 +17,7 @@ from modelctl.fit.tensors import by_tensors
 from modelctl.fit.types import GIB, TYPICAL, Interval, Memory, Verdict, VllmInputs
 from modelctl.fit.weights import by_shape
 from modelctl.resolved import Unknown
-from modelctl.weights.config_scheme import named, scheme_of
+from modelctl.weights.config_scheme import cache_type_of, named, scheme_of
 from modelctl.weights.config_shape import shape_of
 from modelctl.weights.shape import Scheme, Shape, TensorRow
 
@@ -35,17 +35,21 @@ class Card(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of a checkpoint. Tensors say its size exactly; shape and scheme nearly."""
+    """What is known of a checkpoint. Tensors say its size exactly; shape and scheme nearly.
+
+    `cache_type` is what it asks for its KV cache where nobody else does, in vLLM's words.
+    """
 
     shape: Shape | Unknown
     scheme: Scheme | Unknown
     tensors: Sequence[TensorRow] | Unknown
+    cache_type: str = "auto"
 
 
 def model_of(config: Mapping[str, Any] | Unknown, tensors: Sequence[TensorRow] | Unknown) -> Model:
     if isinstance(config, Unknown):
         return Model(config, config, tensors)
-    return Model(shape_of(config), scheme_of(config), tensors)
+    return Model(shape_of(config), scheme_of(config), tensors, cache_type_of(config))
 
 
 def weights(model: Model, inputs: VllmInputs) -> Interval | Unknown:
@@ -64,6 +68,8 @@ def weights(model: Model, inputs: VllmInputs) -> Interval | Unknown:
 def memory(model: Model, inputs: VllmInputs, card: Card) -> Memory:
     """One GPU of the card. The verdict is `unknown` with a reason where a part cannot be known."""
     inputs = with_batch(inputs, card.usable_gib, card.name)
+    if inputs.kv_dtype == "auto":
+        inputs = replace(inputs, kv_dtype=model.cache_type)
     loaded = weights(model, inputs)
     if isinstance(loaded, Unknown):
         return _unknown(card, inputs, _NOTHING, {}, loaded)
@@ -87,7 +93,9 @@ def assembled(shape: Shape | Unknown, loaded: Interval, inputs: VllmInputs, card
     reason = _reason(loaded, other, need, inputs, card) if verdict != "fits" else ""
     if verdict == "fits" and inputs.utilization > facts.most_utilization(gpus):
         verdict, reason = "may fit", "the driver leaves less of the GPU than the engine asks for"
-    most = max(0.0, cache.value) * GIB
+    sure, likely = (max(0.0, end) * GIB for end in (cache.low, cache.value))
+    # A context that surely fits, so that following it leaves nothing to warn of.
+    largest = layout.largest_context(sure) or layout.largest_context(likely)
     return Memory(
         usable=card.usable_gib,
         budget=card.usable_gib * inputs.utilization,
@@ -104,7 +112,7 @@ def assembled(shape: Shape | Unknown, loaded: Interval, inputs: VllmInputs, card
         need=need,
         verdict=verdict,
         reason=reason,
-        largest_context=layout.largest_context(most) if layout.groups else None,
+        largest_context=largest if layout.groups else None,
     )
 
 

@@ -108,7 +108,8 @@ def state_of(text: Config, kind: str) -> State | Unknown | None:
     """Sizes as vLLM 0.32's mamba_utils.py computes them for one GPU."""
     if "linear_num_value_heads" in text:
         keys = _whole(text, "linear_num_key_heads", 0) * _whole(text, "linear_key_head_dim", 0)
-        heads, width = text["linear_num_value_heads"], _whole(text, "linear_value_head_dim", 0)
+        heads = _whole(text, "linear_num_value_heads", 0)
+        width = _whole(text, "linear_value_head_dim", 0)
         return State(
             channels=2 * keys + heads * width,
             kernel=_whole(text, "linear_conv_kernel_dim", 4),

@@ -14,6 +14,7 @@ Config = Mapping[str, Any]
 PLAIN = Scheme("none", 2.0)
 """16 bit: what an unquantized checkpoint takes once it is loaded."""
 
+_CACHE_KEYS = ("kv_cache_scheme", "kv_cache_quant_algo")
 _SCALE = 2.0
 """Bytes of a group's scale in the model's type."""
 
@@ -33,6 +34,28 @@ def named(method: str) -> Scheme | Unknown:
     """What weights take after the engine has quantized them with this method while loading."""
     found = _ONLINE.get(method.lower().replace("-", "_"))
     return found or Unknown(f"no facts about quantizing to {method} while loading")
+
+
+def cache_type_of(config: Config) -> str:
+    """The type that the checkpoint asks for its KV cache, in vLLM's words; `auto` for its own.
+
+    Source: vllm/utils/torch_utils.py (get_kv_cache_quant_algo_string) and
+    vllm/model_executor/layers/attention/attention.py, 0.32.0.
+    """
+    said = _section(config) or {}
+    method = str(said.get("quant_method", "")).lower()
+    inside = said.get("quantization")
+    parts = [part for part in (inside, said) if isinstance(part, Mapping)]
+    for asked in (part.get(name) for name in _CACHE_KEYS for part in parts):
+        if isinstance(asked, Mapping):
+            bits, floats = asked.get("num_bits"), asked.get("type") == "float"
+            if floats and bits == 8:
+                return "fp8"
+            if floats and bits == 4 and method.startswith("modelopt"):
+                return "nvfp4"
+        if isinstance(asked, str) and method.startswith("modelopt"):
+            return {"FP8": "fp8", "NVFP4": "nvfp4"}.get(asked.upper(), "auto")
+    return "auto"
 
 
 def packed(bits: float, group: int, zeros: bool = False) -> float:

@@ -125,6 +125,9 @@ FAMILIES: Mapping[str, Family] = {
 }  # fmt: skip
 
 
+_ATTENTION = {"full", "sliding", "chunked", "both"}
+
+
 def shape_of(config: Config) -> Shape | Unknown:
     """Unknown names what is missing: an architecture, or a key of it."""
     text = inner(config)
@@ -168,6 +171,11 @@ def _shape(config: Config, text: Config, kind: str, family: Family) -> Shape | U
     state = state_of(text, kind)
     if isinstance(state, Unknown):
         return state
+    sizes = (heads, head_dim, kv_heads) if set(words) & _ATTENTION else ()
+    if any(size < 1 for size in sizes) or (latent and min(latent.rank, latent.rope) < 1):
+        return Unknown("config.json has sizes that no model has")
+    if state and min(state.channels, state.heads, state.rows, state.columns, state.kernel - 1) < 0:
+        return Unknown("config.json has sizes that no model has")
     return Shape(
         hidden=hidden,
         vocabulary=_need(text, "vocab_size", "padded_vocab_size"),
