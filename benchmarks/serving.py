@@ -1,20 +1,22 @@
 """Is a rendered app, through the plane and its proxy, slower than its server started by hand?
 
-Both at once on this machine, asked in turn by one, four and eight clients; the one that is not
-asked waits. By hand means the server's own defaults.
+Both are started, and asked in turn by one, four and eight clients. Whoever is not asked is stopped
+meanwhile: the threads of an engine that has just answered go on spinning, on the same cores. By
+hand means the server's own defaults.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from benchmarks.load import Endpoint, Seen, load
 from benchmarks.planes import Target
 from benchmarks.processes import MODELCTL, cost, environment
 from benchmarks.result import CannotMeasure, Figure, Goal, Row, milliseconds, paired
-from modelctl.local import engines, lifecycle
+from modelctl.local import engines, leftovers, lifecycle
 
 NAME, NAME_VLLM = "serving", "serving-vllm"
 ROOT = Path(__file__).parents[1]
@@ -34,7 +36,10 @@ _BOOT = 240.0
 
 @dataclass(frozen=True)
 class Contest:
-    """One server on both sides. `place` puts the model into a folder and says where it is."""
+    """One server on both sides. `place` puts the model into a folder and says where it is.
+
+    `each` is how many requests a client makes in a round: as many as take about a second.
+    """
 
     name: str
     command: Path
@@ -42,6 +47,53 @@ class Contest:
     place: Callable[[Path], Path]
     by_hand: Callable[[Path, Path, int], Sequence[str]]
     name_by_hand: Callable[[Path], str]
+    each: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """Where a server answers, and which processes it is made of."""
+
+    endpoint: Endpoint
+    processes: Callable[[], Collection[int]]
+
+    def asked(self, clients: int, each: int, mark: str, *, beside: Side) -> Seen:
+        """What clients saw while the other side's processes stood still."""
+        with _stopped(beside.processes()):
+            load(self.endpoint, clients, each=1, mark=f"awake, {mark}")
+            return load(self.endpoint, clients, each=each, mark=mark)
+
+
+@contextmanager
+def _stopped(processes: Collection[int]) -> Iterator[None]:
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _engines_of(pids: Collection[int], contest: Contest) -> Collection[int]:
+    """Those of the processes that are the engine or its helpers, not what watches over it."""
+    word = contest.command.name.encode()
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            if word in Path(f"/proc/{pid}/cmdline").read_bytes().lower():
+                found.append(pid)
+    return found
+
+
+def _session_of(leader: int) -> Collection[int]:
+    """The processes that this one started, and itself."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if os.getsid(int(entry.name)) == leader:
+                found.append(int(entry.name))
+    return found
 
 
 def measure(folder: Path, runs: int) -> Sequence[Row]:
@@ -64,19 +116,20 @@ def _contest(contest: Contest, folder: Path, runs: int) -> list[Row]:
         _rendered(contest, folder) as ours,
     ):
         for side in (ours, theirs):
-            load(side, max(CLIENTS), each=1, mark="warm-up")
+            load(side.endpoint, max(CLIENTS), each=contest.each, mark="warm-up")
         return [row for clients in CLIENTS for row in _rows(contest, ours, theirs, clients, runs)]
 
 
-def _rows(
-    contest: Contest, ours: Endpoint, theirs: Endpoint, clients: int, runs: int
-) -> Iterator[Row]:
+def _rows(contest: Contest, ours: Side, theirs: Side, clients: int, runs: int) -> Iterator[Row]:
     rounds: list[tuple[Seen, Seen]] = []
     for number in range(runs):
         mark = f"{clients} at once, round {number}"
         # Who is first alternates: what grows warm or tired meanwhile helps both.
         first, second = (ours, theirs) if number % 2 == 0 else (theirs, ours)
-        seen = (load(first, clients, mark=mark), load(second, clients, mark=mark))
+        seen = (
+            first.asked(clients, contest.each, mark, beside=second),
+            second.asked(clients, contest.each, mark, beside=first),
+        )
         rounds.append(seen if number % 2 == 0 else (seen[1], seen[0]))
     what = f"{contest.name}, {clients} client{'s' if clients > 1 else ''}"
     rates = ([one.rate for one, _ in rounds], [other.rate for _, other in rounds])
@@ -94,7 +147,7 @@ def _row(what: str, ours: Figure, theirs: Figure, ratio: float) -> Row:
 
 
 @contextmanager
-def _rendered(contest: Contest, folder: Path) -> Iterator[Endpoint]:
+def _rendered(contest: Contest, folder: Path) -> Iterator[Side]:
     """The app that modelctl renders, deployed to a plane of its own."""
     state = folder / ".modelctl" / "local"
     engines.add(state, contest.command.name, command=contest.command, venv=None)
@@ -112,13 +165,17 @@ def _rendered(contest: Contest, folder: Path) -> Iterator[Endpoint]:
         )
         (app,) = json.loads(listed.stdout)["apps"]
         token = {"Modal-Key": plane.proxy_token_id, "Modal-Secret": plane.proxy_token_secret}
-        yield Endpoint(app["url"], "bench", token)
+        value = leftovers.mark(state)
+        yield Side(
+            Endpoint(app["url"], "bench", token),
+            lambda: _engines_of(leftovers.carriers(value), contest),
+        )
     finally:
         lifecycle.down(state)
 
 
 @contextmanager
-def _by_hand(contest: Contest, model: Path, folder: Path) -> Iterator[Endpoint]:
+def _by_hand(contest: Contest, model: Path, folder: Path) -> Iterator[Side]:
     """The same server as its documentation starts it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -143,7 +200,7 @@ def _by_hand(contest: Contest, model: Path, folder: Path) -> Iterator[Endpoint]:
                 words = said.read_text(errors="replace")[-2000:]
                 raise CannotMeasure(f"{contest.name} by hand did not start:\n{words}")
             time.sleep(0.2)
-        yield Endpoint(url, contest.name_by_hand(model), {})
+        yield Side(Endpoint(url, contest.name_by_hand(model), {}), lambda: _session_of(process.pid))
     finally:
         process.terminate()
         process.wait()
@@ -189,6 +246,7 @@ keep_warm: 1
     _smollm2,
     lambda command, model, port: (str(command), "--model", str(model), "--port", str(port)),
     lambda model: model.name,
+    each=2,
 )
 
 VLLM = Contest(
@@ -215,4 +273,5 @@ keep_warm: 1
         str(2**30),
     ),
     str,
+    each=16,
 )
