@@ -44,7 +44,17 @@ MAY_USE: dict[str, set[str]] = {
     "health": set(),
     "loglines": {"platform", "rendered"},
     "apply": {"stock", "plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
-    "views": {"apply", "assess", "fit", "plan", "diagnostics", "loglines", "surplus", "views"},
+    "views": {
+        "apply",
+        "assess",
+        "fit",
+        "plan",
+        "resolved",
+        "diagnostics",
+        "loglines",
+        "surplus",
+        "views",
+    },
     "local": set(),
 }
 """Room → the rooms that it may import. `cli` may import all; everybody may import themselves."""

@@ -13,6 +13,7 @@ from modelctl.cli.exits import Exit
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "Find every problem of every spec, offline."),
+    "fit": ("fit", "Show a row for each GPU: memory, tokens, speed, price, verdict."),
     "lock": ("lock", "Write down each model's commit, files and hashes."),
     "render": ("render", "Write the Modal apps as files."),
     "plan": ("plan", "Show what apply would do, and why."),

@@ -95,7 +95,7 @@ def check_all(
             chat_template=wanted.spec.chat_template,
             dockerfile=wanted.spec.image.dockerfile if wanted.spec.image else None,
         )
-        assessed = assess(resolve(wanted, facts))
+        assessed = assess(resolve(wanted, facts), facts)
         return assessed, check(wanted, assessed, facts, today=today)
 
     for stack, result in zip(stacks, loaded, strict=True):

@@ -144,6 +144,7 @@ class Engine(Protocol):
     engine that finds out by itself."""
 
     name: str
+    title: str
     template: str
     startup_timeout: int
     unknown_context: int | None

@@ -40,6 +40,7 @@ class LlamaCpp:
     """Where a field of the spec has no flag here, `llama_cpp_rules` says so."""
 
     name = "llama.cpp"
+    title = "llama.cpp"
     template = "llama_cpp"
     startup_timeout = 600
     unknown_context: int | None = DEFAULT_CONTEXT

@@ -27,6 +27,7 @@ class Vllm:
     """Where a field of the spec has no flag here, `vllm_rules` says so."""
 
     name = "vllm"
+    title = "vLLM"
     template = "vllm"
     startup_timeout = 1200
     unknown_context: int | None = None  # `--max-model-len auto` takes the largest that fits

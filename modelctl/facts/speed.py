@@ -48,3 +48,9 @@ def band() -> float:
 def request() -> Request:
     row = table("speed")["request"]
     return Request(row["prompt"], row["output"])
+
+
+@cache
+def boot_seconds() -> float:
+    """How long a boot is taken to last where none was recorded."""
+    return float(table("speed")["boot"]["seconds"])

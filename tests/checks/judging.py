@@ -42,7 +42,7 @@ def judged(
                 chat_template=said.chat_template,
                 dockerfile=said.image.dockerfile if said.image else None,
             )
-    return check(want, assess(resolve(want, model)), model, today=TODAY)
+    return check(want, assess(resolve(want, model), model), model, today=TODAY)
 
 
 def said(diagnostics: list[Diagnostic]) -> list[str]:

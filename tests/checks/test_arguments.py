@@ -78,7 +78,7 @@ def in_environment(folder: Path, **words: str) -> list[str]:
     (folder / "specs/chat.yaml").write_text(text)
     [want] = load((), find_project(folder, folder), ["local"], (), cwd=folder).wanted
     facts = ModelFacts("hub")
-    found = check(want, assess(resolve(want, facts)), facts, today=TODAY)
+    found = check(want, assess(resolve(want, facts), facts), facts, today=TODAY)
     return [line for line in said(found) if line.startswith("backend")]
 
 
