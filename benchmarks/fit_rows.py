@@ -13,7 +13,7 @@ from modelctl.facts.gpus import choice
 from modelctl.fit.types import VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights import config_scheme
-from modelctl.weights.config_layers import state_of
+from modelctl.weights.config_layers import mixers, state_of
 from modelctl.weights.shape import Experts, Latent, Mixer, Scheme, Shape, State
 
 DEFAULT_UTILIZATION = 0.9
@@ -70,7 +70,12 @@ def read(file: Path) -> list[Row]:
 
 def row_of(said: Mapping[str, Any]) -> Row:
     config = said.get("config")
-    shape = shape_of(config) if isinstance(config, Mapping) else Unknown("no config")
+    shape: Shape | Unknown = Unknown("no config")
+    if isinstance(config, Mapping):
+        try:
+            shape = shape_of(config)
+        except (KeyError, TypeError, ValueError) as problem:
+            shape = Unknown(f"its config says too little: {problem}")
     version = version_of(said.get("vllm_version"))
     return Row(
         said=said,
@@ -167,9 +172,13 @@ def rotary_of(config: Mapping[str, Any]) -> int:
 def layers_of(config: Mapping[str, Any], layers: int) -> tuple[Mixer, ...]:
     if every := config.get("full_attention_interval"):
         return tuple("full" if (n + 1) % every == 0 else "state" for n in range(layers))
+    if config.get("layer_types") or config.get("hybrid_override_pattern"):
+        named = mixers(config, "", layers)
+        if not isinstance(named, Unknown):
+            return named
     local: Mixer = "chunked" if config.get("chunked_window") else "sliding"
-    if pattern := config.get("sliding_pattern"):
-        narrow, full = pattern
+    narrow, full = config.get("sliding_pattern") or (0, 0)
+    if narrow + full:
         return tuple(local if n % (narrow + full) < narrow else "full" for n in range(layers))
     if config.get("sliding_window") or config.get("chunked_window"):
         return (local,) * layers
@@ -182,9 +191,9 @@ def latent_of(config: Mapping[str, Any]) -> Latent | None:
         return None
     return Latent(
         rank=config["kv_lora_rank"],
-        rope=config["qk_rope_head_dim"],
-        nope=config["qk_nope_head_dim"],
-        value=config["v_head_dim"],
+        rope=int(config["qk_rope_head_dim"]),
+        nope=int(config["qk_nope_head_dim"]),
+        value=int(config["v_head_dim"]),
         query_rank=config.get("q_lora_rank"),
     )
 
@@ -192,7 +201,9 @@ def latent_of(config: Mapping[str, Any]) -> Latent | None:
 def experts_of(config: Mapping[str, Any], layers: int) -> Experts | None:
     if not config.get("num_experts"):
         return None
-    step = int(config.get("moe_layer_step") or config.get("interleave_moe_layer_step") or 1)
+    # Of the two Llama 4, that with 128 experts has them in every second layer.
+    usual = 2 if config.get("chunked_window") and config["num_experts"] == 128 else 1
+    step = int(config.get("moe_layer_step") or config.get("interleave_moe_layer_step") or usual)
     first = int(config.get("first_k_dense") or config.get("first_k_dense_replace") or 0)
     return Experts(
         count=config["num_experts"],

@@ -66,3 +66,11 @@ def test_json_has_the_keys_of_the_table(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_row_that_leaves_something_out_is_still_read(missing: str) -> None:
     for row in _rows():
         fit_accuracy.predict(row_of({**row.said, missing: None}))
+
+
+@pytest.mark.parametrize("missing", ["hidden_size", "num_attention_heads", "head_dim", "vocab_size",
+                                     "moe_intermediate_size", "num_key_value_heads"])  # fmt: skip
+def test_a_config_that_leaves_something_out_is_still_read(missing: str) -> None:
+    for row in _rows():
+        if config := row.said.get("config"):
+            fit_accuracy.predict(row_of({**row.said, "config": {**config, missing: None}}))
