@@ -8,9 +8,9 @@ from typing import Any
 
 from modelctl.literals import Call, Chain, Rows
 from modelctl.render import bucket_call, fill, packaged
-from modelctl.resolved import Fetch, RemoteFile
+from modelctl.resolved import FETCH_APP, Fetch, RemoteFile
 
-APP_NAME = "modelctl-fetch"
+APP_NAME = FETCH_APP
 CLIENT = "huggingface_hub==2.4.0"
 PYTHON = "3.12"
 TOKEN = "HF_TOKEN"  # noqa: S105 - the variable that the Hub's client reads

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelctl.fit.types import MemoryInputs
+
 
 @dataclass(frozen=True)
 class Rooted:
@@ -19,6 +21,9 @@ class Rooted:
     before: str = ""
     after: str = ""
 
+
+FETCH_APP = "modelctl-fetch"
+"""The name of the app that fetches models into Volumes; no spec may have it."""
 
 Word = str | Rooted
 
@@ -55,7 +60,8 @@ class Variant:
 
     `key` is what the app looks up when it starts: `H100`, `L40S:2`, `cpu`. `entry` is the index in
     the spec's list, None for the CPU; an upgrade (H100 → H200) carries the entry that it upgrades.
-    `flags` are all flags after the command but the model's and the address's.
+    `flags` are all flags after the command but the model's and the address's; `memory` is what
+    the engine's memory follows from, with the same values.
     """
 
     key: str
@@ -66,6 +72,7 @@ class Variant:
     context: int | Unknown
     max_sequences: int | None
     flags: tuple[Flag, ...]
+    memory: MemoryInputs | Unknown = field(default_factory=lambda: Unknown("not worked out"))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelctl.assess import assess
+from modelctl.assess.cost import cost_of
 from modelctl.checks import check
 from modelctl.resolve import resolve
 from modelctl.resolved import (
@@ -23,7 +24,7 @@ from modelctl.resolved import (
 )
 from modelctl.weights.facts import NOT_LOCKED
 from modelctl.weights.read import model_facts
-from tests.checks.test_rules import TODAY
+from tests.checks.judging import TODAY
 from tests.render.apps import GGUF, QWEN3, SHA, SMOLLM2, local_gguf, resolved, wanted
 
 
@@ -173,7 +174,7 @@ def test_checks_open_the_gate() -> None:
 
 
 def test_what_it_costs() -> None:
-    cost = assess(resolved({**QWEN3, "keep_warm": 2, "scaling": {"max": 4}, "cpu": 8.0})).cost
+    cost = cost_of(resolved({**QWEN3, "keep_warm": 2, "scaling": {"max": 4}, "cpu": 8.0}))
     assert [v.key for v in cost.variants] == ["H100", "H200", "A100-80GB", "L40S:2"]
     gpu, cores, memory = 0.001097, 8 * 0.0000131, 128 / 1024 * 0.00000222
     assert cost.first == pytest.approx((gpu + cores + memory) * 3600)
@@ -181,14 +182,16 @@ def test_what_it_costs() -> None:
     assert cost.of("H200") == cost.of("H100")
     assert cost.warm == pytest.approx(cost.first * 2)
     assert cost.at_most == pytest.approx(cost.first * 4)
-    assert assess(resolved({**QWEN3, "keep_warm": 0})).warm_usd_per_hour == 0
+    assert cost_of(resolved({**QWEN3, "keep_warm": 0})).warm == 0
+    assert cost.warm_range == pytest.approx((cost.of("A100-80GB") * 2, cost.of("H100") * 2))
+    assert cost.break_even(180) == pytest.approx(1 - 480 / 3600)
     assert isinstance(cost.of("T4"), Unknown)
 
 
 @pytest.mark.parametrize(("regions", "factor"), [([], 1), (["us"], 1.5), (["us", "eu-west"], 1.75)])
 def test_choosing_a_region_costs_more(regions: list[str], factor: float) -> None:
     plain, placed = (
-        assess(resolved({**QWEN3, "endpoint": {"compute_regions": chosen}})).cost.first
+        cost_of(resolved({**QWEN3, "endpoint": {"compute_regions": chosen}})).first
         for chosen in ([], regions)
     )
     assert placed == pytest.approx(plain * factor)
@@ -235,6 +238,6 @@ def test_no_spec_is_too_strange(spec: dict[str, Any]) -> None:
     facts = model_facts(source, want.file.parent, want.project.root, hashed=False)
     found = resolve(want, facts)
     assert found.variants[-1].key == "cpu"
-    for diagnostic in check(want, assess(found), facts, today=TODAY):
+    for diagnostic in check(want, assess(found, facts), facts, today=TODAY):
         assert diagnostic.message
         assert diagnostic.place is not None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelctl.assess.cost import HOURS_A_MONTH
 from modelctl.checks.case import Case, Rule, unchecked, wrong
 from modelctl.engines.base import Finding
 from modelctl.resolved import Unknown
-
-HOURS_A_MONTH = 730
 
 
 def keep_warm(case: Case) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from modelctl.engines.base import Finding
 from modelctl.facts.places import clouds
 from modelctl.spec.wanted import Path_
 
-_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def open_to_anybody(case: Case) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def placement(case: Case) -> Iterator[Finding]:
     for index, region in enumerate((said and said.compute_regions) or ()):
         regions.append((("endpoint", "compute_regions", index), region))
     for path, region in regions:
-        if not _REGION.fullmatch(region):
+        if not REGION.fullmatch(region):
             yield wrong(
                 path, "endpoint/region", f"{region!r} cannot be a region", "such as us-east or eu"
             )

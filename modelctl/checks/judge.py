@@ -13,14 +13,20 @@ from modelctl.checks import (
     endpoint,
     engine,
     gpu,
+    hardware,
     image,
     later,
     model,
     mounts,
+    parallel,
     policy,
+    resources,
     scaling,
+    secrets,
     snapshot,
     sources,
+    template,
+    variables,
     words,
 )
 from modelctl.checks.case import Case, Rule, case_of, doubtful, wrong
@@ -32,23 +38,29 @@ from modelctl.weights.facts import ModelFacts
 
 RULES: tuple[Rule, ...] = (
     *gpu.RULES,
+    *hardware.RULES,
+    *parallel.RULES,
     *sources.RULES,
     *model.RULES,
+    *template.RULES,
     *engine.RULES,
     *arguments.RULES,
     *scaling.RULES,
+    *resources.RULES,
     *endpoint.RULES,
     *snapshot.RULES,
     *image.RULES,
     *mounts.RULES,
     *words.RULES,
+    *variables.RULES,
+    *secrets.RULES,
     *budget.RULES,
     *later.RULES,
 )
 """What the project's `rules` and a spec's `allow` have a say in; `policy.RULES` come after."""
 
 # The source line of such a finding holds the value that nobody should print.
-_NOT_SHOWN = {"env/looks-like-a-secret"}
+_NOT_SHOWN = {"env/looks-like-a-secret", "args/looks-like-a-secret", "secrets/in-the-open"}
 
 
 def check(
@@ -65,16 +77,16 @@ def check(
 
 def _located(finding: Finding, wanted: Wanted) -> Diagnostic:
     place = wanted.origins.place(finding.path, key=finding.key)
-    if finding.code in _NOT_SHOWN:
+    if finding.code in _NOT_SHOWN or secrets.shows_a_secret(finding.path, place.text):
         place = replace(place, text="")
     return Diagnostic(
         severity=finding.severity,
         code=finding.code,
-        message=finding.message,
-        hint=finding.hint,
+        message=secrets.hidden(finding.message),
+        hint=secrets.hidden(finding.hint),
         place=place,
         path=show_path(wanted.origins.written(finding.path)),
-        detail=finding.detail,
+        detail=secrets.hidden(finding.detail),
     )
 
 

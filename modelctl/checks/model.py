@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
 from modelctl.checks.sources import hub_sources
@@ -199,17 +199,57 @@ def _stretched_by(case: Case) -> str:
 
 
 def remote_code(case: Case) -> Iterator[Finding]:
-    model = case.spec.model
-    pinned = not isinstance(case.facts.commit, Unknown) or _COMMIT.fullmatch(
-        (model and model.revision) or ""
-    )
-    if model and model.trust_remote_code and not pinned:
+    model, where = case.spec.model, ("model", "trust_remote_code")
+    if model is None or not model.trust_remote_code:
+        return
+    pinned = case.facts.kind == "local" or not isinstance(case.facts.commit, Unknown)
+    if pinned or _COMMIT.fullmatch(model.revision or ""):
         yield doubtful(
-            ("model", "trust_remote_code"),
+            where,
+            "model/remote-code",
+            f"Python from {model.source} runs in every container, beside this endpoint's secrets",
+            "leave it out where vLLM has the architecture, or allow it with a reason",
+        )
+    else:
+        yield doubtful(
+            where,
             "model/remote-code",
             "whoever can push to the repository can run code beside this endpoint's secrets",
             "modelctl lock keeps it to the code that was read",
         )
+    for other in sorted(_code_elsewhere(case)):
+        yield doubtful(
+            where,
+            "model/code-elsewhere",
+            f"config.json takes code from {other}, which is neither locked nor fetched",
+            f"a repository with code of its own, or with a copy of {other}'s .py files",
+        )
+
+
+def _code_elsewhere(case: Case) -> set[str]:
+    """The repositories that auto_map names: `org/repo--modeling.Class`."""
+    config = case.facts.config
+    named = {} if isinstance(config, Unknown) else config.get("auto_map")
+    values = named.values() if isinstance(named, Mapping) else ()
+    texts = [text for v in values for text in (v if isinstance(v, list) else [v])]
+    return {text.partition("--")[0] for text in texts if isinstance(text, str) and "--" in text}
+
+
+def generate_only(case: Case) -> Iterator[Finding]:
+    """What only a model can do that writes text."""
+    spec, task = case.spec, case.resolved.task
+    said = [("reasoning", spec.reasoning), ("speculative", spec.speculative)]
+    if case.engine.name == "vllm":
+        said.append(("tools", spec.tools))
+    for field, value in said if task != "generate" else ():
+        if value:
+            yield doubtful(
+                (field,),
+                "engine/generate-only",
+                f"a model that does {task} writes no text, so that {field} means nothing",
+                "leave it out",
+                key=True,
+            )
 
 
 def served_as_looks_wrong(case: Case) -> Iterator[Finding]:
@@ -267,6 +307,7 @@ RULES: tuple[Rule, ...] = (
     fields_without_use,
     context_beyond_model,
     remote_code,
+    generate_only,
     served_as_looks_wrong,
     adapter_name_looks_wrong,
     chat_template_unusable,

@@ -13,6 +13,13 @@ from modelctl.weights.sources import parse
 
 BUCKETS = ("s3", "gs", "r2")
 _MODALS = ("/root", "/tmp")  # noqa: S108 - modal 1.6.4 refuses both, see validate_mount_points
+# Folders that no image leaves empty: Modal mounts nothing over what is there.
+_SYSTEM = {
+    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"),
+    *("/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/share"),
+    *("/home", "/var", "/var/lib", "/etc/ssl"),
+}
+_OF_THE_IMAGE = {"vllm": ("/vllm-workspace",), "llama-server": ("/app",)}
 # Absolute and canonical: no empty part, no dot, no way up.
 _PATH = re.compile(r"(/(?!\.{1,2}(/|$))[^/\x00]+)+/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -36,6 +43,22 @@ def mounts(case: Case) -> Iterator[Finding]:
                 f"{path.rstrip('/')}/data, or a path of its own",
                 key=True,
             )
+        elif path.rstrip("/") in _SYSTEM:
+            yield wrong(
+                where,
+                "mounts/taken",
+                f"{path} is a folder of the image's own: nothing is mounted over it",
+                "a path of its own, such as /data",
+                key=True,
+            )
+        elif path.rstrip("/") in _folders_of_the_engine(case):
+            yield wrong(
+                where,
+                "mounts/taken",
+                f"{path} is where the image has {case.setting.server}: nothing is mounted over it",
+                "a path of its own, such as /data",
+                key=True,
+            )
         elif not _PATH.fullmatch(path):
             yield wrong(where, "mounts/path", f"{path} is no mount path", "such as /data", key=True)
         elif any(_overlap(path, taken) for taken in (WEIGHTS_PATH, CACHE_PATH)):
@@ -52,6 +75,13 @@ def mounts(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("volumes", path), "mounts/name", f"{path} names no Volume", f"{path}: my-volume"
             )
+
+
+def _folders_of_the_engine(case: Case) -> Sequence[str]:
+    """Where the engine's official image has its programs."""
+    image = case.spec.image
+    official = image is None or not (image.base or image.dockerfile or image.install == "pip")
+    return _OF_THE_IMAGE.get(case.setting.server, ()) if official else ()
 
 
 def object_names(case: Case) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from modelctl.checks.budget import HOURS_A_MONTH
+from modelctl.assess.cost import HOURS_A_MONTH
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import Finding
 from modelctl.engines.images import base_images

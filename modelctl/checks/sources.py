@@ -156,6 +156,13 @@ def _unusable(case: Case, path: Path_, text: str, facts: ModelFacts) -> Iterator
                 f"{text} is no GGUF file: it {facts.detail}",
                 "fetch it again; a Git LFS pointer or a web page may have been saved instead",
             )
+        case "broken":
+            yield wrong(
+                path,
+                "model/broken",
+                f"{text} cannot be loaded: {facts.detail}",
+                "fetch it again, all of it; git lfs pull, where it is in a git repository",
+            )
 
 
 RULES: tuple[Rule, ...] = (

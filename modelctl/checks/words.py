@@ -1,4 +1,4 @@
-"""Can labels, variables and checks be what they are meant to be, and is none a secret?"""
+"""Can labels, variables and checks be what they are meant to be?"""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import Finding
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT
+from modelctl.resolved import FETCH_APP
 
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile(
-    r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.I
-)
-_SECRET_VALUE = re.compile(
-    r"hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|AKIA[0-9A-Z]{12,}|gh[pousr]_[A-Za-z0-9]{16,}"
-    r"|github_pat_\w{16,}|xox[abp]-[\w-]{8,}|a[ks]-[A-Za-z0-9]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY"
-    # A password in a URL; one in $ or <> is a place for it.
-    r"|://[^\s/:@?#]*:(?![$<{*])[^\s/@?#]+@"
-)
-# Settings whose names only sound like secrets.
-_NO_SECRET = {"TOKENIZERS_PARALLELISM", "MAX_TOKENS"}
+
+
+def name(case: Case) -> Iterator[Finding]:
+    if case.wanted.name == FETCH_APP:
+        yield wrong(
+            ("name",),
+            "name/reserved",
+            f"{FETCH_APP} is the app with which modelctl fetches models",
+            "another name",
+        )
 
 
 def labels(case: Case) -> Iterator[Finding]:
@@ -75,14 +75,6 @@ def variables(case: Case) -> Iterator[Finding]:
                 f"the value of {name} holds a zero byte, which no variable can",
                 "leave it out",
             )
-        elif _looks_secret(name, value):
-            yield wrong(
-                ("env", name),
-                "env/looks-like-a-secret",
-                f"{name} looks like a secret, and env is readable by everybody",
-                f"modal secret create NAME {name}=…, then secrets: {{NAME: [{name}]}}",
-                key=True,
-            )
 
 
 def questions(case: Case) -> Iterator[Finding]:
@@ -114,12 +106,4 @@ def patterns(case: Case) -> Iterator[Finding]:
             )
 
 
-def _looks_secret(name: str, value: str) -> bool:
-    if _SECRET_VALUE.search(value):
-        return True
-    # A path, a number or a switch is no secret, whatever its variable is called.
-    harmless = not value or value.startswith("/") or re.fullmatch(r"\d+|true|false", value, re.I)
-    return bool(_SECRET_NAME.search(name)) and name not in _NO_SECRET and not harmless
-
-
-RULES: tuple[Rule, ...] = (labels, variables, questions, patterns)
+RULES: tuple[Rule, ...] = (name, labels, variables, questions, patterns)

@@ -13,6 +13,7 @@ from modelctl.cli.exits import Exit
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "Find every problem of every spec, offline."),
+    "fit": ("fit", "Show a row for each GPU: memory, tokens, speed, price, verdict."),
     "lock": ("lock", "Write down each model's commit, files and hashes."),
     "render": ("render", "Write the Modal apps as files."),
     "plan": ("plan", "Show what apply would do, and why."),
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "weights": ("weights", "Show or tidy the Volume that models are fetched into."),
     "destroy": ("destroy", "Stop the apps of the chosen specs."),
     "show": ("show", "Print a spec in full, and where each value comes from."),
+    "explain": ("explain", "Say what a diagnostic's code means, and what to do."),
     "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),
     "chat": ("chat", "Ask an endpoint one question, or talk to it line by line."),
     "local": ("local", "Run the local control plane: Modal's own protocol on this machine."),

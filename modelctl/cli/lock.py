@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
     from modelctl.weights.lock import Lock, Locked
 
 
+_NO_DEFAULT = "no spec needs its default version any more"
+
+
 @click.command("lock")
 @selection
-@click.option("--upgrade", is_flag=True, help="Take the newest commit of what is locked already.")
+@click.option(
+    "--upgrade", is_flag=True, help="Take the newest commits, and the newest default engines."
+)
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit with 1 where the lock is not complete."
 )
@@ -29,16 +35,17 @@ def command(
     upgrade: bool,
     check: bool,
 ) -> int:
-    """Write down each model's commit, files and hashes.
+    """Write down each model's commit, files, hashes and headers, and the engines' versions.
 
     What modelctl.lock has keeps its commit; --upgrade moves it. Commit the file: from then on
     validate and plan need no network, and every machine deploys the same. --check alone asks
     nobody.
     """
-    from modelctl.cli.locking import ask_all, named_sources, unlocked
+    from modelctl.cli.locking import ask_all, default_engines, incomplete, named_sources, unlocked
     from modelctl.cli.pipeline import load_chosen, project_here
     from modelctl.cli.said import aside, say
     from modelctl.diagnostics import Rejected, error, has_errors
+    from modelctl.facts import tables
     from modelctl.weights import lock as locks
 
     project = project_here()
@@ -47,36 +54,39 @@ def command(
     unread = [d for d in diagnostics if d.is_error]
     if not specs:
         raise Rejected(unread or [error("spec/none-chosen", "there is no spec to lock here")])
-    before = locks.read(project.root) or locks.Lock()
-    named = named_sources(specs)
-    asked = named if upgrade else unlocked(named, before)
+    written = locks.read(project.root)
+    before = written or locks.Lock()
+    named, engines = named_sources(specs), default_engines(specs)
+    missing, partly = unlocked(named, before), incomplete(named, before)
     # What nobody names any more goes, but only where all specs were read, in all environments.
     whole = chosen.everything and not chosen.overlays and not has_errors(diagnostics)
     gone = [name for name in before.sources if name not in named] if whole else []
+    kept = {name: was for name, was in before.engines.items() if name in engines or not whole}
     if check and not upgrade:
-        for name in asked:
-            say(f"  + {name}  not in {locks.FILE}")
-        for name in gone:
-            say(f"  - {name}  no spec names it any more")
-        say(_check_line(len(named), bool(asked or gone)))
-        return Exit.REJECTED if asked or gone else Exit.DONE
-    found = ask_all(asked)
-    after = locks.Lock(
-        {
-            **{name: entry for name, entry in before.sources.items() if name not in gone},
-            **{name: answer.locked for name, answer in found.items()},
-        }
-    )
-    for line in _changes(before, after):
+        new = [name for name in engines if name not in before.engines and written is not None]
+        lines = [
+            *(f"  + {name}  not in {locks.FILE}" for name in [*new, *missing]),
+            *(f"  ~ {name}  its weights' headers are not in {locks.FILE}" for name in partly),
+            *(f"  - {name}  no spec names it any more" for name in gone),
+            *(f"  - {name}  {_NO_DEFAULT}" for name in before.engines if name not in kept),
+        ]
+        for line in lines:
+            say(line)
+        say(_check_line(len(named), bool(lines)))
+        return Exit.REJECTED if lines else Exit.DONE
+    found = ask_all(named if upgrade else {**missing, **partly})
+    after = _after(before, found, gone)
+    after = replace(after, engines={**kept, **engines} if upgrade else {**engines, **kept})
+    for line in [*_changed_engines(before, after), *_changes(before, after)]:
         say(line)
     for name, answer in found.items():
         _renamed(name, answer)
-    changed = after.sources != before.sources
+    changed = (after.sources, after.engines) != (before.sources, before.engines)
     if check:
         say(_check_line(len(named), changed))
         return Exit.REJECTED if changed else Exit.DONE
-    if changed or not (project.root / locks.FILE).is_file():
-        locks.write(project.root, after)
+    if changed or written is None:
+        locks.write(project.root, replace(after, facts=tables.version()))
         say(f"{locks.FILE} written: {_count(len(after.sources), 'source')}.")
     else:
         say(f"{locks.FILE} is up to date: {_count(len(after.sources), 'source')}.")
@@ -84,6 +94,35 @@ def command(
         aside("some specs could not be read and were left out: modelctl validate says why")
         return Exit.REJECTED
     return Exit.DONE
+
+
+def _after(before: Lock, found: Mapping[str, Found], gone: Collection[str]) -> Lock:
+    """What is locked with what was found, and without what is gone."""
+    from modelctl.cli.locking import with_facts_of
+
+    stays = {name: entry for name, entry in before.sources.items() if name not in gone}
+    new = {
+        name: with_facts_of(before.sources.get(name), answer.locked)
+        for name, answer in found.items()
+    }
+    return replace(before, sources={**stays, **new})
+
+
+def _changed_engines(before: Lock, after: Lock) -> list[str]:
+    """`  ~ vllm  0.32.0 → 0.33.0`, one line an engine whose default changed."""
+    lines = []
+    for name in sorted({*before.engines, *after.engines}):
+        was, now = before.engines.get(name), after.engines.get(name)
+        if now is None:
+            lines.append(f"  - {name}  {_NO_DEFAULT}")
+        elif was is None:
+            lines.append(f"  + {name}  {now.version}, where a spec names no version")
+        elif was != now:
+            same = was.version == now.version
+            lines.append(
+                f"  ~ {name}  " + (f"{now.image}" if same else f"{was.version} → {now.version}")
+            )
+    return lines
 
 
 def _changes(before: Lock, after: Lock) -> list[str]:
@@ -109,6 +148,8 @@ def _moved(was: Locked, now: Locked) -> str:
     files: Mapping[str, object] = {file.path: file for file in was.files}
     other = sum(files.get(file.path) != file for file in now.files)
     other += len(files.keys() - {file.path for file in now.files})
+    if was.commit == now.commit and was.files == now.files:
+        return f"{now.commit[:7]}, read again: the same files, and more known of them"
     if was.commit == now.commit:
         return f"{now.commit[:7]}, read again: {_count(other, 'file')} differ"
     return f"{was.commit[:7]} → {now.commit[:7]}, {_count(other, 'file')} changed"

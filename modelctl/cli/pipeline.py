@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """A spec with errors. `name` is its app's, "" where not even that could be read."""
+
+    file: str
+    name: str
+    errors: int
+
+
+@dataclass(frozen=True)
 class Checked:
-    """Specs of one environment that were read, resolved, assessed and checked."""
+    """Specs of one environment that were read, resolved, assessed and checked.
+
+    `broken` are those with errors; what is wrong beside them (a name that no spec has, the lock)
+    is in the diagnostics alone.
+    """
 
     project: ProjectFile
     specs: tuple[tuple[Wanted, Assessed], ...]
     diagnostics: tuple[Diagnostic, ...]
     files: int
     environments: tuple[str, ...]
+    broken: tuple[Broken, ...] = ()
 
 
 def project_here() -> ProjectFile:
@@ -64,6 +79,7 @@ def check_all(
     lock, unreadable = _lock(project, found_online)
     found += [("+".join(stack), d) for stack in stacks for d in unreadable]
     specs = []
+    wrong: dict[str, str] = {}
 
     def judge(wanted: Wanted) -> tuple[Assessed, list[Diagnostic]]:
         said = wanted.spec.model
@@ -79,7 +95,7 @@ def check_all(
             chat_template=wanted.spec.chat_template,
             dockerfile=wanted.spec.image.dockerfile if wanted.spec.image else None,
         )
-        assessed = assess(resolve(wanted, facts))
+        assessed = assess(resolve(wanted, facts), facts)
         return assessed, check(wanted, assessed, facts, today=today)
 
     for stack, result in zip(stacks, loaded, strict=True):
@@ -88,18 +104,41 @@ def check_all(
         for wanted in result.wanted:
             assessed, problems = judge(wanted)
             found += [(environment, d) for d in problems]
+            if has_errors(problems):
+                wrong[_file_of(wanted)] = wanted.name
             specs.append((wanted, assessed))
         for wanted in result.partial:
             _, problems = judge(wanted)
             found += [(environment, d) for d in _certain(problems, wanted, result.diagnostics)]
     environments = tuple("+".join(stack) for stack in stacks)
+    everywhere = said_once(found, environments)
     return Checked(
         project=project,
         specs=tuple(specs),
-        diagnostics=tuple(said_once(found, environments)),
+        diagnostics=tuple(everywhere),
         files=len({file for result in loaded for file in result.files}),
         environments=environments,
+        broken=_broken(loaded, wrong, everywhere),
     )
+
+
+def _broken(
+    loaded: Sequence[Loaded], wrong: Mapping[str, str], found: Sequence[Diagnostic]
+) -> tuple[Broken, ...]:
+    """`wrong` are the files of specs that a rule refuses, with their names."""
+    names = dict(wrong)
+    for result in loaded:
+        names.update((_file_of(wanted), wanted.name) for wanted in result.partial)
+        shown_files = {shown(file, Path.cwd()) for file in result.files}
+        for d in result.diagnostics:
+            if d.is_error and d.place and d.place.file in shown_files:
+                names.setdefault(d.place.file, "")
+    errors = Counter(d.place.file for d in found if d.is_error and d.place)
+    return tuple(Broken(file, names[file], max(1, errors[file])) for file in sorted(names))
+
+
+def _file_of(wanted: Wanted) -> str:
+    return wanted.origins.place(()).file
 
 
 def load_chosen(chosen: Selection, project: ProjectFile) -> tuple[list[Wanted], list[Diagnostic]]:
@@ -130,7 +169,8 @@ def _lock(project: ProjectFile, found_online: Lock | None) -> tuple[Lock, tuple[
         lock = read(project.root, shown(project.root / FILE, Path.cwd()))
     except Rejected as wrong:
         return Lock(online), wrong.diagnostics
-    return Lock({**online, **(lock.sources if lock else {})}), ()
+    lock = lock or Lock()
+    return replace(lock, sources={**online, **lock.sources}), ()
 
 
 def _may_have_local(file: Path) -> bool:
@@ -149,7 +189,7 @@ def _certain(
     A rule that speaks of a value which somebody wrote is right, unless it depends on the engine or
     the model and these are what could not be read.
     """
-    name = wanted.origins.place(()).file
+    name = _file_of(wanted)
     broken = {_ROOT.split(d.path)[0] for d in earlier if d.place and d.place.file == name}
     unsure = ("engine/", "model/") if broken & {"backend", "model"} else ()
     return [
@@ -210,6 +250,28 @@ def prepare(
     checked = check_all(chosen, project, hashed=True, found_online=online)
     desired = desired_apps(checked, Path(templates) if templates else None)
     return Prepared(project, chosen, checked.diagnostics, tuple(desired))
+
+
+def prepare_sound(chosen: Selection) -> tuple[Prepared, tuple[Broken, ...]]:
+    """Like `prepare`, but of a project with broken specs the others are rendered.
+
+    Raises Rejected where it is not a spec that is wrong: the lock, a name that no spec has.
+    """
+    project = project_here()
+    chosen = one_environment(chosen, project)
+    checked = check_all(chosen, project, hashed=True)
+    files = {broken.file for broken in checked.broken}
+    others = [
+        d
+        for d in checked.diagnostics
+        if d.is_error and d.code.startswith(("spec/", "yaml/", "lock/", "project/"))
+        if d.place is None or d.place.file not in files
+    ]
+    if others:
+        raise Rejected(others)
+    sound = tuple((w, a) for w, a in checked.specs if _file_of(w) not in files)
+    desired = desired_apps(replace(checked, specs=sound, diagnostics=()))
+    return Prepared(project, chosen, checked.diagnostics, tuple(desired)), checked.broken
 
 
 def _found_online(chosen: Selection, project: ProjectFile) -> Lock:

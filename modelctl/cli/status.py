@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,9 +13,12 @@ from modelctl.cli.exits import Exit
 from modelctl.cli.options import Selection, output, selection
 
 if TYPE_CHECKING:
+    from modelctl.cli.pipeline import Broken
     from modelctl.plan import Change, Desired
     from modelctl.platform.types import Details, LiveApp, Platform
     from modelctl.views.rows import StatusRow
+
+NO_SPEC = "no spec"
 
 
 @click.command("status")
@@ -23,11 +27,15 @@ if TYPE_CHECKING:
 def command(
     what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
 ) -> int:
-    """Is it in sync, is it healthy, what runs where? Asks each app."""
-    from modelctl.cli.pipeline import prepare
+    """Is it in sync, is it healthy, what runs where? Asks each app.
+
+    Specs with errors hide no other: their apps are shown without what they should be.
+    """
+    from modelctl.cli.pipeline import prepare_sound
+    from modelctl.cli.said import aside
     from modelctl.cli.world import platform_for, proxy_token
 
-    ready = prepare(Selection(what, env, local, labels))
+    ready, broken = prepare_sound(Selection(what, env, local, labels))
     platform = platform_for(ready.chosen, ready.project)
     rows = asyncio.run(
         _rows(
@@ -38,6 +46,7 @@ def command(
             whole_project=ready.chosen.everything,
         )
     )
+    rows = [_without_spec(row, broken) for row in rows]
     if output == "json":
         from modelctl.views import machine
 
@@ -49,7 +58,22 @@ def command(
 
         paint, _ = for_stream()
         say(standing.status(rows, platform.where, paint=paint))
-    return Exit.DONE
+    for spec in broken:
+        errors = "1 error" if spec.errors == 1 else f"{spec.errors} errors"
+        aside(f"{spec.file} has {errors}, so that what it asks for is not compared")
+    if broken:
+        aside("help: modelctl validate")
+    return Exit.REJECTED if broken else Exit.DONE
+
+
+def _without_spec(row: StatusRow, broken: Sequence[Broken]) -> StatusRow:
+    """Whether there is no spec is not known of an app whose spec may be the broken one."""
+    if row.sync != NO_SPEC or not broken:
+        return row
+    if any(spec.name == row.name for spec in broken):
+        return replace(row, sync="spec is wrong")
+    unread = any(not spec.name for spec in broken)
+    return replace(row, sync="not known") if unread else row
 
 
 async def _rows(
@@ -118,7 +142,7 @@ def _row(change: Change, details: Details | None, health: str) -> StatusRow:
     sync = {
         Action.CREATE: "not deployed",
         Action.UNCHANGED: "in sync",
-        Action.DELETE: "no spec",
+        Action.DELETE: NO_SPEC,
         Action.FOREIGN: "foreign",
         Action.BLOCKED: "blocked",
     }.get(change.action, "out of date")

@@ -13,8 +13,14 @@ from modelctl.cli.options import Selection, output, selection
 @click.command("validate")
 @selection
 @output("human", "json")
+@click.option("--new-since", metavar="REF", help="Only what was not there at this commit of git.")
 def command(
-    what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
+    what: tuple[str, ...],
+    env: str | None,
+    local: bool,
+    labels: tuple[str, ...],
+    output: str,
+    new_since: str | None,
 ) -> int:
     """Find every problem of every spec, offline.
 
@@ -37,10 +43,18 @@ def command(
         return of_diagnostics(d.code for d in wrong.diagnostics if d.is_error)
     if not checked.files and not has_errors(checked.diagnostics):
         raise Rejected([error("spec/none-chosen", "there is no spec to validate here")])
+    diagnostics = checked.diagnostics
+    if new_since is not None:
+        from modelctl.cli.since import brought_since
+
+        root = checked.project.root
+        diagnostics = brought_since(
+            new_since, Selection(what, env, local, labels), diagnostics, root
+        )
     if output == "json":
         from modelctl.views import machine
 
-        click.echo(machine.validation(checked.diagnostics))
+        click.echo(machine.validation(diagnostics))
     else:
         from modelctl.cli.said import say
         from modelctl.views.human import problems
@@ -48,7 +62,7 @@ def command(
         paint, width = for_stream()
         say(
             problems.validation(
-                checked.diagnostics,
+                diagnostics,
                 specs=checked.files,
                 environments=checked.environments,
                 seconds=time.perf_counter() - began,
@@ -56,4 +70,4 @@ def command(
                 width=width,
             )
         )
-    return of_diagnostics(d.code for d in checked.diagnostics if d.is_error)
+    return of_diagnostics(d.code for d in diagnostics if d.is_error)

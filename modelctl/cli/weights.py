@@ -71,7 +71,8 @@ def gc(env: str | None, local: bool, older_than: str, dry_run: bool, yes: bool) 
     age = _age(older_than)
     platform, named, unsure = _opened(env, local)
     if unsure:
-        click.echo("error: some specs are wrong, so what they name is not known", err=True)
+        which = f"{', '.join(unsure)} {'has' if len(unsure) == 1 else 'have'} errors"
+        click.echo(f"error: {which}, so which weights are needed is not known", err=True)
         click.echo("help: modelctl validate", err=True)
         return Exit.REJECTED
     return asyncio.run(_gc(platform, named, age, dry_run=dry_run, yes=yes))
@@ -139,11 +140,10 @@ async def _look(platform: Platform, named: frozenset[str]) -> tuple[tuple[Shelf,
     return shelves(weights, live, indexes, named), unknown
 
 
-def _opened(env: str | None, local: bool) -> tuple[Platform, frozenset[str], bool]:
-    """The platform, the commits and digests that specs and lock name, and whether that is all."""
+def _opened(env: str | None, local: bool) -> tuple[Platform, frozenset[str], list[str]]:
+    """The platform, the commits and digests that specs and lock name, and the files in doubt."""
     from modelctl.cli.pipeline import check_all, one_environment, project_here
     from modelctl.cli.world import platform_for
-    from modelctl.diagnostics import has_errors
     from modelctl.weights.lock import read
 
     project = project_here()
@@ -154,7 +154,10 @@ def _opened(env: str | None, local: bool) -> tuple[Platform, frozenset[str], boo
     checked = check_all(Selection(), project, hashed=True)
     for _, assessed in checked.specs:
         named |= {prefix.strip("/").rpartition("/")[2] for prefix in assessed.resolved.stored}
-    return platform_for(chosen, project), frozenset(named), has_errors(checked.diagnostics)
+    wrong = {
+        d.place.file if d.place else "modelctl.yaml" for d in checked.diagnostics if d.is_error
+    }
+    return platform_for(chosen, project), frozenset(named), sorted(wrong)
 
 
 def _age(text: str) -> timedelta:

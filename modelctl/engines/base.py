@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from modelctl.diagnostics import Severity
 from modelctl.facts.gpus import Gpu as Card
+from modelctl.fit.types import MemoryInputs
 from modelctl.resolved import Bucket, Flag, ImageStep, Mount, Rooted, Unknown, Weights, Word
 from modelctl.spec.models import ARGUMENT, Gpu, Image, Parallel, Spec
 from modelctl.spec.wanted import Path_
@@ -143,6 +144,7 @@ class Engine(Protocol):
     engine that finds out by itself."""
 
     name: str
+    title: str
     template: str
     startup_timeout: int
     unknown_context: int | None
@@ -184,6 +186,10 @@ class Engine(Protocol):
 
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         """All flags but the model's and the address's."""
+        ...
+
+    def memory(self, ask: Ask) -> MemoryInputs | Unknown:
+        """What its memory follows from, with the values that the flags have."""
         ...
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]: ...

@@ -16,9 +16,11 @@ from typing import Literal
 from modelctl.engines.base import NO_IMAGE, Setting
 from modelctl.engines.dockerfile import from_images
 from modelctl.facts import gpus
+from modelctl.facts.engines import engine_facts
 from modelctl.facts.images import image_facts
 from modelctl.resolved import ImageStep
 from modelctl.spec.models import Image, Spec
+from modelctl.weights.lock import LockedEngine
 
 # The package has a module and no command. HOST and PORT would hold against its own flags.
 _LLAMA_CPP_PYTHON = (
@@ -89,6 +91,22 @@ def llama_cpp_python(setting: Setting) -> Recipe:
             ImageStep("run_commands", (_LLAMA_CPP_PYTHON,)),
         ),
     )
+
+
+def locked_engine(product: str) -> LockedEngine:
+    """What the default means today, as the lock has it."""
+    facts = engine_facts(product)
+    image = facts.image(facts.default)
+    on_cpu = facts.image(facts.default, on_cpu=True)
+    return LockedEngine(facts.default, image, "" if on_cpu == image else on_cpu)
+
+
+def official_image(setting: Setting, product: str, *, on_cpu: bool = False) -> str:
+    """The engine's own image; where its version is a default that was locked, that one's."""
+    locked = setting.model.engines.get(product)
+    if locked is not None and locked.version == setting.version and locked.image:
+        return (locked.cpu_image if on_cpu else "") or locked.image
+    return engine_facts(product).image(setting.version, on_cpu=on_cpu)
 
 
 def pip_install(*requirements: str) -> ImageStep:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from modelctl.engines import images, llama_cpp_python
+from modelctl.engines import images, llama_cpp_python, llama_memory
 from modelctl.engines.args import with_args
 from modelctl.engines.base import (
     Ask,
@@ -17,8 +17,8 @@ from modelctl.engines.base import (
 from modelctl.engines.gguf_files import projector
 from modelctl.engines.llama_cpp_rules import find
 from modelctl.engines.llama_server_rules import SPECULATIVE
-from modelctl.facts.engines import engine_facts
 from modelctl.facts.images import image_facts
+from modelctl.fit.types import LlamaInputs
 from modelctl.resolved import Flag, ImageStep, Unknown
 from modelctl.spec.models import Model, Spec
 
@@ -40,6 +40,7 @@ class LlamaCpp:
     """Where a field of the spec has no flag here, `llama_cpp_rules` says so."""
 
     name = "llama.cpp"
+    title = "llama.cpp"
     template = "llama_cpp"
     startup_timeout = 600
     unknown_context: int | None = DEFAULT_CONTEXT
@@ -76,14 +77,19 @@ class LlamaCpp:
         own = [*_model(ask), *_limits(ask), *_placed(ask), *_behaviour(ask)]
         return with_args(own, ask)
 
+    def memory(self, ask: Ask) -> LlamaInputs | Unknown:
+        python = ask.setting.server == llama_cpp_python.SERVER
+        read = llama_memory.of_python if python else llama_memory.of_server
+        return read(ask, self.flags(ask))
+
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         if setting.server == llama_cpp_python.SERVER:
             return images.image_steps(setting, images.llama_cpp_python(setting))
         return images.image_steps(
             setting,
             images.Recipe(
-                official=engine_facts(self.name).image(
-                    setting.version, on_cpu=not images.cuda_architectures(setting.spec)
+                official=images.official_image(
+                    setting, self.name, on_cpu=not images.cuda_architectures(setting.spec)
                 ),
                 official_python=image_facts().python,
                 # The image keeps its binaries in /app, which is on nobody's PATH.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelctl.engines import vllm_flags
+from modelctl.engines import vllm_flags, vllm_memory
 from modelctl.engines.base import CACHE_PATH, Ask, Counters, Finding, Setting, Surroundings
-from modelctl.engines.images import Recipe, image_steps, pip_install
+from modelctl.engines.images import Recipe, image_steps, official_image, pip_install
 from modelctl.engines.vllm_rules import find
-from modelctl.facts.engines import engine_facts
-from modelctl.resolved import Flag, ImageStep, Mount
+from modelctl.fit.types import VllmInputs
+from modelctl.resolved import Flag, ImageStep, Mount, Unknown
 from modelctl.spec.models import Spec
 
 COMPILED_VOLUME = "modelctl-vllm-cache"
@@ -27,6 +27,7 @@ class Vllm:
     """Where a field of the spec has no flag here, `vllm_rules` says so."""
 
     name = "vllm"
+    title = "vLLM"
     template = "vllm"
     startup_timeout = 1200
     unknown_context: int | None = None  # `--max-model-len auto` takes the largest that fits
@@ -59,11 +60,14 @@ class Vllm:
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         return vllm_flags.flags(ask)
 
+    def memory(self, ask: Ask) -> VllmInputs | Unknown:
+        return vllm_memory.memory(ask)
+
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         return image_steps(
             setting,
             Recipe(
-                official=engine_facts(self.name).image(setting.version),
+                official=official_image(setting, self.name),
                 official_python=None,
                 # The image has only python3, and Modal starts `python`.
                 prepare=("which python || ln -s $(which python3) /usr/local/bin/python",),

@@ -7,23 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from modelctl.diagnostics import Severity
 from modelctl.engines.base import Finding, Setting
-from modelctl.facts import vllm
+from modelctl.facts import quantization, vllm
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
 
-# Who wrote the checkpoint, by the method that it was quantized with. A method of another family
-# does not fit; what is in none (humming, moe_wna16, inc) takes several.
-_FAMILIES = (
-    {"awq", "auto_awq", "awq_marlin"},
-    {"gptq", "auto_gptq", "gptq_marlin"},
-    {"compressed-tensors"},
-    {"modelopt", "modelopt_fp4", "modelopt_mxfp8", "modelopt_mixed"},
-    {"quark"},
-    {"fp8", "deepseek_v4_fp8"},
-    {"mxfp4", "gpt_oss_mxfp4"},
-)
 # These read a checkpoint that was quantized before; nothing can be quantized by them while loading.
-_BEFORE = set().union(*_FAMILIES[:5])
+_BEFORE = ("awq", "gptq", "compressed-tensors", "modelopt", "quark")
 _NUMBERS = ("bfloat16", "float16", "float32")
 # Where older checkpoints say how they were quantized, when config.json does not.
 _OLDER = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
@@ -78,7 +67,9 @@ def _kv_cache(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
 def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
     asked, own = setting.spec.quantization, setting.model.quantization
     path: Path_ = ("quantization",)
-    if asked in (None, "auto"):
+    if not isinstance(own, Unknown):
+        yield from _foreign(setting, own)
+    if asked in (None, "auto") or own in quantization.foreign():
         return
     if asked == "bitsandbytes":
         if not _may_have_plugins(setting):
@@ -101,7 +92,7 @@ def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
         )
     elif own in _NUMBERS:
         older = any(file.path in _OLDER for file in setting.model.remote)
-        if asked in _BEFORE and not older:
+        if _family(asked) in _BEFORE and not older:
             yield Finding(
                 path,
                 Severity.ERROR,
@@ -119,9 +110,29 @@ def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
         )
 
 
+def _foreign(setting: Setting, own: str) -> Iterator[Finding]:
+    """A checkpoint in what vLLM never read, or reads no more."""
+    said = quantization.foreign().get(own)
+    if said is not None and not _may_have_plugins(setting):
+        version = setting.version
+        others = "the model as it was published, or one quantized with AWQ, GPTQ or FP8"
+        yield Finding(
+            ("model", "source"),
+            Severity.ERROR,
+            "engine/quantization",
+            f"the checkpoint is quantized with {own}, and vLLM {version} does not read that",
+            f"{said.instead}, or {others}" if said.instead else others,
+        )
+
+
+def _family(method: str) -> str:
+    need = quantization.methods().get(method)
+    return need.family if need else ""
+
+
 def _another_family(asked: str, own: str, names: vllm.Names) -> bool:
-    theirs = next((family for family in _FAMILIES if own in family), None)
-    ours = next((family for family in _FAMILIES if asked in family), None)
+    theirs = next((family for family in quantization.families() if own in family), None)
+    ours = next((family for family in quantization.families() if asked in family), None)
     if theirs is None:
         return False
     if ours is None:  # what quantizes while loading wants a checkpoint that is not

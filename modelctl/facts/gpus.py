@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,6 +25,7 @@ class Gpu:
     bandwidth_gbs: float
     bf16_tflops: float | None
     fp8_tflops: float | None
+    fp16_tflops: float | None
     usd_per_second: float
     max_count: int
     smi_names: tuple[str, ...]
@@ -64,11 +65,12 @@ def gpus() -> Mapping[str, Gpu]:
     return {
         name: Gpu(
             name=name,
-            compute_capability=_capability(row["compute_capability"]),
+            compute_capability=capability(row["compute_capability"]),
             usable_gib=row["usable_gib"],
             bandwidth_gbs=row["bandwidth_gbs"],
             bf16_tflops=row["bf16_tflops"],
             fp8_tflops=row["fp8_tflops"],
+            fp16_tflops=row.get("fp16_tflops", row["bf16_tflops"]),
             usd_per_second=row["usd_per_second"],
             max_count=row["max_count"],
             smi_names=tuple(row["smi_names"]),
@@ -133,16 +135,7 @@ def machine() -> Machine:
     return Machine(row["usd_per_core_second"], row["usd_per_gib_second"], source_of(row))
 
 
-def region_factor(regions: Sequence[str]) -> float:
-    """What choosing regions multiplies the price by: `us` is broad, `us-east` narrow."""
-    if not regions:
-        return 1.0
-    row = table("gpus")["regions"]
-    narrow = any("-" in region for region in regions)
-    factor: float = row["narrow"] if narrow else row["broad"]
-    return factor
-
-
-def _capability(text: str) -> tuple[int, int]:
+def capability(text: str) -> tuple[int, int]:
+    """`"8.9"` → `(8, 9)`."""
     major, minor = text.split(".")
     return int(major), int(minor)

@@ -1,9 +1,58 @@
-"""Where may containers run? The clouds that Modal names."""
+"""Where may containers run, how large may they be, and what does a place cost?"""
 
 from __future__ import annotations
 
-from modelctl.facts.tables import table
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from modelctl.facts.tables import Source, source_of, table
+
+
+@dataclass(frozen=True)
+class Most:
+    """The most of something that a container may ask for: cores or GiB."""
+
+    most: float
+    source: Source
+
+
+@dataclass(frozen=True)
+class Volume:
+    """How fast weights come out of a Volume, in GB/s."""
+
+    low: float
+    high: float
+    source: Source
 
 
 def clouds() -> tuple[str, ...]:
     return tuple(table("places")["clouds"]["names"])
+
+
+def areas() -> Mapping[str, str]:
+    """What a region begins with, each with an example of one."""
+    return {name: row["example"] for name, row in table("places")["areas"].items()}
+
+
+def region_factor(regions: Sequence[str]) -> float:
+    """What choosing regions multiplies the price by: `us` is broad, `us-east` narrow."""
+    if not regions:
+        return 1.0
+    row = table("places")["factors"]
+    narrow = any("-" in region for region in regions)
+    factor: float = row["narrow" if narrow else "broad"]["factor"]
+    return factor
+
+
+@cache
+def limits() -> Mapping[str, Most]:
+    """`cores`, `memory_gib` and `disk_gib` of one container."""
+    rows = table("places")["container"]
+    return {name: Most(row["most"], source_of(row)) for name, row in rows.items()}
+
+
+@cache
+def volume() -> Volume:
+    row = table("places")["volume"]
+    return Volume(row["gb_per_second_low"], row["gb_per_second_high"], source_of(row))

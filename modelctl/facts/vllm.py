@@ -12,7 +12,9 @@ from modelctl.facts.tables import Source, source_of, table
 class Names:
     """What one version's registries hold. `online` are methods that quantize while loading,
     `deprecated` those that need a flag of their own, `lora_ranks` what --max-lora-rank may be,
-    `gpu_only` flags that mean nothing on a CPU or stop a start there."""
+    `gpu_only` flags that mean nothing on a CPU or stop a start there. `no_float16` are the model
+    types that are refused in float16, `variables` those of VLLM_…; both empty where nobody looked.
+    """
 
     source: Source
     tools: tuple[str, ...]
@@ -24,6 +26,8 @@ class Names:
     speculative: tuple[str, ...]
     lora_ranks: tuple[int, ...]
     gpu_only: frozenset[str]
+    no_float16: frozenset[str]
+    variables: tuple[str, ...]
 
 
 @cache
@@ -43,6 +47,8 @@ def names(version: str) -> Names | None:
         speculative=tuple(row["speculative"]),
         lora_ranks=tuple(row["lora_ranks"]),
         gpu_only=frozenset(row["gpu_only"]),
+        no_float16=frozenset(row.get("no_float16", ())),
+        variables=tuple(row.get("variables", ())),
     )
 
 

@@ -14,8 +14,8 @@ from modelctl.engines.base import (
     Setting,
     Task,
 )
+from modelctl.engines.images import locked_engine
 from modelctl.facts import gpus
-from modelctl.facts.engines import engine_facts
 from modelctl.resolve.sources import buckets_of, sources_of, volumes_of
 from modelctl.resolved import (
     Check,
@@ -33,6 +33,7 @@ from modelctl.spec import models
 from modelctl.spec.models import Parallel, Spec
 from modelctl.spec.wanted import Wanted
 from modelctl.weights.facts import ModelFacts
+from modelctl.weights.lock import LockedEngine
 from modelctl.weights.sources import looks_like_gguf
 
 MIB = 2**20
@@ -155,8 +156,9 @@ def setting_of(wanted: Wanted, model: ModelFacts) -> Setting:
     engine = engine_of(spec)
     said, endpoint = spec.model or NO_MODEL, spec.endpoint or NO_ENDPOINT
     server = engine.server(spec)
-    facts = engine_facts(engine.product(server))
-    version = (spec.backend or NO_BACKEND).version or facts.default
+    version = (spec.backend or NO_BACKEND).version
+    if version is None:
+        version = default_engine(engine.product(server), model).version
     startup, drain = endpoint.startup_timeout, endpoint.drain
     return Setting(
         spec=spec,
@@ -171,6 +173,11 @@ def setting_of(wanted: Wanted, model: ModelFacts) -> Setting:
         startup_timeout=math.ceil(startup) if startup else engine.startup_timeout,
         drain=DEFAULTS.drain if drain is None else math.ceil(drain),
     )
+
+
+def default_engine(product: str, model: ModelFacts) -> LockedEngine:
+    """What an engine is where nobody names a version: what it was when the lock was written."""
+    return model.engines.get(product) or locked_engine(product)
 
 
 def gpu_entries(spec: Spec) -> tuple[tuple[int, models.Gpu, str, int], ...]:
@@ -237,6 +244,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         context=ask.context,
         max_sequences=sequences,
         flags=tuple(map(_rooted_in(setting, spec), engine.flags(ask))),
+        memory=engine.memory(ask),
     )
 
 

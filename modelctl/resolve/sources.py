@@ -67,6 +67,30 @@ def sources_beside(spec: Spec) -> dict[str, Purpose]:
     return found
 
 
+def selections_of(spec: Spec, *, gguf: bool) -> dict[str, Selection]:
+    """Which part of each source the spec means, by the source's text."""
+    said, layout = spec.model or NO_MODEL, _layout(spec)
+    found = {
+        source: _selection(
+            _said_beside(said, source, purpose, gguf=gguf), _purpose(purpose, gguf=gguf), layout
+        )
+        for source, purpose in sources_beside(spec).items()
+    }
+    if said.source:
+        found[said.source] = _selection(said, "gguf" if gguf else "model", layout)
+    return found
+
+
+def _selection(said: models.Model, purpose: Purpose, layout: Layout) -> Selection:
+    layout = layout if purpose in ("model", "draft") else ""
+    return Selection(purpose, said.file, said.mmproj, bool(said.trust_remote_code), layout)
+
+
+def _purpose(purpose: Purpose, *, gguf: bool) -> Purpose:
+    """What stands beside a model that is one file is one file too, but for a tokenizer."""
+    return "gguf" if gguf and purpose in ("draft", "adapter") else purpose
+
+
 def sources_of(spec: Spec, facts: ModelFacts, *, gguf: bool) -> Sources:
     """Resolve every source. `gguf` says whether the engine takes one file or a whole folder."""
     said = spec.model or NO_MODEL
@@ -83,7 +107,7 @@ def sources_of(spec: Spec, facts: ModelFacts, *, gguf: bool) -> Sources:
             source,
             facts.beside.get(source, ModelFacts(kind=parse(source).kind)),
             _said_beside(said, source, purpose, gguf=gguf),
-            purpose="gguf" if gguf and purpose in ("draft", "adapter") else purpose,
+            purpose=_purpose(purpose, gguf=gguf),
         )
         for source, purpose in sources_beside(spec).items()
     )
@@ -201,8 +225,7 @@ class _Places:
         name = revision if isinstance(commit, Unknown) else commit
         where = source.where if source.kind == "hub" else _join(source.scheme, text.split("://")[1])
         folder = f"/{where}/{name}/"
-        layout = self.layout if purpose in ("model", "draft") else ""
-        selection = Selection(purpose, said.file, said.mmproj, bool(said.trust_remote_code), layout)
+        selection = _selection(said, purpose, self.layout)
         files = needed(facts.remote, selection)
         fetch = Fetch(
             source=text,

@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from modelctl.resolved import Unknown
+
 if TYPE_CHECKING:
     from modelctl.apply import Outcome
+    from modelctl.assess.rows import Report, Row
     from modelctl.diagnostics import Diagnostic
+    from modelctl.fit.types import Interval
     from modelctl.plan import Change, Plan
     from modelctl.surplus import Shelf
     from modelctl.views.rows import StatusRow
@@ -53,6 +57,68 @@ def plan_data(result: Plan) -> dict[str, object]:
 
 def plan(result: Plan) -> str:
     return dump(plan_data(result))
+
+
+def fit(report: Report) -> str:
+    return dump(
+        {
+            "name": report.name,
+            "model": report.model,
+            "environment": report.environment,
+            "context": _known(report.context),
+            "rows": [_fit_row(row) for row in report.rows],
+            "ways": list(report.ways),
+            "cheapest": None
+            if report.cheapest is None
+            else {"gpu": report.cheapest[0], "usd_per_hour": report.cheapest[1]},
+            "break_even": report.break_even,
+        }
+    )
+
+
+def _fit_row(row: Row) -> dict[str, object]:
+    found: dict[str, object] = {"key": row.key, "gpu": row.gpu, "count": row.count}
+    memory, speed = row.memory, row.speed
+    if isinstance(memory, Unknown):
+        found |= {"verdict": "unknown", "reason": memory.reason}
+        found |= dict.fromkeys(("weights_gib", "kv_gib", "kv_tokens", "max_sequences"))
+    else:
+        found |= {
+            "verdict": memory.verdict,
+            "reason": memory.reason,
+            "measured": memory.measured,
+            "usable_gib": memory.usable,
+            "budget_gib": memory.budget,
+            "weights_gib": _estimate(memory.weights),
+            "kv_gib": _estimate(memory.cache),
+            "other_gib": {name: _estimate(part) for name, part in memory.other.items()},
+            "kv_tokens": _estimate(memory.tokens),
+            "max_sequences": _estimate(memory.full),
+            "max_sequences_typical": _estimate(memory.typical),
+            "largest_context": memory.largest_context,
+        }
+    if not isinstance(speed, Unknown):
+        found["tokens_per_second"] = {
+            "predicted": _estimate(speed.predicted),
+            "bound": speed.bound,
+            "single": _estimate(speed.single),
+            "requests": speed.requests,
+            "prompt_tokens": speed.request.prompt,
+            "output_tokens": speed.request.output,
+        }
+    found["usd_per_hour"] = _known(row.usd_per_hour)
+    found["usd_per_million_tokens"] = row.usd_per_million
+    return found
+
+
+def _estimate(found: Interval | None) -> dict[str, float] | None:
+    if found is None:
+        return None
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _known(value: float | Unknown) -> float | None:
+    return None if isinstance(value, Unknown) else value
 
 
 def weights(shelves: Sequence[Shelf]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modelctl.resolved import RemoteFile
+from modelctl.resolved import RemoteFile, Selection
 from modelctl.weights import config as configs
-from modelctl.weights.hub import MAX_READ, Found, HubProblem
+from modelctl.weights.hub import MAX_READ, Found, HubProblem, read_headers_of
 from modelctl.weights.lock import Locked
 from modelctl.weights.sources import is_plain, parse
+from modelctl.weights.tensors import Read
 
 _PROTOCOLS = {"s3": "s3", "r2": "s3", "gs": "gcs"}
 _EXTRAS = {"s3": "s3", "gcs": "gcs"}
@@ -19,10 +20,11 @@ _EXTRAS = {"s3": "s3", "gcs": "gcs"}
 _STAMPS = ("ETag", "etag", "md5Hash", "crc32c", "LastModified", "mtime")
 
 
-def look_up(source: str, endpoint: str | None) -> Found:
+def look_up(source: str, endpoint: str | None, selections: Iterable[Selection] = ()) -> Found:
     """The files below `s3://bucket/prefix`. Raises HubProblem with the way out.
 
-    Credentials are those that the bucket's own tools find on this machine.
+    Of the weights that the selections mean, the headers are read. Credentials are those that the
+    bucket's own tools find on this machine.
     """
     parsed = parse(source)
     base = f"{parsed.where}/{parsed.path}".rstrip("/")
@@ -35,6 +37,17 @@ def look_up(source: str, endpoint: str | None) -> Found:
             if entry.get("type") == "file" and is_plain(name := path[len(base) + 1 :])
         }
         said = _config(filesystem, base, files)
+        remote = tuple(
+            RemoteFile(path, int(files[path].get("size") or 0)) for path in sorted(files)
+        )
+
+        def open_(file: RemoteFile) -> Read:
+            path = f"{base}/{file.path}"
+            return lambda start, end: bytes(filesystem.cat_file(path, start=start, end=end))
+
+        headers = read_headers_of(source, remote, selections, open_)
+    except HubProblem:
+        raise
     except (PermissionError, FileNotFoundError) as problem:
         raise HubProblem(
             "wrong",
@@ -51,10 +64,11 @@ def look_up(source: str, endpoint: str | None) -> Found:
         ) from problem
     if not files:
         raise HubProblem("wrong", f"nothing lies in {source}", "is its prefix right?")
-    remote = tuple(RemoteFile(path, int(files[path].get("size") or 0)) for path in sorted(files))
     listing = [[file.path, file.size, _stamp(files[file.path])] for file in remote]
     digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:40]
-    return Found(Locked(digest, remote, None, said), base)
+    return Found(
+        Locked(digest, remote, None, said, tensors=headers.tensors, gguf=headers.gguf), base
+    )
 
 
 def _stamp(entry: Mapping[str, Any]) -> str:
@@ -79,11 +93,12 @@ def _filesystem(protocol: str, endpoint: str | None) -> Any:
 
 
 def _config(filesystem: Any, base: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    entry = files.get("config.json")
-    if entry is None or int(entry.get("size") or 0) > MAX_READ:
-        return {}
-    try:
-        found = json.loads(filesystem.cat_file(f"{base}/config.json"))
-    except ValueError:
-        return {}
-    return configs.kept(found) if isinstance(found, dict) else {}
+    def read(path: str) -> Any:
+        if int(files[path].get("size") or 0) > MAX_READ:
+            return None
+        try:
+            return json.loads(filesystem.cat_file(f"{base}/{path}"))
+        except (ValueError, RecursionError):
+            return None
+
+    return configs.gathered(files, read)

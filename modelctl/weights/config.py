@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from modelctl.resolved import Unknown
 
 MAX_TEXT = 200
 MAX_ITEMS = 256
-MAX_NESTING = 3
+MAX_NESTING = 6
+"""compressed-tensors has the width of its weights at the fourth level."""
+_LEFT_OUT = object()
+QUANT_CONFIG = "hf_quant_config.json"
 _NOISE = {"id2label", "label2id", "task_specific_params", "transformers_version", "_name_or_path"}
 
 SENTENCE_CONFIGS = tuple(
@@ -70,9 +73,51 @@ def cache_per_token(config: Mapping[str, Any]) -> int | Unknown:
 
 
 def kept(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values, without long lists and names: what arithmetic may need of a config."""
+    """The plain values, without long lists and names: what arithmetic may need of a config.
+
+    null is a value: a window of null is none, and one that is not there is the engine's default.
+    """
     found = {name: _plain(value, 1) for name, value in config.items() if name not in _NOISE}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not _LEFT_OUT}
+
+
+def gathered(paths: Container[str], read: Callable[[str], Any]) -> dict[str, Any]:
+    """What is worth keeping of config.json and of the files beside it that change what it means.
+
+    An adapter has its rank alone. `read` gives a file's JSON, or None where it has none.
+    """
+
+    def section(path: str) -> Mapping[str, Any]:
+        found = read(path) if path in paths else None
+        return found if isinstance(found, dict) else {}
+
+    said = section("config.json")
+    if not said:
+        rank = section("adapter_config.json").get(ADAPTER_RANK)
+        return {ADAPTER_RANK: rank} if isinstance(rank, int) else {}
+    found = kept(said)
+    if not said.get("quantization_config"):
+        found = _with_modelopt(found, section(QUANT_CONFIG))
+    sentence = next((name for name in SENTENCE_CONFIGS if name in paths), "")
+    for ours, path, value in (
+        (ENCODER, sentence, "max_seq_length"),
+        (TOKENIZER, "tokenizer_config.json", "model_max_length"),
+    ):
+        length = section(path).get(value)
+        if isinstance(length, int):
+            found[ours] = {value: length}
+    return found
+
+
+def _with_modelopt(config: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with what hf_quant_config.json says, which vLLM reads where config.json has none.
+
+    NVIDIA's ModelOpt wrote it there until its version 0.29.
+    """
+    section = said.get("quantization")
+    if not isinstance(section, Mapping):
+        return config
+    return {**config, "quantization_config": kept({**section, "quant_method": "modelopt"})}
 
 
 def architecture(config: Mapping[str, Any]) -> str | Unknown:
@@ -155,17 +200,17 @@ def _length(value: Any) -> int | None:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The value, or None where it is not worth a line."""
-    if isinstance(value, bool | int | float):
+    """The value, or _LEFT_OUT where it is not worth a line."""
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        return value if len(value) <= MAX_TEXT else None
+        return value if len(value) <= MAX_TEXT else _LEFT_OUT
     if isinstance(value, list):
         short = len(value) <= MAX_ITEMS and all(
-            isinstance(v, bool | int | float | str) for v in value
+            v is None or isinstance(v, bool | int | float | str) for v in value
         )
-        return value if short else None
-    if isinstance(value, Mapping) and depth < MAX_NESTING:
+        return value if short else _LEFT_OUT
+    if isinstance(value, Mapping) and depth < MAX_NESTING and len(value) <= MAX_ITEMS:
         found = {k: _plain(v, depth + 1) for k, v in value.items() if k not in _NOISE}
-        return {k: v for k, v in found.items() if v is not None}
-    return None
+        return {k: v for k, v in found.items() if v is not _LEFT_OUT}
+    return _LEFT_OUT

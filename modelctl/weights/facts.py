@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from modelctl.resolved import LocalFile, RemoteFile, Unknown
+from modelctl.weights.lock import LockedEngine
+from modelctl.weights.shape import Header, TensorRow
 
 NOT_LOCKED = Unknown("not in modelctl.lock")
 NOT_HASHED = Unknown("not hashed")
 NOT_READ = Unknown("not read")
 
-Problem = Literal["", "missing", "outside", "empty", "unreadable", "not-gguf"]
+Problem = Literal["", "missing", "outside", "empty", "unreadable", "not-gguf", "broken"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class ModelFacts:
     spec names, None where it names none; `dockerfile` is that of its Dockerfile.
     `commit` and `remote`, the files that any engine could need of a Hub repository or a bucket,
     come from the lock, and so does `access`: "gated" or "private" where not everybody may read it.
+    `config` has the plain values of config.json, `tensors` what is in the safetensors or the GGUF
+    model that is served, `header` what memory follows from in that model's keys.
+    `engines` are those whose default version the lock holds, by name.
     `beside` has the facts of the other sources that the spec names, by their text.
     """
 
@@ -52,4 +57,8 @@ class ModelFacts:
     commit: str | Unknown = NOT_LOCKED
     remote: tuple[RemoteFile, ...] = ()
     access: str = ""
+    config: Mapping[str, Any] | Unknown = NOT_READ
+    tensors: tuple[TensorRow, ...] | Unknown = NOT_READ
+    header: Header | Unknown = NOT_READ
+    engines: Mapping[str, LockedEngine] = field(default_factory=dict)
     beside: Mapping[str, ModelFacts] = field(default_factory=dict)

@@ -1,16 +1,19 @@
 """What does the header of a GGUF file say? Read with bounds, so that no file can hurt the reader.
 
 The layout is ggml's own (docs/gguf.md of ggml-org/ggml): magic, version, number of tensors, number
-of key/values, then the key/values. Tensors are not read.
+of key/values, the key/values, then a row a tensor; the data follows, and is not read.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+
+from modelctl.facts import ggml
+from modelctl.weights.shape import Header
+from modelctl.weights.tensors import BrokenFile, CutFile, Read, Tensor
 
 MAGIC = b"GGUF"
 MAX_PAIRS = 100_000
@@ -19,9 +22,15 @@ MAX_TEXT_BYTES = 8 * 2**20
 MAX_ARRAY = 10_000_000
 MAX_HEADER_BYTES = 512 * 2**20
 MAX_NESTING = 2
+MAX_TENSORS = 1_000_000
+MAX_SIDES = 8
+MAX_KEPT = 1024
+"""Entries of an array that are kept: one a layer is what memory follows from."""
+MAX_KEPT_TEXT = 200
+FIRST, MOST = 256 * 2**10, 4 * 2**20
+"""Bytes that are read at once: more each time, because a vocabulary is most of a header."""
 
 _STRING, _ARRAY = 8, 9
-_TOKENS = "tokenizer.ggml.tokens"
 _SCALARS = {
     0: struct.Struct("<B"),
     1: struct.Struct("<b"),
@@ -36,6 +45,9 @@ _SCALARS = {
     12: struct.Struct("<d"),
 }
 _U32, _U64 = _SCALARS[4], _SCALARS[10]
+_WHOLE = {0, 1, 2, 3, 4, 5, 7, 10, 11}
+_CUT = "ends in the middle of its header"
+_ALIGNMENT = 32
 
 # llama.cpp's llama_ftype, as `general.file_type` has it.
 FILE_TYPES = {
@@ -47,90 +59,122 @@ FILE_TYPES = {
 }  # fmt: skip
 
 Scalar = bool | int | float | str
+Value = Scalar | tuple[int, ...]
+
+TOKENS = "tokenizer.ggml.tokens"
+_KEPT = {"general.architecture", "general.name", "general.type", "general.file_type", TOKENS}
 
 
-class NotGguf(Exception):
+class NotGguf(BrokenFile):
     """The file cannot be read as GGUF; the text is the sentence that says why."""
 
 
 @dataclass(frozen=True)
-class ArrayLength:
-    """An array is only counted: a vocabulary has 100,000 entries that nobody asks for."""
+class Gguf:
+    """The keys with their values, and the tensors in the file's order.
 
-    length: int
+    An array of whole numbers that is about as long as there are layers is there in full. Of any
+    other there is its length alone: a vocabulary has 100,000 entries that nobody asks for.
+    """
+
+    version: int
+    values: Mapping[str, Value]
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def header(self) -> Header:
+        """What memory follows from, and what the model is called."""
+        architecture = f"{self.values.get('general.architecture')}."
+        return {
+            key: value
+            for key, value in self.values.items()
+            if (key.startswith(architecture) or key in _KEPT)
+            and not (isinstance(value, str) and len(value) > MAX_KEPT_TEXT)
+            and not (isinstance(value, float) and not math.isfinite(value))
+        }
+
+
+def text(header: Header, key: str) -> str | None:
+    value = header.get(key)
+    return value if isinstance(value, str) else None
+
+
+def number(header: Header, key: str) -> int | None:
+    value = header.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def architecture(header: Header) -> str | None:
+    return text(header, "general.architecture")
+
+
+def context_length(header: Header) -> int | None:
+    return number(header, f"{architecture(header)}.context_length")
+
+
+def layers(header: Header) -> int | None:
+    return number(header, f"{architecture(header)}.block_count")
+
+
+def vocabulary(header: Header) -> int | None:
+    tokens = number(header, TOKENS)
+    return number(header, f"{architecture(header)}.vocab_size") if tokens is None else tokens
+
+
+def quantization(header: Header) -> str | None:
+    file_type = number(header, "general.file_type")
+    return None if file_type is None else FILE_TYPES.get(file_type)
+
+
+def read_gguf(read: Read, size: int) -> Gguf:
+    """The header of a file of `size` bytes. Raises NotGguf, or CutFile where data is missing."""
+    reader = _Reader(read, min(size, MAX_HEADER_BYTES))
+    found = reader.file()
+    end = _end_of_data(found, reader.place)
+    if end > size:
+        raise CutFile(f"is cut: its header speaks of {end:,} bytes and it has {size:,}")
+    return Gguf(found.version, found.values, tuple(tensor for tensor, _ in found.tensors))
 
 
 @dataclass(frozen=True)
-class GgufHeader:
-    """The keys up to the vocabulary where that is enough, and all of them where it is not."""
-
+class _Raw:
     version: int
-    tensors: int
-    values: Mapping[str, Scalar | ArrayLength]
-
-    def text(self, key: str) -> str | None:
-        value = self.values.get(key)
-        return value if isinstance(value, str) else None
-
-    def number(self, key: str) -> int | None:
-        value = self.values.get(key)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-    @property
-    def architecture(self) -> str | None:
-        return self.text("general.architecture")
-
-    @property
-    def name(self) -> str | None:
-        return self.text("general.name")
-
-    @property
-    def context_length(self) -> int | None:
-        return self.number(f"{self.architecture}.context_length")
-
-    @property
-    def layers(self) -> int | None:
-        return self.number(f"{self.architecture}.block_count")
-
-    @property
-    def vocabulary(self) -> int | None:
-        tokens = self.values.get(_TOKENS)
-        if isinstance(tokens, ArrayLength):
-            return tokens.length
-        return self.number(f"{self.architecture}.vocab_size")
-
-    @property
-    def quantization(self) -> str | None:
-        file_type = self.number("general.file_type")
-        return None if file_type is None else FILE_TYPES.get(file_type)
+    values: Mapping[str, Value]
+    tensors: list[tuple[Tensor, int]]
+    """Each with the place where its data begins, after the header."""
 
 
-def read_header(path: Path) -> GgufHeader:
-    """The header of the file at `path`. Raises NotGguf with a sentence, OSError from the disk."""
-    with path.open("rb") as file:
-        return parse_header(file, size=path.stat().st_size)
-
-
-def parse_header(file: BinaryIO, *, size: int) -> GgufHeader:
-    return _Reader(file, min(size, MAX_HEADER_BYTES)).header()
-
-
-def _enough(values: Mapping[str, Scalar | ArrayLength]) -> bool:
-    """Whether all that anybody asks for was read before the vocabulary, as most files have it."""
-    architecture = values.get("general.architecture")
-    wanted = (f"{architecture}.context_length", f"{architecture}.block_count", "general.file_type")
-    return all(key in values for key in wanted)
+def _end_of_data(found: _Raw, place: int) -> int:
+    said = found.values.get("general.alignment")
+    alignment = said if isinstance(said, int) and 0 < said <= 2**20 else _ALIGNMENT
+    data = -(-place // alignment) * alignment
+    types = ggml.ggml_types()
+    ends = [
+        data + offset + types[kind].bytes_of(math.prod(shape))
+        for (_, kind, shape), offset in found.tensors
+        if kind in types
+    ]
+    return max(ends, default=place)
 
 
 class _Reader:
     """Takes from the file what was promised, and stops at the bound that is given."""
 
-    def __init__(self, file: BinaryIO, bound: int) -> None:
-        self._file = file
-        self._left = bound
+    def __init__(self, read: Read, bound: int) -> None:
+        self._read = read
+        self._bound = bound
+        self._buffer = b""
+        self._begin = 0
+        self._at = 0
+        self._step = FIRST
 
-    def header(self) -> GgufHeader:
-        if self._left < len(MAGIC) or self._take(len(MAGIC)) != MAGIC:
+    @property
+    def place(self) -> int:
+        """How far into the file it is."""
+        return self._begin + self._at
+
+    def file(self) -> _Raw:
+        if self._bound < len(MAGIC) or self._take(len(MAGIC)) != MAGIC:
             raise NotGguf("does not begin with the letters GGUF")
         version = self._number(_U32)
         if version not in (2, 3):
@@ -139,21 +183,27 @@ class _Reader:
         tensors, pairs = self._number(_U64), self._number(_U64)
         if pairs > MAX_PAIRS:
             raise NotGguf(f"says that it has {pairs} keys; no real file has more than {MAX_PAIRS}")
-        values: dict[str, Scalar | ArrayLength] = {}
+        if tensors > MAX_TENSORS:
+            raise NotGguf(
+                f"says that it has {tensors} tensors; no real file has more than {MAX_TENSORS}"
+            )
+        values: dict[str, Value] = {}
         for _ in range(pairs):
             key = self._text(MAX_KEY_BYTES)
             kind = self._number(_U32)
-            if key == _TOKENS and kind == _ARRAY:
-                item, length = self._array_head(nesting=0)
-                values[key] = ArrayLength(length)
-                if _enough(values):
-                    break
-                self._skip_items(item, length, nesting=0)
-            else:
-                values[key] = self._value(kind, nesting=0)
-        return GgufHeader(version, tensors, values)
+            values[key] = self._value(kind, nesting=0)
+        return _Raw(version, values, [self._tensor() for _ in range(tensors)])
 
-    def _value(self, kind: int, *, nesting: int) -> Scalar | ArrayLength:
+    def _tensor(self) -> tuple[Tensor, int]:
+        name, sides = self._text(MAX_KEY_BYTES), self._number(_U32)
+        if sides > MAX_SIDES:
+            raise NotGguf(f"has a tensor of {sides} dimensions")
+        shape = tuple(self._number(_U64) for _ in range(sides))
+        kind, offset = self._number(_U32), self._number(_U64)
+        known = ggml.numbered().get(kind)
+        return (name, known.name if known else f"TYPE_{kind}", shape), offset
+
+    def _value(self, kind: int, *, nesting: int) -> Value:
         if kind == _STRING:
             return self._text(MAX_TEXT_BYTES)
         if kind == _ARRAY:
@@ -164,27 +214,39 @@ class _Reader:
         value: Scalar = scalar.unpack(self._take(scalar.size))[0]
         return value
 
-    def _array(self, nesting: int) -> ArrayLength:
-        item, length = self._array_head(nesting)
-        self._skip_items(item, length, nesting)
-        return ArrayLength(length)
-
-    def _array_head(self, nesting: int) -> tuple[int, int]:
+    def _array(self, nesting: int) -> Value:
+        """Its numbers, or how many entries it has."""
         item, length = self._number(_U32), self._number(_U64)
         if length > MAX_ARRAY or nesting >= MAX_NESTING:
             raise NotGguf("has an array that is too large to be real")
-        return item, length
-
-    def _skip_items(self, item: int, length: int, nesting: int) -> None:
         scalar = _SCALARS.get(item)
+        if item in _WHOLE and scalar is not None and length <= MAX_KEPT:
+            return tuple(int(n) for (n,) in scalar.iter_unpack(self._take(scalar.size * length)))
         if scalar is not None:
             self._skip(scalar.size * length)
-            return
-        for _ in range(length):
-            if item == _STRING:
-                self._skip(self._number(_U64))
-            else:
+        elif item == _STRING:
+            self._skip_texts(length)
+        else:
+            for _ in range(length):
                 self._value(item, nesting=nesting + 1)
+        return length
+
+    def _skip_texts(self, count: int) -> None:
+        """Over a vocabulary, as far as the buffer goes in one go."""
+        unpack, head = _U64.unpack_from, _U64.size
+        while count:
+            at, buffer = self._at, self._buffer
+            last = len(buffer) - head
+            while count and at <= last:
+                after = at + head + unpack(buffer, at)[0]
+                if after > len(buffer):
+                    break
+                at = after
+                count -= 1
+            self._at = at
+            if count:
+                self._skip(self._number(_U64))
+                count -= 1
 
     def _number(self, packed: struct.Struct) -> int:
         value: int = packed.unpack(self._take(packed.size))[0]
@@ -197,24 +259,31 @@ class _Reader:
         return self._take(length).decode("utf-8", errors="replace")
 
     def _skip(self, count: int) -> None:
-        self._spend(count)
-        if count <= 4096:
-            # Short runs are read: seeking would throw the buffer away, once a token.
-            self._exactly(count)
+        if self.place + count > self._bound:
+            raise CutFile(_CUT)
+        if self._at + count <= len(self._buffer):
+            self._at += count
         else:
-            self._file.seek(count, 1)
+            self._begin, self._buffer, self._at = self.place + count, b"", 0
 
     def _take(self, count: int) -> bytes:
-        self._spend(count)
-        return self._exactly(count)
-
-    def _exactly(self, count: int) -> bytes:
-        found = self._file.read(count)
-        if len(found) != count:
-            raise NotGguf("ends in the middle of its header")
+        end = self._at + count
+        if end > len(self._buffer):
+            self._fill(count)
+            end = count
+        found = self._buffer[self._at : end]
+        self._at = end
         return found
 
-    def _spend(self, count: int) -> None:
-        if count > self._left:
-            raise NotGguf("ends in the middle of its header")
-        self._left -= count
+    def _fill(self, count: int) -> None:
+        """Read on, so that the next `count` bytes are in the buffer, which begins with them."""
+        if self.place + count > self._bound:
+            raise CutFile(_CUT)
+        have = self._buffer[self._at :]
+        start = self._begin + len(self._buffer)
+        end = min(self._bound, max(start + self._step, self.place + count))
+        self._begin, self._at = self.place, 0
+        self._buffer = have + self._read(start, end)
+        self._step = min(2 * self._step, MOST)
+        if len(self._buffer) < count:
+            raise CutFile(_CUT)

@@ -9,14 +9,17 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from modelctl.resolved import RemoteFile
+from modelctl.resolved import RemoteFile, Selection
 from modelctl.weights import config as configs
+from modelctl.weights import hub_ranges
+from modelctl.weights.headers import BrokenWeights, Headers, Open, read_headers
 from modelctl.weights.lock import Locked
 from modelctl.weights.sources import is_plain, parse
+from modelctl.weights.tensors import Read
 
 if TYPE_CHECKING:
     import httpx2
@@ -41,7 +44,9 @@ _T = TypeVar("_T")
 class HubProblem(Exception):
     """Why there is no answer. `kind` says whose turn it is: the spec's, a token's, or time's."""
 
-    def __init__(self, kind: Literal["wrong", "access", "again"], message: str, hint: str) -> None:
+    def __init__(
+        self, kind: Literal["wrong", "access", "broken", "again"], message: str, hint: str
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
@@ -61,10 +66,11 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
-def look_up(source: str, revision: str | None) -> Found:
+def look_up(source: str, revision: str | None, selections: Iterable[Selection] = ()) -> Found:
     """Ask for the commit and the files of `hf://org/repo`. Raises HubProblem.
 
-    The token is the one that the Hub's own client finds: HF_TOKEN, or that of `hf auth login`.
+    Of the weights that the selections mean, the headers are read. The token is the one that the
+    Hub's own client finds: HF_TOKEN, or that of `hf auth login`.
     """
     from huggingface_hub import HfApi
 
@@ -89,7 +95,29 @@ def look_up(source: str, revision: str | None) -> Found:
         )
     access = "gated" if info.gated else "private" if info.private else ""
     config = _config(api, asking, info.id, info.sha, files, probe=bool(access))
-    return Found(Locked(info.sha, files, revision, config, access), info.id)
+
+    def open_(file: RemoteFile) -> Read:
+        url = hub_ranges.address(api, info.id, commit, file.path)
+        return lambda start, end: asking.bounded(lambda: hub_ranges.read(url, start, end))
+
+    commit = info.sha
+    headers = read_headers_of(source, files, selections, open_)
+    locked = Locked(commit, files, revision, config, access, headers.tensors, headers.gguf)
+    return Found(locked, info.id)
+
+
+def read_headers_of(
+    source: str, files: tuple[RemoteFile, ...], selections: Iterable[Selection], open_: Open
+) -> Headers:
+    """The headers; a HubProblem where a file is one that no engine could load."""
+    try:
+        return read_headers(files, selections, open_)
+    except BrokenWeights as problem:
+        raise HubProblem(
+            "broken",
+            f"{source}: {problem}",
+            "it was put there so: put it there again, or name a revision where it is whole",
+        ) from problem
 
 
 def _config(
@@ -101,7 +129,7 @@ def _config(
     *,
     probe: bool,
 ) -> dict[str, Any]:
-    """The plain values of config.json, and of two others that bound the context.
+    """The plain values of config.json, and of others beside it.
 
     With `probe` a file is read whatever there is: a listing may be open where the files are not.
     """
@@ -116,28 +144,11 @@ def _config(
         except ValueError:
             return None  # the engine will say what is wrong with it; here it only tells nothing
 
-    found = read("config.json") or _rank(read("adapter_config.json"))
+    found = configs.gathered(there, read)
     if probe and "config.json" not in there and files:
         smallest = min(files, key=lambda file: file.size)
         asking.bounded(lambda: _text(api, repo, commit, smallest.path, head=True))
-    if not isinstance(found, dict):
-        return {}
-    kept = configs.kept(found)
-    sentence = next((name for name in configs.SENTENCE_CONFIGS if name in there), "")
-    for ours, path, value in (
-        (configs.ENCODER, sentence, "max_seq_length"),
-        (configs.TOKENIZER, "tokenizer_config.json", "model_max_length"),
-    ):
-        section = read(path) if path else None
-        if isinstance(section, dict) and isinstance(section.get(value), int):
-            kept[ours] = {value: section[value]}
-    return kept
-
-
-def _rank(adapter: Any) -> Any:
-    """All that is wanted of an adapter's own file."""
-    rank = adapter.get(configs.ADAPTER_RANK) if isinstance(adapter, dict) else None
-    return {configs.ADAPTER_RANK: rank} if isinstance(rank, int) else None
+    return found
 
 
 def _text(api: HfApi, repo: str, commit: str, path: str, *, head: bool = False) -> str:
@@ -189,6 +200,8 @@ class _Asking:
                 ) from error
             except httpx2.TimeoutException:
                 problem = self.unreachable(f"did not answer within {TIMEOUT:.0f} s")
+            except hub_ranges.TooSlow as slow:
+                problem = self.unreachable(str(slow))
             except (httpx2.HTTPError, OSError) as error:
                 problem = self.unreachable(f"cannot be reached: {error}")
             except (ValueError, TypeError, KeyError) as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelctl.resolved import LocalFile
+from modelctl.weights.tensors import Read
 
 PART = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf$")
 _CHUNK = 8 * 2**20
@@ -50,6 +51,17 @@ def files_of(path: Path) -> list[Path]:
         stem, parts = path.name[: part.start()], part["parts"]
         return sorted(path.parent.glob(f"{glob.escape(stem)}-[0-9]*-of-{parts}.gguf"))
     return sorted(_walk(path), key=lambda file: file.relative_to(path).as_posix())
+
+
+def reader(file: Path) -> Read:
+    """Reads parts of the file. Raises OSError."""
+
+    def read(start: int, end: int) -> bytes:
+        with file.open("rb") as opened:
+            opened.seek(start)
+            return opened.read(end - start)
+
+    return read
 
 
 def examine(path: Path, cache: HashCache | None = None) -> LocalModel:

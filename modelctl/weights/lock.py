@@ -1,7 +1,7 @@
 """What is in modelctl.lock? Each source's commit, its files with sizes and hashes, and its facts.
 
-The same content is the same bytes on any machine, with a file of a model on each line: a diff shows
-what changed.
+The same content is the same bytes on any machine, with a file or a tensor of a model on each line:
+a diff shows what changed.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error
 from modelctl.resolved import RemoteFile
+from modelctl.weights.shape import Header, TensorRow
 
 FILE = "modelctl.lock"
 FORMAT = 1
@@ -27,12 +28,22 @@ _HASH = re.compile(r"(sha256:[0-9a-f]{64}|git:[0-9a-f]{40})?")
 
 
 @dataclass(frozen=True)
+class LockedGguf:
+    """What the header of one GGUF model says, that of all its parts together."""
+
+    header: Header
+    tensors: tuple[TensorRow, ...]
+
+
+@dataclass(frozen=True)
 class Locked:
     """One source at one commit.
 
     `revision` is what the spec asked for, None for the repository's main branch. `files` are all
     that an engine could need. `config` holds the plain values of config.json; `access` says whom
     the files are for: everybody (""), who accepted the terms ("gated"), or members ("private").
+    `tensors` are those of its safetensors, None where these were not read. `gguf` has the headers
+    of the GGUF models that specs mean, by the first file of each.
     """
 
     commit: str
@@ -40,6 +51,8 @@ class Locked:
     revision: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     access: str = ""
+    tensors: tuple[TensorRow, ...] | None = None
+    gguf: Mapping[str, LockedGguf] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -47,10 +60,24 @@ class Locked:
 
 
 @dataclass(frozen=True)
+class LockedEngine:
+    """What "the default" meant for an engine when it was locked. An image is "" for none."""
+
+    version: str
+    image: str = ""
+    cpu_image: str = ""
+
+
+@dataclass(frozen=True)
 class Lock:
-    """Every locked source by its key."""
+    """Every locked source by its key, and every engine by its name.
+
+    `facts` is the version of the tables that this modelctl had when the lock was written.
+    """
 
     sources: Mapping[str, Locked] = field(default_factory=dict)
+    engines: Mapping[str, LockedEngine] = field(default_factory=dict)
+    facts: str = ""
 
     def find(self, source: str, revision: str | None) -> Locked | None:
         return self.sources.get(key(source, revision))
@@ -65,7 +92,17 @@ def dump(lock: Lock) -> str:
     """The file's text."""
     parts = [_entry(name, lock.sources[name]) for name in sorted(lock.sources)]
     sources = "{\n" + ",\n".join(parts) + "\n }" if parts else "{}"
-    return f'{{\n "format": {FORMAT},\n "sources": {sources}\n}}\n'
+    lines = [f' "format": {FORMAT}']
+    if lock.facts:
+        lines.append(f' "facts": {_json(lock.facts)}')
+    if lock.engines:
+        engines = {
+            name: {key: said for key, said in vars(engine).items() if said}
+            for name, engine in lock.engines.items()
+        }
+        lines.append(' "engines": ' + _mapping(engines, 2))
+    lines.append(f' "sources": {sources}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def write(root: Path, lock: Lock) -> None:
@@ -127,39 +164,63 @@ def parse(text: str, shown: str = FILE) -> Lock:
     for name, entry in data["sources"].items():
         try:
             sources[name] = _locked(entry)
-        except (KeyError, TypeError, ValueError) as problem:
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:
             why = f"{name} is not as modelctl lock writes it"
             if isinstance(problem, ValueError) and problem.args:
                 why += f": {problem.args[0]}"
             wrong.append(_wrong(shown, why, text, _line_of(text, json.dumps(name))))
+    try:
+        engines = {name: _engine(entry) for name, entry in data.get("engines", {}).items()}
+        facts = _text(data.get("facts", ""))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        line = _line_of(text, '"engines"')
+        wrong.append(_wrong(shown, "its engines are not as modelctl lock writes them", text, line))
     if wrong:
         raise Rejected(wrong)
-    return Lock(sources)
+    return Lock(sources, engines, facts)
 
 
 def _entry(name: str, locked: Locked) -> str:
-    lines = [f'   "commit": {json.dumps(locked.commit)}']
+    lines = [f'   "commit": {_json(locked.commit)}']
     if locked.revision is not None:
-        lines.append(f'   "revision": {json.dumps(locked.revision)}')
+        lines.append(f'   "revision": {_json(locked.revision)}')
     if locked.access:
-        lines.append(f'   "access": {json.dumps(locked.access)}')
+        lines.append(f'   "access": {_json(locked.access)}')
     if locked.config:
-        lines.append('   "config": ' + _mapping(locked.config))
-    files = [
-        "    " + json.dumps([file.path, file.size, _hash(file)], ensure_ascii=False)
-        for file in sorted(locked.files, key=lambda file: file.path)
-    ]
-    lines.append('   "files": ' + ("[\n" + ",\n".join(files) + "\n   ]" if files else "[]"))
-    return f"  {json.dumps(name, ensure_ascii=False)}: {{\n" + ",\n".join(lines) + "\n  }"
+        lines.append('   "config": ' + _mapping(locked.config, 4))
+    if locked.tensors is not None:
+        lines.append('   "tensors": ' + _rows(map(_tensor_row, locked.tensors), 4))
+    if locked.gguf:
+        headers = [_gguf_entry(path, locked.gguf[path]) for path in sorted(locked.gguf)]
+        lines.append('   "gguf": {\n' + ",\n".join(headers) + "\n   }")
+    files = sorted(locked.files, key=lambda file: file.path)
+    lines.append('   "files": ' + _rows(([f.path, f.size, _hash(f)] for f in files), 4))
+    return f"  {_json(name)}: {{\n" + ",\n".join(lines) + "\n  }"
 
 
-def _mapping(config: Mapping[str, Any]) -> str:
-    rows = [
-        f"    {json.dumps(name, ensure_ascii=False)}: "
-        + json.dumps(config[name], sort_keys=True, ensure_ascii=False)
-        for name in sorted(config)
-    ]
-    return "{\n" + ",\n".join(rows) + "\n   }"
+def _gguf_entry(path: str, said: LockedGguf) -> str:
+    header, tensors = _mapping(said.header, 6), _rows(map(_tensor_row, said.tensors), 6)
+    return f'    {_json(path)}: {{\n     "header": {header},\n     "tensors": {tensors}\n    }}'
+
+
+def _tensor_row(row: TensorRow) -> list[Any]:
+    return [row.name, row.dtype, list(row.shape), row.count]
+
+
+def _rows(rows: Iterable[Any], indent: int) -> str:
+    """A list with an entry on each line."""
+    lines = [" " * indent + _json(row) for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n" + " " * (indent - 1) + "]" if lines else "[]"
+
+
+def _mapping(said: Mapping[str, Any], indent: int) -> str:
+    """A mapping with a key on each line, in order."""
+    lines = [f"{' ' * indent}{_json(name)}: {_json(said[name])}" for name in sorted(said)]
+    return "{\n" + ",\n".join(lines) + "\n" + " " * (indent - 1) + "}" if lines else "{}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _hash(file: RemoteFile) -> str:
@@ -178,7 +239,57 @@ def _locked(entry: Any) -> Locked:
     if not (revision is None or isinstance(revision, str)):
         raise ValueError("its revision is no text")
     files = tuple(_file(row) for row in entry["files"])
-    return Locked(commit, files, revision, config, access)
+    tensors = entry.get("tensors")
+    gguf = entry.get("gguf")
+    return Locked(
+        commit,
+        files,
+        revision,
+        config,
+        access,
+        None if tensors is None else _tensors(tensors),
+        {path: _gguf(said) for path, said in gguf.items()} if gguf else {},
+    )
+
+
+def _gguf(entry: Any) -> LockedGguf:
+    header = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in entry["header"].items()
+    }
+    whole = all(
+        all(type(number) is int for number in value)
+        if isinstance(value, tuple)
+        else isinstance(value, str | int | float)
+        for value in header.values()
+    )
+    if not whole:
+        raise ValueError("a GGUF header holds something else than texts and numbers")
+    return LockedGguf(header, _tensors(entry["tensors"]))
+
+
+def _tensors(rows: Any) -> tuple[TensorRow, ...]:
+    found = []
+    for row in rows:
+        name, dtype, shape, count = row
+        if not (type(name) is str and type(dtype) is str and type(count) is int and count > 0):
+            raise ValueError(f"{row!r} is no tensor")
+        if not all(type(side) is int and side >= 0 for side in shape):
+            raise ValueError(f"{row!r} is no tensor")
+        found.append(TensorRow(name, dtype, tuple(shape), count))
+    return tuple(found)
+
+
+def _engine(entry: Any) -> LockedEngine:
+    return LockedEngine(
+        _text(entry["version"]), _text(entry.get("image", "")), _text(entry.get("cpu_image", ""))
+    )
+
+
+def _text(said: Any) -> str:
+    if not isinstance(said, str):
+        raise TypeError
+    return said
 
 
 def _file(row: Any) -> RemoteFile:

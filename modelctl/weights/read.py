@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from modelctl.resolved import Unknown
-from modelctl.weights import config
+from modelctl.resolved import RemoteFile, Selection, Unknown
+from modelctl.weights import config, gguf
 from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, NOT_READ, ModelFacts
-from modelctl.weights.gguf import GgufHeader, NotGguf, read_header
-from modelctl.weights.local import HashCache, examine, files_of
-from modelctl.weights.lock import COMMIT, Lock, Locked
-from modelctl.weights.needed import candidates
+from modelctl.weights.headers import BrokenWeights, read_headers
+from modelctl.weights.local import HashCache, examine, files_of, reader
+from modelctl.weights.lock import COMMIT, Lock, Locked, LockedGguf
+from modelctl.weights.needed import candidates, missing_part
 from modelctl.weights.sources import local_path, looks_like_gguf, parse
 
 MAX_TEXT_BYTES = 256 * 2**10
+_NO_CONFIG = Unknown("there is no config.json")
+_UNREAD = Unknown("modelctl.lock does not have it")
 
 
 def model_facts(
@@ -45,13 +47,15 @@ def model_facts(
     facts = ModelFacts(kind=parsed.kind)
     locked = lock.find(source or "", revision) if lock else None
     if locked is not None and parsed.kind in ("hub", "bucket"):
-        facts = _locked(parsed.kind, locked)
+        facts = _locked(parsed.kind, locked, file)
     elif parsed.kind == "hub":
         facts = _not_locked(facts, revision)
     elif parsed.kind == "local":
         facts = _local(local_path(parsed.path, folder), root, file, hashed=hashed, cache=cache)
     elif looks_like_gguf(parsed.path):
         facts = replace(facts, format="gguf")
+    if lock is not None and lock.engines:
+        facts = replace(facts, engines=lock.engines)
     if chat_template is not None:
         facts = replace(facts, chat_template=_text(local_path(chat_template, folder), root))
     if dockerfile is not None:
@@ -72,17 +76,32 @@ def gguf_file(files: Iterable[str], file: str | None = None) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _locked(kind: Literal["hub", "bucket"], locked: Locked) -> ModelFacts:
-    """What the lock knows. Of a GGUF repository it knows the files, not what is in them."""
+def _locked(kind: Literal["hub", "bucket"], locked: Locked, file: str | None) -> ModelFacts:
+    """What the lock knows: of a GGUF repository the files, and what is in the one that is meant."""
     paths = [file.path for file in locked.files]
     format: Literal["gguf", "safetensors"] | Unknown = NOT_READ
     if any(path.endswith(".safetensors") for path in paths):
         format = "safetensors"
     elif any(looks_like_gguf(path) for path in paths):
         format = "gguf"
-    facts = ModelFacts(kind, format, commit=locked.commit, remote=locked.files)
-    facts = replace(facts, digest=locked.commit, access=locked.access)
-    return _with_config(facts, locked.config) if locked.config else facts
+    facts = ModelFacts(
+        kind,
+        format,
+        commit=locked.commit,
+        remote=locked.files,
+        digest=locked.commit,
+        access=locked.access,
+        config=_NO_CONFIG,
+        tensors=_UNREAD if locked.tensors is None else locked.tensors,
+        header=_UNREAD,
+    )
+    if locked.config:
+        facts = _with_config(facts, locked.config)
+    # The engine reads the GGUF file, whatever the original's config.json beside it says.
+    model = locked.gguf.get(gguf_file(locked.gguf, file) or "")
+    if model is not None and (file is not None or locked.tensors is None):
+        facts = _with_header(facts, model)
+    return facts
 
 
 def _with_config(facts: ModelFacts, said: Mapping[str, Any]) -> ModelFacts:
@@ -96,20 +115,21 @@ def _with_config(facts: ModelFacts, said: Mapping[str, Any]) -> ModelFacts:
         layers=config.number(said, *config.LAYERS),
         vocabulary=config.number(said, "vocab_size"),
         quantization=config.quantization(said),
+        config=said,
         cache_per_token=config.cache_per_token(said),
     )
 
 
-def _config_in(folder: Path) -> Mapping[str, Any]:
+def _config_in(folder: Path, paths: Collection[str]) -> Mapping[str, Any]:
     """A local model's or adapter's own words; none where they cannot be read."""
-    for name in ("config.json", "adapter_config.json"):
+
+    def read(path: str) -> Any:
         try:
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue  # the engine will say what is wrong with it
-        if isinstance(said, dict):
-            return said
-    return {}
+            return json.loads((folder / path).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None  # the engine will say what is wrong with it
+
+    return config.gathered(paths, read)
 
 
 def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
@@ -126,6 +146,9 @@ def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
         layers=NOT_LOCKED,
         vocabulary=NOT_LOCKED,
         quantization=NOT_LOCKED,
+        config=NOT_LOCKED,
+        tensors=NOT_LOCKED,
+        header=NOT_LOCKED,
     )
 
 
@@ -154,36 +177,55 @@ def _local(
 
 
 def _read(facts: ModelFacts, path: Path, found: list[Path], file: str | None) -> ModelFacts:
-    """Formats and headers. A file that only calls itself GGUF is a problem, said as one."""
-    relative = [path.name] if path.is_file() else [f.relative_to(path).as_posix() for f in found]
-    if any(name.endswith(".safetensors") for name in relative):
+    """Formats and headers. A file that no engine could load is a problem, said as one."""
+    folder = path if path.is_dir() else path.parent
+    listing = tuple(
+        RemoteFile(one.relative_to(folder).as_posix(), one.stat().st_size) for one in found
+    )
+    names = [one.path for one in listing]
+    weights = any(name.endswith(".safetensors") for name in names)
+    first = gguf_file(names, file)
+    if weights:
         facts = replace(facts, format="safetensors")
-        said = _config_in(path if path.is_dir() else path.parent)
-        return _with_config(facts, said) if said else facts
-    chosen = gguf_file(relative, file)
-    if chosen is None:
+        said = _config_in(folder, names)
+        facts = _with_config(facts, said) if said else replace(facts, config=_NO_CONFIG)
+        wanted = Selection("model")
+    elif first is not None:
+        facts = replace(facts, format="gguf")
+        wanted = Selection("gguf", first)
+    else:
         return facts
     try:
-        header = read_header(path if path.is_file() else path / chosen)
-    except NotGguf as problem:
-        return replace(facts, format="gguf", problem="not-gguf", detail=str(problem))
-    return _with_header(replace(facts, format="gguf"), header)
+        headers = read_headers(listing, [wanted], lambda one: reader(folder / one.path))
+    except BrokenWeights as problem:
+        broken = isinstance(problem.__cause__, gguf.NotGguf)
+        detail = str(problem.__cause__) if broken else str(problem)
+        return replace(facts, problem="not-gguf" if broken else "broken", detail=detail)
+    if weights:
+        return facts if headers.tensors is None else replace(facts, tensors=headers.tensors)
+    if not headers.gguf:
+        unread = Unknown(missing_part(first or "", names))
+        return replace(facts, tensors=unread, header=unread)
+    return _with_header(facts, headers.gguf[first or ""])
 
 
-def _with_header(facts: ModelFacts, header: GgufHeader) -> ModelFacts:
+def _with_header(facts: ModelFacts, model: LockedGguf) -> ModelFacts:
     unsaid = Unknown("not in the GGUF header")
 
     def known(value: int | None) -> int | Unknown:
         return unsaid if value is None else value
 
+    header = model.header
     return replace(
         facts,
-        architecture=header.architecture or unsaid,
-        name=header.name or unsaid,
-        context_length=known(header.context_length),
-        layers=known(header.layers),
-        vocabulary=known(header.vocabulary),
-        quantization=header.quantization or unsaid,
+        architecture=gguf.architecture(header) or unsaid,
+        name=gguf.text(header, "general.name") or unsaid,
+        context_length=known(gguf.context_length(header)),
+        layers=known(gguf.layers(header)),
+        vocabulary=known(gguf.vocabulary(header)),
+        quantization=gguf.quantization(header) or unsaid,
+        header=header,
+        tensors=model.tensors,
     )
 
 

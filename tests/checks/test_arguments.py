@@ -13,7 +13,7 @@ from modelctl.resolve import resolve
 from modelctl.spec.load import load
 from modelctl.spec.project import find_project
 from modelctl.weights.facts import ModelFacts
-from tests.checks.test_rules import LLAMA, TODAY, VLLM, judged, said
+from tests.checks.judging import LLAMA, TODAY, VLLM, judged, said
 
 NEWER = {"version": "0.33.0"}
 
@@ -78,7 +78,7 @@ def in_environment(folder: Path, **words: str) -> list[str]:
     (folder / "specs/chat.yaml").write_text(text)
     [want] = load((), find_project(folder, folder), ["local"], (), cwd=folder).wanted
     facts = ModelFacts("hub")
-    found = check(want, assess(resolve(want, facts)), facts, today=TODAY)
+    found = check(want, assess(resolve(want, facts), facts), facts, today=TODAY)
     return [line for line in said(found) if line.startswith("backend")]
 
 

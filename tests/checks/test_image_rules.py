@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.engines.dockerfile import copied_from_context, from_images, instructions
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, judged, said
 
 REFERENCE = "registry/name:tag, such as ghcr.io/team/vllm:1.4"
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelctl.resolved import RemoteFile
 from modelctl.weights.facts import ModelFacts
-from tests.checks.test_rules import judged, said
+from tests.checks.judging import judged, said
 from tests.render.apps import SMOLLM2, local_gguf
 from tests.weights.test_gguf import file as gguf
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from modelctl.resolved import Bucket
-from tests.checks.test_rules import VLLM, judged, said
+from tests.checks.judging import VLLM, judged, said
 from tests.render.apps import resolved
 
 ADDRESS = "https://acme.r2.cloudflarestorage.com"
+
+PRICE = {"endpoint/region-price": {"reason": "another rule's"}}
 
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"buckets": {"/data": {"bucket": "s3://acme-logs/a", "secret": "aws"}}}, ""),
@@ -134,7 +136,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "sentence"), CASES)
 def test_sentences(fields: dict[str, Any], sentence: str) -> None:
-    assert said(judged({**VLLM, "allow": {}, **fields})) == ([sentence] if sentence else [])
+    assert said(judged({**VLLM, "allow": PRICE, **fields})) == ([sentence] if sentence else [])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from modelctl.resolve.sources import sources_beside
 from modelctl.resolved import Unknown
 from modelctl.weights.facts import ModelFacts
 from modelctl.weights.read import model_facts
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, judged, said
 from tests.hub.models import make_adapter
 from tests.render.apps import local_gguf, wanted
 

@@ -10,7 +10,7 @@ import pytest
 from modelctl.resolved import RemoteFile
 from modelctl.weights.facts import ModelFacts
 from modelctl.weights.read import model_facts
-from tests.checks.test_rules import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, judged, said
 from tests.hub.models import make_adapter
 
 HUB: dict[str, Any] = {"source": "hf://a/b"}
@@ -138,7 +138,11 @@ RIGHT: list[dict[str, Any]] = [
     {"speculative": {"method": "draft_model", "model": "hf://c/d"}},
     {"model": {**HUB, "tokenizer": "volume://team/tokenizer"}},
     {"model": {**HUB, "adapters": {"a": {"source": "volume://team/a", "rank": 64}}}},
-    {"model": {**HUB, "adapters": {"a": {"source": "s3://b/a", "rank": 8}}, "task": "embed"}},
+    {
+        "model": {**HUB, "adapters": {"a": {"source": "s3://b/a", "rank": 8}}, "task": "embed"},
+        "tools": None,
+        "reasoning": None,
+    },
     {"max_sequences": 256, "max_batched_tokens": 256},
     {"dtype": "bfloat16"},
     {"nodes": 2, "gpu": [{"type": "H100:8"}]},

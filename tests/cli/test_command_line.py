@@ -362,3 +362,17 @@ def test_a_policy_denies_with_a_code_of_its_own(project: Project) -> None:
     project.spec("good", GOOD)
     assert project.run("validate").code == 3
     assert project.run("render").code == 3
+
+
+def test_a_code_is_explained(project: Project) -> None:
+    ran = project.run("explain", "gpu/count")
+    assert (ran.code, ran.out) == (
+        0,
+        "gpu/count\n\n  A container gets GPUs of one host: up to 8, of an A10 up to 4.\n",
+    )
+    assert "gpu/kv-cache\n" in project.run("explain").out
+    ran = project.run("explain", "gpu/coumt")
+    assert (ran.code, "there is no code gpu/coumt; did you mean gpu/count?" in ran.err) == (
+        64,
+        True,
+    )

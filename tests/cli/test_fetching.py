@@ -24,8 +24,15 @@ from tests.cli.test_fleet import by_hand
 from tests.conftest import Project, Ran
 from tests.hub.models import make_adapter, make_llama
 from tests.hub.server import Hub
+from tests.weights.test_gguf import file as header
 
-GGUF = {"m-Q4.gguf": b"GGUF" + bytes(range(256)) * 4096, "m-Q8.gguf": b"GGUF8", "README.md": "m"}
+
+def gguf_of(size: int, fill: bytes = bytes(range(256))) -> bytes:
+    """A file of that size with a whole header."""
+    return (header() + fill * (size // len(fill) + 1))[:size]
+
+
+GGUF = {"m-Q4.gguf": gguf_of(1048580), "m-Q8.gguf": b"GGUF8", "README.md": "m"}
 """A large file of a megabyte, one that is not wanted, and one that nobody wants."""
 SPEC = "model: {source: hf://org/m, file: '*Q4*'}\nbackend: llama.cpp\nrollout: {gate: none}\n"
 
@@ -84,6 +91,7 @@ def locked(project: Project, text: str = SPEC, name: str = "chat") -> None:
 def test_a_model_is_fetched_once_whole_and_nothing_else(project: Project, hub: Hub) -> None:
     commit = hub.add("org/m", GGUF)
     locked(project)
+    asked = len(hub.log)
     ran = apply(project)
     assert ran.code == 0, ran.out + ran.err
     assert "    chat  weights: fetching 1 file, 1.0 MB\n" in ran.err
@@ -94,7 +102,7 @@ def test_a_model_is_fetched_once_whole_and_nothing_else(project: Project, hub: H
     assert manifest["commit"] == commit
     sha256 = hashlib.sha256(found["m-Q4.gguf"].read_bytes()).hexdigest()
     assert manifest["files"] == {"m-Q4.gguf": [1048580, f"sha256:{sha256}"]}
-    assert hub.sent("/large/*") == 1048580
+    assert hub.sent("/large/*", asked) == 1048580
 
     # The Hub is gone; a change deploys, another app serves the same model, and nothing is asked.
     hub.down()
@@ -106,7 +114,7 @@ def test_a_model_is_fetched_once_whole_and_nothing_else(project: Project, hub: H
         "chat": "done",
         "other": "done",
     }
-    assert hub.sent("/large/*") == 1048580
+    assert hub.sent("/large/*", asked) == 1048580
 
 
 @pytest.mark.full
@@ -137,11 +145,12 @@ def test_a_whole_repository_with_its_adapter_by_two_apps_at_once(
 
 def test_what_was_cut_goes_on_where_it_ended(project: Project, hub: Hub) -> None:
     hub.add("org/cut", GGUF)
-    hub.fault("/large/*", cut=700_000, times=1)
     locked(project, SPEC.replace("org/m", "org/cut"))
+    hub.fault("/large/*", cut=700_000, times=1)
+    asked = len(hub.log)
     ran = apply(project)
     assert ran.code == 0, ran.out + ran.err
-    assert [(a.start, a.sent) for a in hub.asked("/large/*", "GET")] == [
+    assert [(a.start, a.sent) for a in hub.asked("/large/*", "GET", asked)] == [
         (0, 700_000),
         (700_000, 348_580),
     ]
@@ -149,9 +158,10 @@ def test_what_was_cut_goes_on_where_it_ended(project: Project, hub: Hub) -> None
 
 @pytest.mark.full
 def test_a_killed_fetch_is_taken_up_by_the_next_apply(project: Project, hub: Hub) -> None:
-    content = {"m-Q4.gguf": b"GGUF" + bytes(4_000_000)}
+    content = {"m-Q4.gguf": gguf_of(4_000_004)}
     commit = hub.add("org/killed", content)
     locked(project, SPEC.replace("org/m", "org/killed"))
+    asked = len(hub.log)
     hub.fault("/large/*", per_second=1_000_000)
     running = subprocess.Popen(
         [sys.executable, "-P", "-m", "modelctl", "apply", "--local", "--yes"],
@@ -177,15 +187,15 @@ def test_a_killed_fetch_is_taken_up_by_the_next_apply(project: Project, hub: Hub
     assert lies(project, "org/killed", commit)["m-Q4.gguf"].read_bytes() == content["m-Q4.gguf"]
     last = hub.asked("/large/*", "GET")[-1]
     assert last.start > 1_000_000
-    assert hub.sent("/large/*") < 4_000_004 + 1_500_000
+    assert hub.sent("/large/*", asked) < 4_000_004 + 1_500_000
 
 
 def test_a_wrong_hash_is_refused_by_name_and_nothing_is_deployed(
     project: Project, hub: Hub
 ) -> None:
     commit = hub.add("org/wrong", GGUF)
-    hub.fault("/large/*", wrong=True)
     locked(project, SPEC.replace("org/m", "org/wrong"), "wrong")
+    hub.fault("/large/*", wrong=True)
     said = detail(apply(project, "--output", "json"))
     content = GGUF["m-Q4.gguf"]
     assert isinstance(content, bytes)
@@ -211,7 +221,7 @@ def test_what_ran_before_still_runs_when_the_next_version_cannot_be_fetched(
     spec = SPEC.replace("org/m", "org/before")
     locked(project, spec, "stays")
     assert apply(project).code == 0
-    hub.add("org/before", {"m-Q4.gguf": b"GGUF, and more of it"})
+    hub.add("org/before", {"m-Q4.gguf": gguf_of(20_000, b"more of it")})
     assert project.run("lock", "--upgrade").code == 0
     hub.fault("/org/before/resolve/*", status=403)
     said = detail(apply(project, "--output", "json"))
@@ -336,7 +346,7 @@ def test_weights_are_listed_and_only_what_nothing_needs_is_removed(
     first = hub.add("org/kept", GGUF)
     locked(project, spec, "kept")
     assert apply(project).code == 0
-    second = hub.add("org/kept", {"m-Q4.gguf": b"GGUF again"})
+    second = hub.add("org/kept", {"m-Q4.gguf": gguf_of(20_000, b"again")})
     assert project.run("lock", "--upgrade").code == 0
     assert apply(project).code == 0
     found = listed()

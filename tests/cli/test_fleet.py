@@ -359,3 +359,27 @@ def test_environments_of_one_project_do_not_see_each_other(fleet: Project, tmp_p
     assert ran.json["specs"][0]["context"] == 4096
     ran = fleet.run("show", "both", "--output", "json")
     assert ran.json["specs"][0]["context"] == 2048
+
+
+def test_one_broken_spec_blinds_neither_status_nor_the_shelf(fleet: Project) -> None:
+    for name in ("sees", "hurt", "torn"):
+        fleet.spec(name, QUIET)
+    assert fleet.run("apply", "--local", "--yes").code == 0
+    fleet.spec("hurt", QUIET + "contxt: 1\ngpu: [H1000]\n")
+    fleet.write("specs/torn.yaml", "name: [torn\n")
+    ran = fleet.run("status", "--local", "--output", "json")
+    assert ran.code == 1
+    sync = {app["name"]: app["sync"] for app in ran.json["apps"]}
+    assert (sync["sees"], sync["hurt"], sync["torn"]) == ("in sync", "spec is wrong", "not known")
+    assert ran.err == (
+        "specs/hurt.yaml has 2 errors, so that what it asks for is not compared\n"
+        "specs/torn.yaml has 1 error, so that what it asks for is not compared\n"
+        "help: modelctl validate\n"
+    )
+    ran = fleet.run("weights", "gc", "--local", "--yes")
+    assert (ran.code, ran.err) == (
+        1,
+        "error: specs/hurt.yaml, specs/torn.yaml have errors, so which weights are needed is not "
+        "known\nhelp: modelctl validate\n",
+    )
+    assert fleet.run("status", "nobody", "--local").code == 1

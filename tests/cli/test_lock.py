@@ -76,6 +76,7 @@ def test_every_source_is_locked_once_with_commit_files_and_config(
     ran = locking.run("lock")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
+        "  + vllm  0.32.0, where a spec names no version\n"
         f"  + hf://org/lora  {adapter[:7]}, 2 files, 0.0 MB\n"
         f"  + hf://org/m     {model[:7]}, 6 files, 0.9 MB\n"
         "modelctl.lock written: 2 sources.\n"

@@ -33,7 +33,7 @@ def right(spec: dict[str, Any], model: ModelFacts | None = None) -> Resolved | N
     source = want.spec.model.source if want.spec.model else None
     facts = model or model_facts(source, want.file.parent, want.project.root, hashed=False)
     found = resolve(want, facts)
-    said = check(want, assess(found), facts, today=TODAY)
+    said = check(want, assess(found, facts), facts, today=TODAY)
     wrong = [d for d in said if d.severity is Severity.ERROR and d.code not in OF_NO_ENGINE]
     return None if wrong else found
 

@@ -66,7 +66,7 @@ def test_a_spelling_is_written_as_the_server_takes_it(
 def test_specs_without_args_read_no_table() -> None:
     program = (
         "from modelctl.facts import flags\n"
-        "from tests.checks.test_rules import LLAMA, VLLM, judged\n"
+        "from tests.checks.judging import LLAMA, VLLM, judged\n"
         "judged(VLLM), judged(LLAMA)\n"
         "assert flags.flag_table.cache_info().misses == 0\n"
     )

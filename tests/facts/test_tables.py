@@ -6,11 +6,13 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 
-from modelctl.facts import gpus
+from modelctl.facts import gpus, places, quantization, tables, vllm
 from modelctl.facts.engines import engine_facts
 from modelctl.facts.tables import table
+from tests.facts.schemas import SCHEMAS
 
 
 def rows(data: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -22,15 +24,71 @@ def rows(data: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from rows(value, f"{path}/{key}")
 
 
-@pytest.mark.parametrize("name", ["gpus", "engines"])
+@pytest.mark.parametrize("name", tables.names())
 def test_rows_have_a_source_and_a_date(name: str) -> None:
     found = list(rows(table(name)))
-    assert len(found) > 10
+    assert found
     for path, row in found:
         if row["source"] == "unverified":
             assert row["date"] is None, path
         else:
             assert datetime.date.fromisoformat(row["date"]) <= datetime.date(2100, 1, 1), path
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_table_has_the_shape_that_its_reader_expects(name: str) -> None:
+    jsonschema.validate(table(name), SCHEMAS[name], cls=jsonschema.Draft202012Validator)
+
+
+def test_the_version_of_the_tables_is_that_of_their_content(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = tables.version()
+    assert len(before) == 12
+    assert before == tables.version.__wrapped__()
+    changed = {**table("places"), "volume": {}}
+    read = tables.table
+    monkeypatch.setattr(tables, "table", lambda name: changed if name == "places" else read(name))
+    assert tables.version.__wrapped__() != before
+
+
+def test_every_method_and_type_of_a_known_version_has_its_needs() -> None:
+    for version in table("vllm_names"):
+        names = vllm.names(version)
+        assert names is not None
+        assert set(names.quantization) <= set(quantization.methods())
+        assert set(names.kv_cache) <= set(quantization.kv_types())
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "least", "native"),
+    [
+        ("fp8", {}, (7, 5), (8, 9)),
+        ("compressed-tensors", {"format": "float-quantized"}, (7, 5), (8, 9)),
+        ("compressed-tensors", {"format": "nvfp4-pack-quantized"}, (7, 5), (10, 0)),
+        ("compressed-tensors", {"format": "of-tomorrow"}, (7, 0), None),
+        ("modelopt", {"quant_algo": "NVFP4"}, (7, 5), (10, 0)),
+        ("modelopt", {"quant_algo": "FP8"}, (8, 0), (8, 9)),
+        ("gptq", {}, (6, 0), None),
+    ],
+)
+def test_what_a_checkpoint_needs_of_a_gpu(
+    method: str,
+    config: dict[str, str],
+    least: tuple[int, int],
+    native: tuple[int, int] | None,
+) -> None:
+    need = quantization.need_of(method, config)
+    assert need is not None
+    assert (need.least, need.native_from) == (least, native)
+
+
+@pytest.mark.parametrize(
+    ("regions", "factor"),
+    [((), 1.0), (("us",), 1.5), (("us-east",), 1.75), (("eu", "us-west"), 1.75)],
+)
+def test_what_a_region_multiplies_the_price_by(regions: tuple[str, ...], factor: float) -> None:
+    assert places.region_factor(regions) == factor
 
 
 def test_every_gpu_has_a_source_for_each_figure() -> None:

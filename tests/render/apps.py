@@ -131,6 +131,7 @@ VOLUME: dict[str, Any] = {
         "compute_regions": ["us-east"],
         "drain": "0s",
     },
+    "allow": {"endpoint/region-price": {"reason": "the data may not leave the region"}},
 }
 
 EMBED: dict[str, Any] = {

@@ -57,4 +57,4 @@ def diagnosed(name: str) -> list[Diagnostic]:
     want = wanted()[name]
     known = facts(want)
     today = datetime.date(2026, 11, 21)
-    return check(want, assess(resolve(want, known)), known, today=today)
+    return check(want, assess(resolve(want, known), known), known, today=today)

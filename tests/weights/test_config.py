@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.resolved import Unknown
-from modelctl.weights.config import architecture, context_length, kept, number, quantization
+from modelctl.weights.config import (
+    architecture,
+    context_length,
+    gathered,
+    kept,
+    number,
+    quantization,
+)
 
 LENGTHS: list[tuple[dict[str, Any], int | Unknown]] = [
     ({"max_position_embeddings": 40960}, 40960),
@@ -81,7 +88,7 @@ def test_architecture_quantization_and_numbers() -> None:
     assert number(config, "vocab_size") == Unknown("not in config.json")
 
 
-def test_names_and_long_lists_are_not_kept() -> None:
+def test_names_and_long_lists_are_not_kept_and_what_is_null_is() -> None:
     config = {
         "id2label": {"0": "LABEL_0"},
         "layer_types": ["full_attention"] * 48,
@@ -93,7 +100,39 @@ def test_names_and_long_lists_are_not_kept() -> None:
         "layer_types": ["full_attention"] * 48,
         "quantization_config": {"quant_method": "fp8"},
         "architectures": ["A"],
+        "bos_token_id": None,
     }
+
+
+def test_the_width_of_quantized_weights_is_kept_however_deep_it_is() -> None:
+    weights = {"num_bits": 4, "group_size": 128, "type": "int"}
+    groups = {"config_groups": {"group_0": {"weights": weights, "targets": ["Linear"]}}}
+    assert kept({"quantization_config": groups}) == {"quantization_config": groups}
+
+
+def files_of(**said: Any) -> dict[str, Any]:
+    files = {f"{name}.json": content for name, content in said.items()}
+    return gathered(files, files.__getitem__)
+
+
+def test_files_beside_config_json_say_what_it_does_not() -> None:
+    modelopt = {"quantization": {"quant_algo": "NVFP4", "group_size": 16}}
+    found = files_of(config={"architectures": ["A"]}, hf_quant_config=modelopt)
+    assert found["quantization_config"] == {
+        "quant_algo": "NVFP4",
+        "group_size": 16,
+        "quant_method": "modelopt",
+    }
+    own = {"quantization_config": {"quant_method": "fp8"}}
+    assert files_of(config=own, hf_quant_config=modelopt) == own
+    assert files_of(config={}, adapter_config={"r": 16, "lora_alpha": 32}) == {"r": 16}
+    encoder = files_of(
+        config={"max_position_embeddings": 514},
+        sentence_bert_config={"max_seq_length": 256},
+        tokenizer_config={"model_max_length": 512},
+    )
+    assert context_length(encoder) == 256
+    assert files_of(config=[], adapter_config="r", tokenizer_config=None) == {}
 
 
 json_values = st.recursive(

@@ -1,0 +1,334 @@
+"""How near is what `modelctl fit` predicts to what engines reported? Rows in, shares out.
+
+    python benchmarks/fit_accuracy.py FILE.jsonl [--json] [--peers PYTHON] [--leave-one-out]
+
+Each row is predicted from its own fields alone. Errors are relative to what was logged. PYTHON is
+that of an environment with hf-mem and modelinfo-cli: the same table for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks import fit_peers, fit_tuning
+from benchmarks.fit_rows import Row, read
+from modelctl.fit.cache import CacheLayout, cache_of
+from modelctl.fit.overhead import with_batch
+from modelctl.fit.types import GIB, Interval, Verdict
+from modelctl.fit.vllm import assembled
+from modelctl.fit.weights import by_shape
+from modelctl.resolved import Unknown
+
+FILE = Path(__file__).parent / "data" / "measured.jsonl"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """GiB and tokens; None where the row says too little to predict, or nothing was measured."""
+
+    row: Row
+    weights: float | None
+    tokens: float | None
+    from_bytes: float | None
+    verdict: Verdict
+
+    @property
+    def weights_error(self) -> float | None:
+        excluded = self.row.said.get("weights_excluded") or self.row.said.get(
+            "weights_from_safetensors"
+        )
+        measured = None if excluded else self.row.number("weights_gib")
+        return error(self.weights, measured)
+
+    @property
+    def tokens_error(self) -> float | None:
+        """None where the row does not say what the engine could take, or marks itself as no use."""
+        said = self.row.said
+        stands = said.get("total_gib") and said.get("gpu_memory_utilization")
+        if not stands or said.get("kv_only"):
+            return None
+        return error(self.tokens, measured_tokens(self.row))
+
+    @property
+    def within_log(self) -> bool | None:
+        """Whether tokens are right to 0.1 %, or to what two decimals of a GiB leave open."""
+        off, logged = self.from_bytes_error, self.row.number("kv_gib")
+        return None if off is None or not logged else off <= max(0.001, 0.005 / logged)
+
+    @property
+    def from_bytes_error(self) -> float | None:
+        return error(self.from_bytes, measured_tokens(self.row))
+
+
+def error(predicted: float | None, measured: float | None) -> float | None:
+    if predicted is None or not measured or measured < 0:
+        return None
+    return abs(predicted / measured - 1)
+
+
+def measured_tokens(row: Row) -> float | None:
+    """What was logged; requests of the whole length where the logged size is misstated."""
+    length, requests = row.number("max_model_len"), row.number("max_concurrency")
+    if misstated(row) and length and requests:
+        return length * requests
+    return row.number("kv_tokens")
+
+
+def misstated(row: Row) -> bool:
+    kinds = set(row.shape.layers) if not isinstance(row.shape, Unknown) else set()
+    return row.inputs.version <= (0, 19) and len(kinds) > 1
+
+
+def predict(row: Row) -> Predicted:
+    loaded = weights_of(row)
+    tokens = from_bytes = None
+    verdict: Verdict = "unknown"
+    card = row.card
+    if isinstance(row.shape, Unknown):
+        return Predicted(row, loaded.value if loaded else None, None, None, "unknown")
+    inputs = with_batch(row.inputs, row.usable or 0.0, row.gpu)
+    layout = cache_of(row.shape, replace(inputs, block_size=row.said.get("block_size")))
+    logged = row.number("kv_gib")
+    if isinstance(layout, CacheLayout):
+        if logged and logged > 0:
+            from_bytes = tokens_in(row, layout, logged)
+        if loaded and card:
+            memory = assembled(row.shape, loaded, inputs, card)
+            tokens = tokens_in(row, layout, memory.cache.value)
+            verdict = memory.verdict
+    return Predicted(row, loaded.value if loaded else None, tokens, from_bytes, verdict)
+
+
+def predict_unseen(rows: Sequence[Row]) -> list[Predicted]:
+    """Each row with factors that were fitted to other models alone."""
+    samples = [one for row in rows if (one := fit_tuning.sample(row)) is not None]
+    return [_unseen(predict(row), fit_tuning.beside(row, samples)) for row in rows]
+
+
+def _unseen(one: Predicted, beside: float | None) -> Predicted:
+    row = one.row
+    if isinstance(row.shape, Unknown) or beside is None or one.weights is None or not row.usable:
+        return one
+    layout = cache_of(row.shape, with_batch(row.inputs, row.usable, row.gpu))
+    if not isinstance(layout, CacheLayout):
+        return one
+    left = row.usable * row.inputs.utilization - one.weights - beside
+    return replace(one, tokens=tokens_in(row, layout, max(0.0, left)))
+
+
+def predict_by_peers(python: Path, rows: Sequence[Row]) -> dict[str, list[Predicted]]:
+    return {
+        peer: [
+            Predicted(
+                row,
+                answer["weights"] / GIB if "weights" in answer else None,
+                answer.get("tokens"),
+                None,
+                fit_peers.verdict(answer, row),
+            )
+            for row, answer in zip(rows, answers, strict=True)
+        ]
+        for peer, answers in fit_peers.ask(python, rows).items()
+    }
+
+
+def tokens_in(row: Row, layout: CacheLayout, gib: float) -> float:
+    found = layout.fit(gib * GIB, row.inputs.context)
+    if misstated(row) and row.number("max_concurrency"):
+        return float(found.tokens)
+    return float(found.logged_tokens(row.inputs.version))
+
+
+def weights_of(row: Row) -> Interval | None:
+    """By the checkpoint's size where the row has it, as far as it lies divided; else by arithmetic.
+
+    A size says what the row's config leaves out, such as what reads images.
+    """
+    found = None
+    if not isinstance(row.shape, Unknown) and not isinstance(row.scheme, Unknown):
+        of_shape = by_shape(row.shape, row.scheme, row.inputs)
+        found = Interval(of_shape.value / GIB, of_shape.low / GIB, of_shape.high / GIB)
+    stored = row.number("safetensors_gib")
+    if stored is None:
+        return found
+    part = stored / (row.inputs.tensor * row.inputs.pipeline)
+    if found is not None and part <= found.value:
+        return found
+    return Interval(part, part, part * 1.1)
+
+
+def share(errors: Sequence[float], within: float) -> float:
+    # What was logged has two decimals: a share of exactly 2 % is within it.
+    return sum(value <= within + 1e-9 for value in errors) / len(errors)
+
+
+def summary(errors: Sequence[float]) -> dict[str, float | int | None]:
+    if not errors:
+        return {"n": 0, "median": None, "p90": None, "within_2pct": None, "within_5pct": None}
+    ordered = sorted(errors)
+    return {
+        "n": len(ordered),
+        "median": round(statistics.median(ordered), 6),
+        "p90": round(ordered[max(0, math.ceil(0.9 * len(ordered)) - 1)], 6),
+        "within_0_1pct": round(share(ordered, 0.001), 4),
+        "within_2pct": round(share(ordered, 0.02), 4),
+        "within_5pct": round(share(ordered, 0.05), 4),
+    }
+
+
+MEASURES: dict[str, Callable[[Predicted], float | None]] = {
+    "weights": lambda one: one.weights_error,
+    "kv_tokens": lambda one: one.tokens_error,
+    "kv_tokens_from_logged_bytes": lambda one: one.from_bytes_error,
+}
+
+
+def measured(found: Sequence[Predicted], name: str) -> list[float]:
+    return [value for one in found if (value := MEASURES[name](one)) is not None]
+
+
+def verdicts(found: Sequence[Predicted]) -> dict[str, int]:
+    """Of rows with a verdict: which ran out of memory and were not called "fits", which ran and
+    were not called "does not fit"."""
+    known = [one for one in found if one.verdict != "unknown"]
+    failed = [one for one in known if one.row.status == "failed"]
+    ran = [one for one in known if one.row.status == "ok"]
+    return {
+        "failed": len(failed),
+        "refused": sum(one.verdict != "fits" for one in failed),
+        "ran": len(ran),
+        "accepted": sum(one.verdict != "does not fit" for one in ran),
+        "failed_sure": sum(one.verdict == "does not fit" for one in failed),
+        "ran_sure": sum(one.verdict == "fits" for one in ran),
+        "unknown": sum(
+            one.verdict == "unknown" and one.row.status in ("ok", "failed") for one in found
+        ),
+    }
+
+
+def gpu_class(row: Row) -> str:
+    return "H100" if row.gpu.upper().startswith("H100") else "other GPUs"
+
+
+def version_range(row: Row) -> str:
+    if row.said.get("vllm_version") is None:
+        return "no version"
+    for name, end in (("to 0.11", (0, 11)), ("0.12-0.16", (0, 16)), ("0.17-0.20", (0, 20))):
+        if row.inputs.version <= end:
+            return name
+    return "from 0.21"
+
+
+def result(found: Sequence[Predicted]) -> dict[str, Any]:
+    groups: dict[str, list[Predicted]] = {}
+    for one in found:
+        name = f"vllm, {gpu_class(one.row)}, {version_range(one.row)}"
+        groups.setdefault(name, []).append(one)
+    said: dict[str, Any] = {name: summary(measured(found, name)) for name in MEASURES}
+    inside = [one.within_log for one in found if one.within_log is not None]
+    if inside:
+        said["kv_tokens_from_logged_bytes"]["within_log"] = round(sum(inside) / len(inside), 4)
+    return {
+        **said,
+        "verdicts": verdicts(found),
+        "groups": {
+            group: {name: summary(measured(some, name)) for name in MEASURES}
+            for group, some in sorted(groups.items())
+        },
+    }
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f} %"
+
+
+def _line(cells: Sequence[Any]) -> str:
+    first, *rest = cells
+    return f"{first!s:34}" + "".join(f"{cell!s:>9}" for cell in rest)
+
+
+def text(found: dict[str, Any]) -> str:
+    lines = []
+    head = ("", "n", "median", "p90", "in 0.1 %", "in 2 %", "in 5 %")
+    keys = ("median", "p90", "within_0_1pct", "within_2pct", "within_5pct")
+    for group in (found, *found["groups"].values()):
+        name = (
+            "vllm, all"
+            if group is found
+            else next(key for key, value in found["groups"].items() if value is group)
+        )
+        lines.append(_line((name, *head[1:])))
+        for measure in MEASURES:
+            of = group[measure]
+            if of["n"]:
+                lines.append(_line((f"  {measure}", of["n"], *(_percent(of[k]) for k in keys))))
+        lines.append("")
+    lines += verdict_lines(found)
+    off = found["kv_tokens_from_logged_bytes"].get("within_log")
+    lines.append(f"tokens of logged bytes within what two decimals leave open: {_percent(off)}")
+    for peer, theirs in found.get("peers", {}).items():
+        lines += ["", _line((peer, *head[1:]))]
+        for measure in ("weights", "kv_tokens"):
+            of = theirs[measure]
+            lines.append(_line((f"  {measure}", of["n"], *(_percent(of[k]) for k in keys))))
+        lines += verdict_lines(theirs)
+    return "\n".join(lines)
+
+
+def verdict_lines(found: dict[str, Any]) -> list[str]:
+    of = found["verdicts"]
+    return [
+        f'out of memory: {of["refused"]} of {of["failed"]} not called "fits", '
+        f'{of["failed_sure"]} called "does not fit"',
+        f'ran: {of["accepted"]} of {of["ran"]} not called "does not fit", '
+        f'{of["ran_sure"]} called "fits"',
+        f"no verdict, for the row says too little: {of['unknown']}",
+    ]
+
+
+def row_text(one: Predicted) -> str:
+    row = one.row
+    cells = [
+        f"{row.model.rpartition('/')[2][:30]:31}",
+        f"{row.said.get('quant')!s:10}{row.gpu[:10]:11}tp{row.inputs.tensor} ",
+        f"{row.said.get('vllm_version')!s:10}",
+        *(f"{_percent(of(one)):>10}" for of in MEASURES.values()),
+        f"  {row.status:13}{one.verdict}",
+    ]
+    return "".join(cells)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("file", nargs="?", type=Path, default=FILE)
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("--rows", action="store_true", help="one line a row before the table")
+    parser.add_argument(
+        "--leave-one-out", action="store_true", help="with factors fitted to other models alone"
+    )
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="ask its packages too")
+    asked = parser.parse_args(argv)
+    rows = read(asked.file)
+    found = predict_unseen(rows) if asked.leave_one_out else [predict(row) for row in rows]
+    if asked.rows:
+        print("\n".join(row_text(one) for one in found), file=sys.stderr)
+    said = result(found)
+    peers = predict_by_peers(asked.peers, rows) if asked.peers else {}
+    said["peers"] = {peer: result(of) for peer, of in peers.items()}
+    print(json.dumps(said, indent=1) if asked.json else text(said))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

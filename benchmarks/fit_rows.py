@@ -1,0 +1,237 @@
+"""What does a row of the measured format say? Its shape, scheme and run, in modelctl's types."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from modelctl.facts.gpus import choice
+from modelctl.fit.types import VllmInputs
+from modelctl.resolved import Unknown
+from modelctl.weights import config_scheme
+from modelctl.weights.config_layers import mixers, state_of
+from modelctl.weights.shape import Experts, Latent, Mixer, Scheme, Shape, State
+
+DEFAULT_UTILIZATION = 0.9
+"""Of --gpu-memory-utilization, up to vLLM 0.23; 0.92 after that."""
+
+
+USUAL_POSITIONS = 40_960
+"""Tokens that many models since 2024 can be asked for."""
+QWEN3_VOCABULARY = 151_936
+GEMMA_POSITIONS = 131_072
+
+
+@dataclass(frozen=True)
+class Card:
+    name: str
+    usable_gib: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One start-up. `shape` and `scheme` are Unknown where the row does not say them."""
+
+    said: Mapping[str, Any]
+    shape: Shape | Unknown
+    scheme: Scheme | Unknown
+    inputs: VllmInputs
+    usable: float | None
+    gpu: str
+
+    @property
+    def card(self) -> Card | None:
+        """None where nothing says how much memory the GPU has."""
+        return Card(self.gpu, self.usable) if self.usable else None
+
+    @property
+    def model(self) -> str:
+        return str(self.said.get("config_of") or self.said["model"])
+
+    @property
+    def status(self) -> str:
+        return str(self.said["status"])
+
+    def number(self, name: str) -> float | None:
+        value = self.said.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+
+def read(file: Path) -> list[Row]:
+    """The rows of vLLM: those of llama.cpp say too little of how it was run."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line.strip()]
+    return [row_of(row) for row in rows if row.get("engine") == "vllm"]
+
+
+def row_of(said: Mapping[str, Any]) -> Row:
+    config = said.get("config")
+    shape: Shape | Unknown = Unknown("no config")
+    if isinstance(config, Mapping):
+        try:
+            shape = shape_of(config)
+        except (KeyError, TypeError, ValueError) as problem:
+            shape = Unknown(f"its config says too little: {problem}")
+    version = version_of(said.get("vllm_version"))
+    return Row(
+        said=said,
+        shape=shape,
+        scheme=scheme_of(said, config or {}),
+        inputs=VllmInputs(
+            version=version,
+            context=int(said.get("max_model_len") or 8192),
+            dtype=str(said.get("dtype") or "auto"),
+            kv_dtype=str(said.get("kv_cache_dtype") or "auto"),
+            tensor=int(said.get("tp") or 1),
+            pipeline=int(said.get("pp") or 1),
+            data=int(said.get("dp") or 1),
+            expert=bool(said.get("enable_expert_parallel")),
+            utilization=said.get("gpu_memory_utilization")
+            or (0.92 if version >= (0, 24) else DEFAULT_UTILIZATION),
+            sequences=said.get("max_num_seqs"),
+            batched_tokens=said.get("max_num_batched_tokens"),
+            eager=bool(said.get("enforce_eager")),
+            multimodal=True,
+        ),
+        usable=said.get("total_gib") or usable_of(str(said.get("gpu") or "")),
+        gpu=str(said.get("gpu") or "unknown"),
+    )
+
+
+def usable_of(gpu: str) -> float | None:
+    """GiB as CUDA reports them, of cards that the table has or whose name says how many."""
+    known = choice(gpu) or choice(gpu.removesuffix("-80GB")) or choice(gpu.replace("A800", "A100"))
+    if known is not None:
+        return known.card.usable_gib
+    if gpu in ("RTX3090", "RTX4090", "RTX-3090", "RTX-4090"):
+        return 23.6
+    said = re.search(r"(\d+) ?GB", gpu)
+    return float(said[1]) * 0.985 if said else None
+
+
+def version_of(text: Any) -> tuple[int, int]:
+    """Of a range ("0.12-0.16") the middle one; what is not said is what most rows ran."""
+    found = [(int(a), int(b)) for a, b in re.findall(r"(\d+)\.(\d+)", str(text or ""))]
+    if not found:
+        return (0, 19)
+    return found[0] if len(found) == 1 else (found[0][0], (found[0][1] + found[-1][1]) // 2)
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
+    """The measured format has key names of its own for what architectures call differently."""
+    layers = int(config["num_hidden_layers"])
+    heads = int(config["num_attention_heads"])
+    head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
+    bias = bool(config.get("expert_bias") or config.get("mlp_bias"))
+    state = state_of(config, "")
+    # Qwen3.5 asks for states of 32 bit in its config.json, Qwen3-Next does not.
+    width = 4 if config["vocab_size"] > QWEN3_VOCABULARY else None
+    return Shape(
+        hidden=int(config["hidden_size"]),
+        vocabulary=int(config["vocab_size"]),
+        layers=layers_of(config, layers),
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=head_dim,
+        value_dim=head_dim,
+        intermediate=int(config.get("intermediate_size") or 0),
+        tied=bool(config.get("tie_word_embeddings")),
+        gated=str(config.get("mlp") or "swiglu") not in ("gelu2", "relu2", "mlp2"),
+        window=config.get("sliding_window"),
+        chunk=config.get("chunked_window"),
+        latent=latent_of(config),
+        state=replace(state, width=width) if isinstance(state, State) else None,
+        experts=experts_of(config, layers),
+        query_key_norm=bool(config.get("qk_norm")),
+        norms=1 if config.get("one_norm") else int(config.get("norms_per_layer") or 2),
+        attention_bias=bool(config.get("qkv_bias")),
+        output_bias=bool(config.get("o_bias")),
+        mlp_bias=bias,
+        vision=int(config.get("vision_params") or 0),
+        rotary=rotary_of(config),
+    )
+
+
+def rotary_of(config: Mapping[str, Any]) -> int:
+    """The measured format leaves out positions: those of the architecture that the row describes.
+
+    Gemma 3 with images stretches 131,072 by 8 for its full layers; Llama 4 Scout has 10,485,760.
+    """
+    positions = int(config.get("max_position_embeddings") or USUAL_POSITIONS)
+    if config.get("chunked_window"):
+        positions = 10_485_760 if config.get("num_experts") == 16 else 1_048_576
+    elif config.get("sliding_pattern") == [5, 1] and config.get("vision_params"):
+        positions = GEMMA_POSITIONS * (8 + 1)
+    return positions * int(config.get("qk_rope_head_dim") or config.get("head_dim") or 128)
+
+
+def layers_of(config: Mapping[str, Any], layers: int) -> tuple[Mixer, ...]:
+    if every := config.get("full_attention_interval"):
+        return tuple("full" if (n + 1) % every == 0 else "state" for n in range(layers))
+    if config.get("layer_types") or config.get("hybrid_override_pattern"):
+        named = mixers(config, "", layers)
+        if not isinstance(named, Unknown):
+            return named
+    local: Mixer = "chunked" if config.get("chunked_window") else "sliding"
+    narrow, full = config.get("sliding_pattern") or (0, 0)
+    if narrow + full:
+        return tuple(local if n % (narrow + full) < narrow else "full" for n in range(layers))
+    if config.get("sliding_window") or config.get("chunked_window"):
+        return (local,) * layers
+    everywhere: Mixer = "full"
+    return (everywhere,) * layers
+
+
+def latent_of(config: Mapping[str, Any]) -> Latent | None:
+    if not config.get("kv_lora_rank"):
+        return None
+    return Latent(
+        rank=config["kv_lora_rank"],
+        rope=int(config["qk_rope_head_dim"]),
+        nope=int(config["qk_nope_head_dim"]),
+        value=int(config["v_head_dim"]),
+        query_rank=config.get("q_lora_rank"),
+    )
+
+
+def experts_of(config: Mapping[str, Any], layers: int) -> Experts | None:
+    if not config.get("num_experts"):
+        return None
+    # Of the two Llama 4, that with 128 experts has them in every second layer.
+    usual = 2 if config.get("chunked_window") and config["num_experts"] == 128 else 1
+    step = int(config.get("moe_layer_step") or config.get("interleave_moe_layer_step") or usual)
+    first = int(config.get("first_k_dense") or config.get("first_k_dense_replace") or 0)
+    return Experts(
+        count=config["num_experts"],
+        active=int(config.get("num_experts_per_tok") or 1),
+        width=int(config.get("moe_intermediate_size") or config["intermediate_size"]),
+        shared=int(config.get("shared_expert_intermediate_size") or 0),
+        layers=(layers - first) // step,
+    )
+
+
+def scheme_of(said: Mapping[str, Any], config: Mapping[str, Any]) -> Scheme | Unknown:
+    method = str(said.get("quant") or config.get("native_quant") or "none").lower()
+    group = int(said.get("group_size") or config.get("quant_group_size") or 128)
+    if method in ("none", "bf16", "fp16", "bfloat16", "float16"):
+        return config_scheme.PLAIN
+    if "mxfp4" in method:
+        return Scheme("mxfp4", 2.0, experts=config_scheme.MXFP4)
+    if "nvfp4" in method or method in ("fp4", "w4a4"):
+        return Scheme("nvfp4", config_scheme.NVFP4)
+    if "bnb" in method or "bitsandbytes" in method or "nf4" in method:
+        return Scheme("bitsandbytes", 1.0 if "8" in method else config_scheme.BNB4)
+    if "awq" in method:
+        return Scheme("awq", config_scheme.packed(4, group, zeros=True))
+    if "fp8" in method or method in ("w8a8_fp8",):
+        each = config_scheme.BLOCK_FP8 if "block" in method else 1.0
+        return Scheme("fp8", each, 2.0 if "mlp_only" in method else None)
+    if "8" in method:
+        return Scheme("int8", 1.0)
+    if "4" in method or "gptq" in method:
+        return Scheme("gptq", config_scheme.packed(4, group))
+    return Unknown(f"no facts about the quantization {method}")

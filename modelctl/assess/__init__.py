@@ -1,0 +1,32 @@
+"""What does a spec take, and what does it cost? Memory and price of every variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from modelctl.assess.cost import Cost, cost_of
+from modelctl.assess.fits import Fit, fits_of
+from modelctl.resolved import Resolved, Unknown
+from modelctl.weights.facts import ModelFacts
+
+
+@dataclass(frozen=True)
+class Assessed:
+    resolved: Resolved
+    model: ModelFacts
+    cost: Cost
+
+    @cached_property
+    def fits(self) -> tuple[Fit, ...]:
+        """What each GPU that may come holds, in the order of the list; worked out when asked."""
+        return fits_of(self.resolved, self.model)
+
+    @property
+    def warm_usd_per_hour(self) -> float | None:
+        """What keep-warm costs an hour; None where a price is not known."""
+        return None if isinstance(self.cost.warm, Unknown) else self.cost.warm
+
+
+def assess(resolved: Resolved, model: ModelFacts) -> Assessed:
+    return Assessed(resolved, model, cost_of(resolved))

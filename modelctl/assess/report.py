@@ -1,0 +1,99 @@
+"""What does `modelctl fit` say of a spec? Each GPU of its list, and what could be done instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelctl.assess import Assessed
+from modelctl.assess.cost import DEFAULT_CORES, DEFAULT_MEMORY_MIB, price_of
+from modelctl.assess.fits import Fit, card_of
+from modelctl.assess.rows import Report, Row
+from modelctl.engines import engine as engine_named
+from modelctl.facts.speed import boot_seconds
+from modelctl.fit.search import Offer, Way, cheapest, ways_out
+from modelctl.fit.speed import Speed, speed_of
+from modelctl.fit.work import load_of
+from modelctl.resolved import Resolved, Unknown, Variant
+
+
+def report_of(assessed: Assessed) -> Report:
+    resolved, model = assessed.resolved, assessed.model
+    placement = resolved.placement
+    first = next((v for v in resolved.variants if v.origin == "entry"), resolved.variants[0])
+    offer = None if isinstance(first.memory, Unknown) else cheapest(first.memory, model)
+    memory = DEFAULT_MEMORY_MIB if placement.memory is None else placement.memory
+    known = model.quantization
+    return Report(
+        name=resolved.name,
+        model=resolved.weights.source.partition("://")[2] or resolved.weights.source,
+        dtype="" if isinstance(known, Unknown) else known,
+        context=first.context,
+        target=resolved.scaling.target_concurrency,
+        most=resolved.max_concurrency,
+        engine=engine_named(resolved.engine).title,
+        version=resolved.engine_version,
+        environment=resolved.environment,
+        cores=DEFAULT_CORES if placement.cpu is None else placement.cpu,
+        memory_gib=memory / 1024,
+        rows=tuple(_row(assessed, fit) for fit in assessed.fits),
+        ways=tuple(_ways(assessed)),
+        cheapest=None if offer is None else _priced(assessed, offer),
+        keep_warm=resolved.scaling.min_containers,
+        idle_seconds=resolved.scaling.scaledown_window,
+        break_even=assessed.cost.break_even(boot_seconds()),
+        boot_seconds=boot_seconds(),
+    )
+
+
+def _row(assessed: Assessed, fit: Fit) -> Row:
+    return Row(
+        key=fit.key,
+        gpu=fit.gpu,
+        count=fit.count,
+        memory=fit.memory,
+        speed=_speed(assessed, fit),
+        usd_per_hour=assessed.cost.of(fit.key),
+    )
+
+
+def _speed(assessed: Assessed, fit: Fit) -> Speed | Unknown:
+    """For as many requests as the autoscaler aims at, or as run at once where nobody says."""
+    inputs, card = _variant(assessed.resolved, fit).memory, card_of(fit)
+    if isinstance(inputs, Unknown) or card is None:
+        return Unknown("how it runs is not known")
+    load = load_of(inputs, assessed.model)
+    if isinstance(load, Unknown):
+        return load
+    target = assessed.resolved.scaling.target_concurrency or assessed.resolved.max_concurrency or 1
+    speed = speed_of(load, card, max(1, fit.count), max(1, round(target)))
+    return speed or Unknown(f"the compute of a {fit.gpu} is not known")
+
+
+def _variant(resolved: Resolved, fit: Fit) -> Variant:
+    return next(variant for variant in resolved.variants if variant.key == fit.key)
+
+
+def _ways(assessed: Assessed) -> Iterator[str]:
+    """For each GPU that it does not fit, what was tried and does."""
+    for fit in assessed.fits:
+        inputs, card = _variant(assessed.resolved, fit).memory, card_of(fit)
+        if isinstance(fit.memory, Unknown) or fit.memory.verdict == "fits":
+            continue
+        if isinstance(inputs, Unknown) or card is None:
+            continue
+        found = [_said(way) for way in ways_out(inputs, assessed.model, card, fit.count)]
+        if found:
+            yield f"{fit.key} fits with {', or '.join(found)}."
+
+
+def _said(way: Way) -> str:
+    """A way out as a field of the spec, and how many such requests have room."""
+    words = f"{way.field}: {way.value}"
+    if way.field == "context" and way.memory.full is not None:
+        requests = int(way.memory.full.value)
+        words += f" ({requests} request{'' if requests == 1 else 's'} at a time)"
+    return words
+
+
+def _priced(assessed: Assessed, offer: Offer) -> tuple[str, float]:
+    return offer.key, price_of(assessed.resolved, offer.usd_per_hour)

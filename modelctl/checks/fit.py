@@ -1,0 +1,128 @@
+"""Does the model fit every GPU that may come?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelctl.assess.fits import Fit
+from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
+from modelctl.engines.base import Finding
+from modelctl.facts import gpus
+from modelctl.fit.search import Way, ways_out
+from modelctl.resolved import Unknown, Variant
+from modelctl.spec.wanted import Path_
+
+
+def fits(case: Case) -> Iterator[Finding]:
+    """Every entry of the list, and what Modal may give instead of it."""
+    said: set[Path_] = set()
+    unknown: dict[str, Path_] = {}
+    for fit in case.assessed.fits:
+        path, memory = _path(fit), fit.memory
+        if isinstance(memory, Unknown):
+            # Of a model without a lock, model/unlocked says that this is not checked.
+            if not isinstance(case.facts.config, Unknown):
+                unknown.setdefault(memory.reason, path)
+        elif path in said or memory.verdict == "fits":
+            continue
+        elif memory.verdict == "does not fit":
+            said.add(path)
+            yield wrong(
+                path,
+                "fit/too-large",
+                _sentence(case, fit, "does not fit"),
+                _ways(case, fit),
+                detail=memory.reason,
+            )
+        else:
+            said.add(path)
+            yield doubtful(
+                path,
+                "fit/may-not-fit",
+                _sentence(case, fit, "may not fit"),
+                _ways(case, fit),
+                detail=memory.reason,
+            )
+    for reason, path in unknown.items():
+        yield unchecked(path, "fit/not-checked", f"whether it fits is not known: {reason}")
+
+
+def enough_at_once(case: Case) -> Iterator[Finding]:
+    """The engine takes as many requests as it is told; those without memory wait inside it."""
+    target = case.resolved.scaling.target_concurrency
+    if target is None:
+        return
+    for fit in case.assessed.fits:
+        memory = fit.memory
+        if isinstance(memory, Unknown) or memory.verdict != "fits" or memory.typical is None:
+            continue
+        if memory.typical.high < target:
+            yield doubtful(
+                ("concurrency", "target"),
+                "fit/target",
+                f"{fit.key} has room for {int(memory.typical.value)} requests of 2k tokens, "
+                f"and the autoscaler aims at {target:g}",
+                f"concurrency: {{target: {max(1, int(memory.typical.low))}}}, "
+                "or a GPU with more memory",
+            )
+            return
+
+
+def _path(fit: Fit) -> Path_:
+    return ("gpu",) if fit.entry is None else ("gpu", fit.entry)
+
+
+def _sentence(case: Case, fit: Fit, verdict: str) -> str:
+    return f"{_model(case)} {verdict} {_cards(fit)} {_at(case, fit)}"
+
+
+def _model(case: Case) -> str:
+    """`Qwen/Qwen3-8B in bfloat16`"""
+    source = case.resolved.weights.source
+    name = source.partition("://")[2] or source
+    known = case.facts.quantization
+    return name if isinstance(known, Unknown) else f"{name} in {known}"
+
+
+def _cards(fit: Fit) -> str:
+    return (
+        f"an {fit.gpu}"
+        if fit.count == 1 and fit.gpu[0] in _VOWELS
+        else (f"a {fit.gpu}" if fit.count == 1 else f"{fit.count} × {fit.gpu}")
+    )
+
+
+_VOWELS = "AHL"
+"""Letters whose names begin with a vowel: an H100, an L4, an A10."""
+
+
+def _at(case: Case, fit: Fit) -> str:
+    variant = _variant(case, fit)
+    if isinstance(variant.context, Unknown):
+        return "at its context"
+    tokens = variant.context
+    return f"at {tokens // 1024}k context" if tokens % 1024 == 0 else f"at {tokens:,} tokens"
+
+
+def _variant(case: Case, fit: Fit) -> Variant:
+    return next(variant for variant in case.resolved.variants if variant.key == fit.key)
+
+
+def _ways(case: Case, fit: Fit) -> str:
+    """Each was tried: followed, it fits."""
+    inputs, card = _variant(case, fit).memory, gpus.gpus().get(fit.gpu)
+    if isinstance(inputs, Unknown) or card is None:
+        return ""
+    found = [_way(way) for way in ways_out(inputs, case.facts, card, fit.count)]
+    if len(case.entries) > 1:
+        found.append("leave the entry out")
+    return "; or ".join(found) or f"a GPU with more memory: modelctl fit {case.wanted.name}"
+
+
+def _way(way: Way) -> str:
+    if way.field == "gpu":
+        return way.value
+    return f"{way.field}: {way.value}" + (" fits on this entry" if way.field == "context" else "")
+
+
+RULES: tuple[Rule, ...] = (fits, enough_at_once)

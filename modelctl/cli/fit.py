@@ -1,0 +1,48 @@
+"""modelctl fit: what fills each GPU of the list, how fast is it, and what does it cost?"""
+
+from __future__ import annotations
+
+import click
+
+from modelctl.cli.exits import Exit
+from modelctl.cli.options import Selection, output, selection
+
+
+@click.command("fit")
+@selection
+@output("human", "json")
+def command(
+    what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
+) -> int:
+    """Show a row for each GPU: memory, tokens, speed, price, verdict.
+
+    WHAT is the path or the name of one spec. Nothing is fetched: what its model is like stands in
+    modelctl.lock, or in a local model's own files.
+    """
+    from modelctl.assess.report import report_of
+    from modelctl.cli.pipeline import check_all, one_environment, project_here, some_chosen
+    from modelctl.diagnostics import Rejected, error
+
+    project = project_here()
+    chosen = one_environment(Selection(what, env, local, labels), project)
+    checked = check_all(chosen, project, hashed=False)
+    some_chosen(checked)
+    if len(checked.specs) != 1:
+        raise Rejected([error("spec/none-chosen", _SEVERAL.format(len(checked.specs)))])
+    ((_, assessed),) = checked.specs
+    report = report_of(assessed)
+    if output == "json":
+        from modelctl.views import machine
+
+        click.echo(machine.fit(report))
+    else:
+        from modelctl.cli.said import say
+        from modelctl.views.human import fits
+        from modelctl.views.paint import for_stream
+
+        paint, width = for_stream()
+        say(fits.report(report, paint=paint, width=width))
+    return Exit.REJECTED if report.refused else Exit.DONE
+
+
+_SEVERAL = "fit looks at one spec, and {} are chosen: modelctl fit NAME"

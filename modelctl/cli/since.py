@@ -1,0 +1,108 @@
+"""Which problems did a change bring? Those that an earlier commit of the project did not have."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from modelctl.cli.options import Selection
+from modelctl.diagnostics import Diagnostic, Rejected
+
+_GIT = ("git", "-c", "core.fsmonitor=false")
+
+
+def brought_since(
+    ref: str, chosen: Selection, found: Iterable[Diagnostic], root: Path
+) -> tuple[Diagnostic, ...]:
+    """Those of `found` that were not there at `ref`, wherever in its file a problem stands now.
+
+    The old project is checked by this modelctl, so that a rule that is new is not a change. Files
+    that git does not have (weights beside the specs, say) are as if they had not been there.
+    Raises a UsageError where git knows no such commit.
+    """
+    before = Counter(_key(d) for d in _diagnostics_at(ref, chosen, root))
+    new = []
+    for diagnostic in found:
+        if before[_key(diagnostic)] > 0:
+            before[_key(diagnostic)] -= 1
+        else:
+            new.append(diagnostic)
+    return tuple(new)
+
+
+def _key(found: Diagnostic) -> tuple[object, ...]:
+    """What makes two problems the same one: all but the line, and what depends on the folder."""
+    file = found.place.file if found.place else ""
+    return found.severity, found.code, found.message, found.path, file, found.environments
+
+
+def _diagnostics_at(ref: str, chosen: Selection, root: Path) -> tuple[Diagnostic, ...]:
+    from modelctl.cli.pipeline import check_all, project_here
+
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="modelctl-since-") as folder:
+        old = Path(folder).resolve() / root.name
+        old.mkdir()
+        _unpack(_archive(ref, root), old)
+        inside = old / here.relative_to(root) if here.is_relative_to(root) else old
+        inside.mkdir(parents=True, exist_ok=True)
+        with contextlib.chdir(inside):
+            try:
+                return check_all(_there(chosen, here), project_here(), hashed=False).diagnostics
+            except Rejected as wrong:  # its project file could not be read
+                return wrong.diagnostics
+
+
+def _there(chosen: Selection, here: Path) -> Selection:
+    """Absolute paths of what was chosen would lead back to today's files."""
+    return replace(chosen, what=tuple(_relative(word, here) for word in chosen.what))
+
+
+def _relative(word: str, here: Path) -> str:
+    path = Path(word)
+    below = path.is_absolute() and path.is_relative_to(here)
+    return str(path.relative_to(here)) if below else word
+
+
+def _archive(ref: str, root: Path) -> bytes:
+    """The project's folder as it was, as a tar."""
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    if commit is None:
+        if _git(root, "rev-parse", "--is-inside-work-tree") is None:
+            raise click.UsageError(f"--new-since {ref} needs git, and {root} is in no repository")
+        raise click.UsageError(
+            f"--new-since {ref}: git has no such commit here; in CI the checkout may be too shallow"
+        )
+    # `.` is the folder that git runs in, also where the project is a part of a repository.
+    tree = _git(root, "archive", "--format=tar", commit.decode().strip(), ".")
+    return tree or b""
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """What git says; None where it refuses, or is not there."""
+    try:
+        done = subprocess.run([*_GIT, *arguments], cwd=root, capture_output=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _unpack(content: bytes, folder: Path) -> None:
+    if not content:
+        return  # the project did not exist then
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        tar.extractall(folder, members=_plain(tar), filter="data")
+
+
+def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Links may lead out of the folder, and would show today's files."""
+    return (member for member in tar if member.isfile() or member.isdir())

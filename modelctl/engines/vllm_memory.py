@@ -1,0 +1,150 @@
+"""What does vLLM's memory follow from on one variant? Read off the flags that start it."""
+
+from __future__ import annotations
+
+import re
+
+from modelctl.engines import vllm_flags
+from modelctl.engines.base import Ask
+from modelctl.engines.said import Said, said
+from modelctl.engines.sizes import size_of
+from modelctl.facts.engines import engine_facts
+from modelctl.facts.flags import FlagTable, flag_table
+from modelctl.fit.types import Draft, VllmInputs
+from modelctl.resolved import Unknown
+from modelctl.weights.config_shape import shape_of
+from modelctl.weights.facts import ModelFacts
+from modelctl.weights.shape import Shape
+
+UTILIZATION = 0.92
+UTILIZATION_ONCE = 0.9
+UTILIZATION_SINCE = (0, 27)
+"""--gpu-memory-utilization where nobody says it: vllm/config/cache.py, and what starts logged."""
+
+_WITHOUT_WEIGHTS = ("ngram", "ngram_gpu", "suffix")
+
+
+def memory(ask: Ask) -> VllmInputs | Unknown:
+    version = _release(ask.setting.version)
+    if version is None:
+        return Unknown(f"the memory of vLLM {ask.setting.version} is not known")
+    heard = said(vllm_flags.flags(ask), _table(ask))
+    context = heard.whole("max-model-len")
+    if context is None or context < 1:
+        return _no_context(ask)
+    lora = heard.yes("enable-lora")
+    return VllmInputs(
+        version=version,
+        context=context,
+        dtype=heard.text("dtype") or "auto",
+        kv_dtype=heard.text("kv-cache-dtype") or "auto",
+        quantization=_quantization(ask, heard),
+        tensor=_count(heard, "tensor-parallel-size"),
+        pipeline=_count(heard, "pipeline-parallel-size"),
+        data=_count(heard, "data-parallel-size"),
+        expert=heard.yes("enable-expert-parallel") or False,
+        utilization=heard.number("gpu-memory-utilization") or _utilization(version),
+        sequences=heard.whole("max-num-seqs"),
+        batched_tokens=heard.whole("max-num-batched-tokens"),
+        eager=_eager(heard),
+        prefix_caching=heard.yes("enable-prefix-caching") is not False,
+        adapters=(heard.whole("max-loras") or 1) if lora else 0,
+        adapter_rank=heard.whole("max-lora-rank") or VllmInputs.adapter_rank,
+        draft=_draft(ask, heard),
+        multimodal=_multimodal(heard),
+        task=ask.setting.task,
+        kv_bytes=heard.whole("kv-cache-memory-bytes"),
+        block_size=heard.whole("block-size"),
+        async_scheduling=heard.yes("async-scheduling"),
+        state_dtype=heard.text("mamba-ssm-cache-dtype"),
+        hybrid_cache=heard.yes("disable-hybrid-kv-cache-manager") is not True,
+    )
+
+
+def _table(ask: Ask) -> FlagTable | None:
+    """Our own flags go by their main names: only a person's may have other spellings."""
+    if not ask.args:
+        return None
+    known = flag_table("vllm", ask.setting.version)
+    return known or flag_table("vllm", engine_facts("vllm").default)
+
+
+def _release(version: str) -> tuple[int, int] | None:
+    match = re.match(r"v?(\d+)\.(\d+)(?=\D|$)", version)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _utilization(version: tuple[int, int]) -> float:
+    return UTILIZATION if version >= UTILIZATION_SINCE else UTILIZATION_ONCE
+
+
+def _no_context(ask: Ask) -> Unknown:
+    if isinstance(ask.context, Unknown):
+        return Unknown(f"the context is not known: {ask.context.reason}")
+    return Unknown("vLLM takes the longest context that fits")
+
+
+def _count(heard: Said, name: str) -> int:
+    return max(1, heard.whole(name) or 1)
+
+
+def _quantization(ask: Ask, heard: Said) -> str | None:
+    """A method for weights that are in full precision; a checkpoint's own is its own matter."""
+    method, own = heard.text("quantization"), ask.setting.model.quantization
+    known = vllm_flags.names(ask.setting.version).quantization
+    return None if method is None or (isinstance(own, str) and own in known) else method
+
+
+def _eager(heard: Said) -> bool:
+    if heard.yes("enforce-eager"):
+        return True
+    compiled = heard.mapping("compilation-config")
+    return str(compiled.get("cudagraph_mode", "")).upper() in ("NONE", "0")
+
+
+def _multimodal(heard: Said) -> bool:
+    """Whether what reads images and sound is there: not where each kind is limited to none."""
+    if heard.yes("language-model-only"):
+        return False
+    limits = heard.mapping("limit-mm-per-prompt").values()
+    counts = [one.get("count", 1) if isinstance(one, dict) else one for one in limits]
+    return not counts or any(counts)
+
+
+def _draft(ask: Ask, heard: Said) -> Draft | None:
+    config = dict(heard.mapping("speculative-config"))
+    for flag, key in (
+        ("spec-method", "method"),
+        ("spec-model", "model"),
+        ("spec-tokens", "num_speculative_tokens"),
+    ):
+        if heard.text(flag) is not None:
+            config[key] = heard.whole(flag) if flag == "spec-tokens" else heard.text(flag)
+    if not config:
+        return None
+    method = str(config.get("method") or ("draft_model" if config.get("model") else ""))
+    tokens = config.get("num_speculative_tokens")
+    tokens = tokens if isinstance(tokens, int) else vllm_flags.GUESSED_TOKENS.get(method, 1)
+    if method in _WITHOUT_WEIGHTS:
+        return Draft(method, tokens, weights=0)
+    if not config.get("model"):
+        return Draft(method, tokens, weights=0, layers=1)  # a layer of the checkpoint's own
+    source = ask.spec.speculative.model if ask.spec.speculative else None
+    size = size_of(ask.setting, source)
+    facts = ask.setting.model.beside.get(source or "")
+    layers = facts.layers if facts is not None else None
+    sliced = config.get("draft_tensor_parallel_size") or _count(heard, "tensor-parallel-size")
+    return Draft(
+        method,
+        tokens,
+        weights=None if size is None else size // int(sliced),
+        layers=layers if isinstance(layers, int) else 1,
+        shape=_shape(facts),
+    )
+
+
+def _shape(facts: ModelFacts | None) -> Shape | None:
+    if facts is None or isinstance(facts.config, Unknown):
+        return None
+    shape = shape_of(facts.config)
+    return None if isinstance(shape, Unknown) else shape

@@ -1,0 +1,120 @@
+"""What does vLLM take of a GPU beside weights and cache, in which version?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from modelctl.facts.tables import table
+
+Version = tuple[int, int]
+Triple = tuple[float, float, float]
+"""Expected, least and most, in GiB."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The peak of the run that vLLM measures: multiples of three sizes, and a base in GiB.
+
+    `logits` is of sequences by vocabulary by 4 bytes, `hidden` of tokens by hidden by 2, `mlp` of
+    tokens by (3 intermediate + 2 hidden) by 2. With `plus` they add up, else the larger of the
+    sampler's and the MLP's counts. `low` and `high` are shares of the whole.
+    """
+
+    base: float
+    logits: float
+    hidden: float
+    mlp: float
+    plus: bool
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """CUDA graphs: GiB at all and for each layer, where a full set is captured. `counted` says
+    whether they come out of what the cache may have."""
+
+    counted: bool
+    base: float
+    layer: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What vLLM schedules at once where nobody says it. With `whole_context` a batch has room for
+    the longest prompt."""
+
+    sequences: int
+    tokens: int
+    whole_context: bool
+
+
+@cache
+def non_torch(version: Version, gpus: int) -> Triple:
+    """Memory that is not PyTorch's: the CUDA context, and communication between GPUs."""
+    return _triple(_row("non_torch", version)["one" if gpus == 1 else "several"])
+
+
+@cache
+def activation(version: Version) -> Activation:
+    row = _row("activation", version)
+    return Activation(*(row[name] for name in Activation.__dataclass_fields__))
+
+
+@cache
+def encoder(version: Version) -> Triple:
+    """What profiling images and sound adds."""
+    return _triple(_row("encoder", version)["gib"])
+
+
+@cache
+def graphs(version: Version) -> Graphs:
+    row = _row("graphs", version)
+    return Graphs(*(row[name] for name in Graphs.__dataclass_fields__))
+
+
+@cache
+def full_set() -> int:
+    """How many graphs `Graphs` is about."""
+    return int(table("memory")["graphs_of_a_full_set"])
+
+
+@cache
+def mxfp4_padding(version: Version) -> tuple[int, int]:
+    """To what multiples an expert's hidden and intermediate sizes are rounded up, in elements."""
+    row = _row("mxfp4_padding", version)
+    return row["hidden"], row["width"]
+
+
+@cache
+def batch(version: Version, usable_gib: float, card: str) -> Batch:
+    small = any(name in card.upper() for name in table("memory")["small_batch_cards"]["names"])
+    rows = [
+        row
+        for row in table("memory")["batches"]
+        if tuple(row["since"]) <= version and row["from_gib"] <= (0 if small else usable_gib)
+    ]
+    newest = max(rows, key=lambda row: (row["since"] if row["from_gib"] < 160 else [0, 9],
+                                        row["from_gib"]))  # fmt: skip
+    return Batch(newest["sequences"], newest["tokens"], newest.get("whole_context", False))
+
+
+@cache
+def most_utilization(gpus: int) -> float:
+    """The share of a GPU that is free when nothing runs on it yet."""
+    row = table("memory")["taken_by_the_driver"]
+    return float(1 - row["one" if gpus == 1 else "several"])
+
+
+def _row(name: str, version: Version) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = table("memory")[name]
+    return max((row for row in rows if tuple(row["since"]) <= version), key=lambda r: r["since"])
+
+
+def _triple(row: list[float]) -> Triple:
+    value, low, high = row
+    return value, low, high

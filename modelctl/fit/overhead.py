@@ -1,0 +1,126 @@
+"""What does vLLM take beside weights and cache? Each part as an interval, in GiB of one GPU.
+
+The sizes are from vLLM's profiling run; the factors are the table's, fitted to logged start-ups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelctl.facts import memory
+from modelctl.fit.types import GIB, Interval, VllmInputs
+from modelctl.fit.weights import local_kv_heads, parts_of
+from modelctl.weights.config_scheme import PLAIN
+from modelctl.weights.shape import Shape
+
+_CONTEXT_FREE = ("ngram", "ngram_gpu", "suffix")
+"""Drafts that have no weights."""
+
+
+def with_batch(inputs: VllmInputs, usable_gib: float, card: str) -> VllmInputs:
+    """The same run, with what vLLM chooses for itself on that card filled in.
+
+    Source: `_set_default_max_num_seqs_and_batched_tokens_args`, vllm/engine/arg_utils.py, 0.32.0.
+    """
+    usual = memory.batch(inputs.version, usable_gib, card)
+    sequences, tokens = inputs.sequences or usual.sequences, inputs.batched_tokens
+    if tokens is None:
+        tokens = max(usual.tokens, inputs.context) if usual.whole_context else usual.tokens
+        tokens = min(tokens, sequences * inputs.context)
+    if inputs.sequences is None:
+        sequences = min(sequences, tokens)
+    return replace(inputs, sequences=sequences, batched_tokens=tokens)
+
+
+def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
+    """Everything, by name. `inputs` must say sequences and tokens of a batch."""
+    gpus = inputs.tensor * inputs.pipeline
+    found = {
+        "CUDA and communication": Interval(*memory.non_torch(inputs.version, gpus)),
+        "activation": activation(shape, inputs),
+    }
+    if shape.vision and inputs.multimodal:
+        found["encoder"] = Interval(*memory.encoder(inputs.version))
+    graphs = memory.graphs(inputs.version)
+    if graphs.counted and not inputs.eager and inputs.task == "generate":
+        found["CUDA graphs"] = cuda_graphs(shape, inputs)
+    if inputs.adapters:
+        found["adapters"] = adapters(shape, inputs)
+    if inputs.draft is not None and inputs.draft.method not in _CONTEXT_FREE:
+        found["draft"] = draft(shape, inputs)
+    return found
+
+
+def activation(shape: Shape, inputs: VllmInputs) -> Interval:
+    """The peak of one step: the widest layer's intermediate values, or the sampler's."""
+    row = memory.activation(inputs.version)
+    tokens, sequences = inputs.batched_tokens or 0, inputs.sequences or 0
+    hidden, width = shape.hidden, shape.intermediate / inputs.tensor
+    outputs = sequences if inputs.task == "generate" else 0
+    sampler = row.logits * outputs * shape.vocabulary * 4 + row.hidden * tokens * hidden * 2
+    layer = row.mlp * tokens * (3 * width + 2 * hidden) * 2
+    peak = sampler + layer if row.plus else max(sampler, layer)
+    value = row.base + (peak + mixture(shape, inputs)) / GIB
+    return Interval(value, value * row.low, value * row.high)
+
+
+def mixture(shape: Shape, inputs: VllmInputs) -> float:
+    """Bytes of the workspace in which each token's experts leave what they worked out."""
+    experts = shape.experts
+    if experts is None or experts.width == shape.hidden:
+        # gpt-oss: the kernels for MXFP4 have none.
+        return 0.0
+    width = experts.width / (inputs.tensor * inputs.data)
+    if inputs.expert:
+        width = experts.width
+    widest = max(width, shape.hidden) + max(2 * width, shape.hidden)
+    return (inputs.batched_tokens or 0) * experts.active * widest * 2
+
+
+def cuda_graphs(shape: Shape, inputs: VllmInputs) -> Interval:
+    row = memory.graphs(inputs.version)
+    sequences = inputs.sequences or 0
+    count = _graphs(min(2 * sequences, 512)) + _graphs(min(sequences, 512))
+    layers = len(shape.layers) / inputs.pipeline
+    value = row.base + row.layer * layers * count / memory.full_set()
+    return Interval(value, value * row.low, value * row.high)
+
+
+def _graphs(most: int) -> int:
+    """How many batch sizes are captured up to `most`: 1, 2, 4, by 8 to 256, then by 16."""
+    small = sum(1 for size in (1, 2, 4) if size <= most)
+    return small + min(most, 255) // 8 + max(0, (most - 256) // 16 + 1 if most >= 256 else 0)
+
+
+def adapters(shape: Shape, inputs: VllmInputs) -> Interval:
+    """Room for `adapters` at once: two thin matrices of the rank beside each projection.
+
+    Source: vllm/lora/layers, 0.32.0: what a column-parallel layer reads is whole on each GPU, what
+    it writes divided; a row-parallel one the other way round.
+    """
+    tensor, hidden = inputs.tensor, shape.hidden
+    query = shape.heads * shape.head_dim / tensor
+    keys = local_kv_heads(shape.kv_heads, tensor) * shape.head_dim
+    width = shape.intermediate / tensor
+    attention = 3 * hidden + query + 2 * keys + query + hidden
+    mlp = (3 if shape.gated else 2) * (hidden + width)
+    layers = len(shape.layers) - shape.layers.count("none")
+    whole = layers * (attention + mlp) * inputs.adapter_rank * 2 * inputs.adapters / GIB
+    experts = 0.0
+    if shape.experts is not None:
+        each = 3 * (hidden + shape.experts.width) * inputs.adapter_rank * 2 * inputs.adapters
+        experts = shape.experts.layers * shape.experts.count * each / tensor / GIB
+    return Interval(whole, whole * 0.5, whole * 1.25 + experts)
+
+
+def draft(shape: Shape, inputs: VllmInputs) -> Interval:
+    """The weights of what guesses ahead, and where nobody knows them, those of layers like ours."""
+    wanted = inputs.draft
+    assert wanted is not None
+    if wanted.weights is not None:
+        known = wanted.weights / GIB
+        return Interval(known, known * 0.95, known * 1.1)
+    layers = max(1, wanted.layers)
+    parts = parts_of(shape, PLAIN, replace(inputs, dtype="auto"))
+    one = (parts.layers + parts.experts) / max(1, len(shape.layers)) / GIB
+    return Interval(one * layers, 0.0, one * layers * 1.5 + (parts.embedding + parts.head) / GIB)

@@ -1,0 +1,132 @@
+"""What fits instead? A shorter context, a smaller cache, more cards or others: each is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from modelctl.facts import gpus
+from modelctl.facts.gpus import Gpu
+from modelctl.fit.memory import memory_of
+from modelctl.fit.types import LlamaInputs, Memory, MemoryInputs, VllmInputs
+from modelctl.resolved import Unknown
+from modelctl.weights.facts import ModelFacts
+
+COUNTS = (1, 2, 4, 8)
+_KV_8 = {"vllm": "fp8", "llama": "q8_0"}
+_STEP = 1024
+"""Contexts are proposed in multiples of this many tokens, once they are longer."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One change that makes it fit: a field of the spec, and its value."""
+
+    field: Literal["context", "kv_cache", "gpu", "quantization"]
+    value: str
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A card that fits, so many of it, and what they cost together in USD an hour."""
+
+    card: Gpu
+    count: int
+    usd_per_hour: float
+
+    @property
+    def key(self) -> str:
+        return gpus.key(self.card.name, self.count)
+
+
+def ways_out(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> Iterator[Way]:
+    """Changes that make it fit this card, the least first. Nothing that the checkpoint lacks."""
+    yield from _shorter(inputs, model, card)
+    yield from _smaller_cache(inputs, model, card)
+    yield from _smaller_weights(inputs, model, card)
+    yield from _more(inputs, model, card, count)
+
+
+def cheapest(inputs: MemoryInputs, model: ModelFacts) -> Offer | None:
+    """The least expensive cards that it fits, of all that may be asked for."""
+    offers = sorted(
+        (
+            Offer(choice.card, count, count * choice.usd_per_second * 3600)
+            for choice in gpus.choices().values()
+            for count in COUNTS
+            if count <= choice.card.max_count
+        ),
+        key=lambda offer: (offer.usd_per_hour, offer.count, offer.card.name),
+    )
+    return next((offer for offer in offers if _on(inputs, model, offer.card, offer.count)), None)
+
+
+def _shorter(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:
+    found = memory_of(inputs, model, card)
+    if isinstance(found, Unknown) or not found.largest_context:
+        return
+    most = found.largest_context
+    slots = inputs.slots if isinstance(inputs, LlamaInputs) else 1
+    context = most - most % _STEP if most > 4 * _STEP else most - most % 128
+    if context < 128 or context * slots >= inputs.context:
+        return
+    changed = replace(inputs, context=context * slots)
+    if (memory := _fits(changed, model, card)) is not None:
+        yield Way("context", str(context), memory)
+
+
+def _smaller_cache(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:
+    changed: MemoryInputs
+    if isinstance(inputs, VllmInputs):
+        if inputs.kv_dtype not in ("auto", "bfloat16", "float16"):
+            return
+        if card.compute_capability < (8, 9):
+            return
+        word = _KV_8["vllm"]
+        changed = replace(inputs, kv_dtype=word)
+    else:
+        if (inputs.k_type, inputs.v_type) != ("f16", "f16"):
+            return
+        word = _KV_8["llama"]
+        changed = replace(inputs, k_type=word, v_type=word, flash_attention=True)
+    if (memory := _fits(changed, model, card)) is not None:
+        yield Way("kv_cache", word, memory)
+
+
+def _smaller_weights(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:
+    """vLLM can quantize 16-bit weights to 8 while it loads them; llama.cpp cannot."""
+    if not isinstance(inputs, VllmInputs) or inputs.quantization is not None:
+        return
+    if model.quantization not in ("bfloat16", "float16") or card.compute_capability < (8, 9):
+        return
+    changed = replace(inputs, quantization="fp8_per_tensor")
+    if (memory := _fits(changed, model, card)) is not None:
+        yield Way("quantization", "fp8_per_tensor", memory)
+
+
+def _more(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> Iterator[Way]:
+    for larger in COUNTS:
+        if count < larger <= card.max_count:
+            changed = _with_count(inputs, larger)
+            if changed is not None and (memory := _fits(changed, model, card)) is not None:
+                yield Way("gpu", gpus.key(card.name, larger), memory)
+                return
+
+
+def _on(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> bool:
+    changed = _with_count(inputs, count)
+    return changed is not None and _fits(changed, model, card) is not None
+
+
+def _with_count(inputs: MemoryInputs, count: int) -> MemoryInputs | None:
+    """The same on so many cards of one host, cut as it is where nobody says how."""
+    if isinstance(inputs, LlamaInputs):
+        return replace(inputs, gpus=count, shares=())
+    return replace(inputs, tensor=count, pipeline=1, data=1)
+
+
+def _fits(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Memory | None:
+    found = memory_of(inputs, model, card)
+    return found if not isinstance(found, Unknown) and found.verdict == "fits" else None

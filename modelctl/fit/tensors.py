@@ -1,0 +1,157 @@
+"""How many bytes do a checkpoint's tensors take on one GPU? Row by row, as vLLM 0.32 loads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import prod
+
+from modelctl.fit.types import Interval, VllmInputs
+from modelctl.fit.weights import (
+    PLAIN_BYTES,
+    copies_of,
+    local_kv_heads,
+    mxfp4_sizes,
+    padded,
+    stage_of,
+)
+from modelctl.resolved import Unknown
+from modelctl.weights.shape import Scheme, Shape, TensorRow
+
+WIDTHS = {
+    "F64": 8.0, "F32": 4.0, "F16": 2.0, "BF16": 2.0, "I64": 8.0, "I32": 4.0, "I16": 2.0, "I8": 1.0,
+    "U64": 8.0, "U32": 4.0, "U16": 2.0, "U8": 1.0, "BOOL": 1.0, "F8_E4M3": 1.0, "F8_E5M2": 1.0,
+    "F8_E8M0": 1.0, "F6_E2M3": 0.75, "F6_E3M2": 0.75, "F4": 0.5, "F4_E2M1": 0.5, "C64": 8.0,
+}  # fmt: skip
+"""Bytes of one element, by the names of safetensors."""
+
+_FLOATS = {"F64", "F32", "F16", "BF16"}
+_SURE, _BLIND = 0.01, 0.05
+"""How far off, either way: with the model's shape at hand, and without."""
+
+_NOT_LOADED = re.compile(
+    r"inv_freq$|\.masked_bias$|\.attn\.bias$|\.g_idx$|num_batches_tracked$|position_ids$|^mtp\.|"
+    r"(?:^|\.)nextn\."
+)
+_VISION = re.compile(
+    r"(?:^|\.)(?:vision\w*|visual|audio\w*|vit\w*|image_\w+|multi_modal_projector|mm_projector|"
+    r"embed_vision|embed_audio|mlp1|aligner|connector|sound\w*|speech\w*)\."
+)
+_TABLE = re.compile(r"(?:embed_tokens|word_embeddings|wte|tok_embeddings|embedding|embeddings)"
+                    r"\.weight$|embed_tokens_per_layer\.weight$|shared\.weight$")  # fmt: skip
+_HEAD = re.compile(r"(?:lm_head|embed_out|output_layer)\.|(?:^|\.)output\.weight$")
+_WHOLE = re.compile(
+    r"norm|(?:^|\.)ln_|\.ln\d|router|(?:mlp|ffn|moe|feed_forward|block_sparse_moe)\.gate\.|"
+    r"e_score_correction|expert_bias|q_a_proj|kv_a_proj|shared_expert_gate|indexer|position|wpe\.|"
+    r"token_type|altup|laurel|per_layer_(?:input_gate|projection|model_projection)|layer_scalar|"
+    r"(?:o_proj|down_proj|dense|fc2|c_proj|out_proj|dense_4h_to_h|w2)\.bias$|input_scale|"
+    r"weight_scale_2|global_scale|_zero_point|pooler|classifier|score\."
+)
+_KEYS = re.compile(r"\.(?:k_proj|v_proj|key|value|wk|wv|k|v)\.(?!_)")
+_FUSED = re.compile(r"\.(?:qkv_proj|query_key_value|wqkv|Wqkv|c_attn|qkv)\.")
+_EXPERT = re.compile(r"\.experts?\.|\.experts$")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer)\.\*\.")
+_EXTRA = re.compile(r"layers\.\*\.(?:eh_proj|enorm|hnorm|shared_head)")
+_SCALE = re.compile(r"scale|absmax|quant_map|nested|quant_state|zero|A_log|dt_bias")
+_PROJECTION = re.compile(r"(?:proj|gate|up|down|w[123]|fc[12]|dense|gate_up|query|key|value|"
+                         r"qkv\w*|experts)(?:\.weight)?$")  # fmt: skip
+
+
+def by_tensors(
+    rows: Sequence[TensorRow], shape: Shape | Unknown, online: Scheme | None, inputs: VllmInputs
+) -> Interval | Unknown:
+    """Unknown where a tensor's type is in no table. `online` is how the engine quantizes them."""
+    known = shape if isinstance(shape, Shape) else None
+    plain = PLAIN_BYTES.get(inputs.dtype, 2)
+    total = vision = 0.0
+    tied = known.tied if known else not any(_HEAD.search(row.name) for row in rows)
+    spare = max((row.count for row in rows if _EXTRA.search(row.name)), default=0)
+    for row in rows:
+        if row.dtype not in WIDTHS:
+            return Unknown(f"no facts about tensors of type {row.dtype}")
+        if _NOT_LOADED.search(row.name) or (tied and _HEAD.search(row.name)):
+            continue
+        size = bytes_of(row, known, online, plain) * loaded_share(row, known, spare)
+        if _HEAD.search(row.name) and inputs.task != "generate":
+            continue
+        if _VISION.search(row.name):
+            vision += size
+            continue
+        share = share_of(row, known, inputs)
+        if known and _EXPERT.search(row.name) and row.dtype == "U8":
+            share *= _mxfp4_growth(known, inputs)
+        total += size * share
+    if known:
+        stage = stage_of(known, inputs.pipeline)
+        total += copies_of(known, inputs.tensor) * stage + known.rotary * plain
+    off = _SURE if known else _BLIND
+    value = total + vision / inputs.tensor
+    return Interval(value, total * (1 - off) + vision / inputs.tensor * 0.9,
+                    total * (1 + off) + vision * 1.05)  # fmt: skip
+
+
+def bytes_of(row: TensorRow, shape: Shape | None, online: Scheme | None, plain: int) -> float:
+    """Of all tensors of the row, whole, as they lie in memory once they are loaded."""
+    elements = prod(row.shape) * row.count
+    width = WIDTHS[row.dtype]
+    if row.dtype in _FLOATS and not _SCALE.search(row.name):
+        width = float(plain)
+        if online and len(row.shape) > 1 and _projection(row.name):
+            expert = _EXPERT.search(row.name) is not None
+            width = online.experts if expert and online.experts is not None else online.linear
+    if shape and (_TABLE.search(row.name) or _HEAD.search(row.name)) and len(row.shape) == 2:
+        elements += (padded(row.shape[0], 64) - row.shape[0]) * row.shape[1] * row.count
+    return elements * width
+
+
+def _projection(name: str) -> bool:
+    special = _TABLE.search(name) or _HEAD.search(name) or _WHOLE.search(name)
+    return bool(_PROJECTION.search(name)) and not special and not _VISION.search(name)
+
+
+def loaded_share(row: TensorRow, shape: Shape | None, spare: int) -> float:
+    """1 but for layers behind the last one, which only guess ahead and are not loaded."""
+    if not spare or shape is None or not _LAYER.search(row.name):
+        return 1.0
+    if _EXTRA.search(row.name):
+        return 0.0
+    if re.search(r"layers\.\*\.embed_tokens", row.name):
+        return 0.0
+    of_experts = shape.experts and re.search(r"expert|\.gate\.", row.name)
+    here = shape.experts.layers if shape.experts and of_experts else len(shape.layers)
+    return here / (here + spare) if row.count % (here + spare) == 0 else 1.0
+
+
+def share_of(row: TensorRow, shape: Shape | None, inputs: VllmInputs) -> float:
+    """The part of a row's bytes that lies on the fullest GPU."""
+    name, tensor = row.name, inputs.tensor
+    if not _LAYER.search(name):
+        if _WHOLE.search(name):
+            return 1.0
+        # The first stage has the embedding, the last the head: one GPU has one of them.
+        split = inputs.pipeline > 1 and _HEAD.search(name) and shape and not shape.tied
+        return 0.0 if split else 1 / tensor
+    stage = stage_of(shape, inputs.pipeline) if shape else 1 / inputs.pipeline
+    if _WHOLE.search(name):
+        return stage
+    if _EXPERT.search(name):
+        return stage / (tensor * inputs.data)
+    if shape and shape.latent is None and shape.kv_heads:
+        if _KEYS.search(name):
+            return stage * local_kv_heads(shape.kv_heads, tensor) / shape.kv_heads
+        if _FUSED.search(name):
+            keys = 2 * local_kv_heads(shape.kv_heads, tensor)
+            heads = shape.heads / tensor + keys
+            return stage * heads / (shape.heads + 2 * shape.kv_heads)
+    return stage / tensor
+
+
+def _mxfp4_growth(shape: Shape, inputs: VllmInputs) -> float:
+    """How much larger experts get because kernels want sizes of whole tiles."""
+    experts = shape.experts
+    if experts is None:
+        return 1.0
+    ranks = 1 if inputs.expert else inputs.tensor * inputs.data
+    width = -(-experts.width // ranks)
+    hidden, wide = mxfp4_sizes(shape.hidden, width, inputs.version)
+    return hidden * wide / (shape.hidden * (experts.width / ranks))

@@ -1,0 +1,154 @@
+"""What does the arithmetic take, and what does it give? Inputs, intervals, verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from modelctl.weights.shape import Shape
+
+GIB = 2**30
+
+Verdict = Literal["fits", "may fit", "does not fit", "unknown"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate: the value expected, and the ends that it may have. `low <= value <= high`."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def exactly(cls, value: float) -> Interval:
+        return cls(value, value, value)
+
+    def __add__(self, other: Interval) -> Interval:
+        return Interval(self.value + other.value, self.low + other.low, self.high + other.high)
+
+    def __sub__(self, other: Interval) -> Interval:
+        return Interval(self.value - other.value, self.low - other.high, self.high - other.low)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What guesses ahead in the same memory. `weights` in bytes of one GPU; None where unknown."""
+
+    method: str
+    tokens: int
+    weights: int | None = None
+    layers: int = 0
+    shape: Shape | None = None
+    """Whose layers these are; None for layers like the full ones of the model itself."""
+
+
+@dataclass(frozen=True)
+class VllmInputs:
+    """How vLLM is run on one variant.
+
+    `version` as (major, minor); `dtype`, `kv_dtype` and `quantization` in vLLM's words, of which
+    `quantization` is None where the checkpoint says it and a method where weights are quantized
+    while they load. `utilization` is the share of a GPU's memory that may be used. `sequences` and
+    `batched_tokens` are None for vLLM's own choice on that GPU. `eager` is without CUDA graphs.
+    """
+
+    version: tuple[int, int]
+    context: int
+    dtype: str = "auto"
+    kv_dtype: str = "auto"
+    quantization: str | None = None
+    tensor: int = 1
+    pipeline: int = 1
+    data: int = 1
+    expert: bool = False
+    utilization: float = 0.92
+    sequences: int | None = None
+    batched_tokens: int | None = None
+    eager: bool = False
+    prefix_caching: bool = True
+    adapters: int = 0
+    adapter_rank: int = 16
+    draft: Draft | None = None
+    multimodal: bool = True
+    task: Literal["generate", "embed", "rerank"] = "generate"
+    kv_bytes: int | None = None
+    """What the engine is told to take for the cache, in bytes; None where it finds out."""
+    block_size: int | None = None
+    """Tokens of a block of the cache, `--block-size`; None for vLLM's own choice."""
+    async_scheduling: bool | None = None
+    """Whether a batch is scheduled while the one before runs; None for vLLM's own choice."""
+    state_dtype: str | None = None
+    """Type of a state-space layer's matrices, `--mamba-ssm-cache-dtype`; None for the model's."""
+    hybrid_cache: bool = True
+    """Whether layers with a window let go of what has left it (the hybrid KV cache manager)."""
+
+
+@dataclass(frozen=True)
+class LlamaInputs:
+    """How llama.cpp is run on one variant.
+
+    `context` is what all slots share (`--ctx-size`), `slots` how many there are. `gpu_layers` is
+    None where all that fit are put there and `EVERY_LAYER` where all are. `windowed` is whether
+    sliding layers keep their window only (llama-cpp-python's server keeps all of it). `gpus` is 0
+    on a CPU. `outputs` is for how many tokens of a batch there are logits or embeddings at once,
+    None for all; `pooled` whether they are embeddings of whole texts. `shares` are what each GPU
+    gets of the layers, none for as much as its memory allows. `adapters` and `projector` are bytes
+    of files beside the model, None where unknown.
+    """
+
+    context: int
+    slots: int = 1
+    unified: bool = False
+    ubatch: int = 512
+    batch: int = 2048
+    k_type: str = "f16"
+    v_type: str = "f16"
+    flash_attention: bool = True
+    gpu_layers: int | None = None
+    cpu_expert_layers: int = 0
+    windowed: bool = True
+    gpus: int = 1
+    draft: Draft | None = None
+    outputs: int | None = None
+    pooled: bool = False
+    split: Literal["layer", "row", "tensor", "none"] = "layer"
+    shares: tuple[float, ...] = ()
+    kv_on_gpu: bool = True
+    adapters: int | None = 0
+    projector: int | None = 0
+
+
+EVERY_LAYER = 2**31 - 1
+"""All layers, and what comes after the last one."""
+
+MemoryInputs = VllmInputs | LlamaInputs
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one GPU holds, in GiB, part by part, and what is left for the KV cache.
+
+    `usable` is what CUDA reports, `budget` what the engine takes of it. `other` has everything
+    beside weights and cache, by name. `tokens` fit into `cache` at once; `full` is how many
+    requests of the whole context that is, `typical` of `TYPICAL` tokens. `need` is the least that
+    one request of the context takes. What is `measured` was reported by the engine at a boot.
+    """
+
+    usable: float
+    budget: float
+    weights: Interval
+    cache: Interval
+    other: dict[str, Interval] = field(default_factory=dict)
+    tokens: Interval | None = None
+    full: Interval | None = None
+    typical: Interval | None = None
+    need: float = 0.0
+    verdict: Verdict = "unknown"
+    reason: str = ""
+    largest_context: int | None = None
+    measured: bool = False
+
+
+TYPICAL = 2048
+"""Tokens of a request as most are: people ask for far more context than their traffic uses."""

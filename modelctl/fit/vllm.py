@@ -1,0 +1,183 @@
+"""Does a model fit a GPU under vLLM, how much of a cache is left, and how long may requests be?
+
+requested = GPU memory x utilization; the cache has what weights, activation, CUDA graphs and what
+lies outside PyTorch leave of it. Source: vllm/v1/worker/gpu_worker.py, determine_available_memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from modelctl.facts import memory as facts
+from modelctl.fit.cache import CacheLayout, cache_of
+from modelctl.fit.overhead import overhead, with_batch
+from modelctl.fit.tensors import by_tensors
+from modelctl.fit.types import GIB, TYPICAL, Interval, Memory, Verdict, VllmInputs
+from modelctl.fit.weights import by_shape
+from modelctl.resolved import Unknown
+from modelctl.weights.config_scheme import cache_type_of, named, scheme_of
+from modelctl.weights.config_shape import shape_of
+from modelctl.weights.shape import Scheme, Shape, TensorRow
+
+_NOTHING = Interval.exactly(0.0)
+
+
+class Card(Protocol):
+    """A GPU: `facts.gpus.Gpu` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def usable_gib(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of a checkpoint. Tensors say its size exactly; shape and scheme nearly.
+
+    `cache_type` is what it asks for its KV cache where nobody else does, in vLLM's words.
+    """
+
+    shape: Shape | Unknown
+    scheme: Scheme | Unknown
+    tensors: Sequence[TensorRow] | Unknown
+    cache_type: str = "auto"
+
+
+def model_of(config: Mapping[str, Any] | Unknown, tensors: Sequence[TensorRow] | Unknown) -> Model:
+    if isinstance(config, Unknown):
+        return Model(config, config, tensors)
+    return Model(shape_of(config), scheme_of(config), tensors, cache_type_of(config))
+
+
+def weights(model: Model, inputs: VllmInputs) -> Interval | Unknown:
+    """Bytes of weights on the fullest GPU: from the tensors where they are known."""
+    online = named(inputs.quantization) if inputs.quantization else None
+    if isinstance(online, Unknown):
+        return online
+    if not isinstance(model.tensors, Unknown):
+        return by_tensors(model.tensors, model.shape, online, inputs)
+    if isinstance(model.shape, Unknown):
+        return model.shape
+    scheme = online or model.scheme
+    return scheme if isinstance(scheme, Unknown) else by_shape(model.shape, scheme, inputs)
+
+
+def memory(model: Model, inputs: VllmInputs, card: Card) -> Memory:
+    """One GPU of the card. The verdict is `unknown` with a reason where a part cannot be known."""
+    inputs = with_batch(inputs, card.usable_gib, card.name)
+    if inputs.kv_dtype == "auto":
+        inputs = replace(inputs, kv_dtype=model.cache_type)
+    loaded = weights(model, inputs)
+    if isinstance(loaded, Unknown):
+        return _unknown(card, inputs, _NOTHING, {}, loaded)
+    return assembled(model.shape, _gib(loaded), inputs, card)
+
+
+def assembled(shape: Shape | Unknown, loaded: Interval, inputs: VllmInputs, card: Card) -> Memory:
+    """The same from weights that are known, in GiB. `inputs` must say what a batch is."""
+    if isinstance(shape, Unknown):
+        return _unknown(card, inputs, loaded, {}, shape)
+    other = overhead(shape, inputs)
+    layout = cache_of(shape, inputs)
+    if isinstance(layout, Unknown):
+        return _unknown(card, inputs, loaded, other, layout)
+    left = _left(loaded, other, inputs, card)
+    cache = left if inputs.kv_bytes is None else Interval.exactly(inputs.kv_bytes / GIB)
+    need = layout.least_for(inputs.context) / GIB
+    spare = left if inputs.kv_bytes is None else left - cache
+    verdict = _verdict(cache, need, spare)
+    gpus = inputs.tensor * inputs.pipeline
+    reason = _reason(loaded, other, need, inputs, card) if verdict != "fits" else ""
+    if verdict == "fits" and inputs.utilization > facts.most_utilization(gpus):
+        verdict, reason = "may fit", "the driver leaves less of the GPU than the engine asks for"
+    sure, likely = (max(0.0, end) * GIB for end in (cache.low, cache.value))
+    # A context that surely fits, so that following it leaves nothing to warn of.
+    largest = layout.largest_context(sure) or layout.largest_context(likely)
+    return Memory(
+        usable=card.usable_gib,
+        budget=card.usable_gib * inputs.utilization,
+        weights=loaded,
+        cache=cache,
+        other=other,
+        tokens=_each(cache, lambda size: float(layout.fit(size, inputs.context).tokens), layout),
+        full=_each(cache, lambda size: layout.fit(size, inputs.context).concurrency, layout),
+        typical=_each(
+            cache,
+            lambda size: layout.fit(size, min(TYPICAL, inputs.context)).concurrency,
+            layout,
+        ),
+        need=need,
+        verdict=verdict,
+        reason=reason,
+        largest_context=largest if layout.groups else None,
+    )
+
+
+def _left(
+    loaded: Interval, other: Mapping[str, Interval], inputs: VllmInputs, card: Card
+) -> Interval:
+    """What is left of the budget; of the whole GPU where the cache's size is given."""
+    share = inputs.utilization if inputs.kv_bytes is None else 1.0
+    left = Interval.exactly(card.usable_gib * share) - loaded
+    for part in other.values():
+        left = left - part
+    return left
+
+
+def _verdict(cache: Interval, need: float, spare: Interval) -> Verdict:
+    if cache.high < need or spare.high < 0:
+        return "does not fit"
+    return "fits" if cache.low >= need and spare.low >= 0 else "may fit"
+
+
+def _reason(
+    loaded: Interval,
+    other: Mapping[str, Interval],
+    need: float,
+    inputs: VllmInputs,
+    card: Card,
+) -> str:
+    beside = sum(part.value for part in other.values())
+    share = inputs.utilization if inputs.kv_bytes is None else 1.0
+    return (
+        f"weights {loaded.value:.1f} + one request {need:.1f} + other {beside:.1f} = "
+        f"{loaded.value + need + beside:.1f}, usable {card.usable_gib * share:.1f} GiB per GPU"
+    )
+
+
+def _unknown(
+    card: Card,
+    inputs: VllmInputs,
+    loaded: Interval,
+    other: dict[str, Interval],
+    why: Unknown,
+) -> Memory:
+    """A part is missing: nothing is said, but that weights alone are too much where they are."""
+    left = _left(loaded, other, inputs, card)
+    verdict: Verdict = "does not fit" if left.high < 0 else "unknown"
+    share = card.usable_gib * inputs.utilization
+    return Memory(
+        usable=card.usable_gib,
+        budget=share,
+        weights=loaded,
+        cache=left,
+        other=other,
+        verdict=verdict,
+        reason=why.reason
+        if verdict == "unknown"
+        else f"weights {loaded.value:.1f}, usable {share:.1f} GiB per GPU",
+    )
+
+
+def _each(cache: Interval, of: Any, layout: CacheLayout) -> Interval | None:
+    if not layout.groups:
+        return None
+    value, low, high = (of(max(0.0, end) * GIB) for end in (cache.value, cache.low, cache.high))
+    return Interval(value, low, high)
+
+
+def _gib(interval: Interval) -> Interval:
+    return Interval(interval.value / GIB, interval.low / GIB, interval.high / GIB)

@@ -1,0 +1,154 @@
+"""How does it look, what fills a GPU's memory? Bars, a table of speed and price, and ways out."""
+
+from __future__ import annotations
+
+from modelctl.assess.cost import HOURS_A_MONTH
+from modelctl.assess.rows import Report, Row
+from modelctl.fit.types import TYPICAL, Interval, Memory
+from modelctl.resolved import Unknown
+from modelctl.views.human.tables import table
+from modelctl.views.human.words import wrapped
+from modelctl.views.paint import Paint
+
+WEIGHTS, CACHE, OTHER = "▓", "▒", "░"
+_COLOUR = {"fits": "green", "may fit": "yellow", "does not fit": "red", "unknown": "cyan"}
+_LEAST_BAR, _MOST_BAR = 12, 44
+
+
+def report(found: Report, *, paint: Paint, width: int) -> str:
+    """A title, what fills each GPU, how fast and how dear it is, and what could be done instead."""
+    title = "\n".join(paint(line, "bold") for line in _title(found, width))
+    parts = [title, _memory(found, paint, width)]
+    if any(not isinstance(row.usd_per_hour, Unknown) for row in found.rows):
+        parts.append(_prices(found, paint, width))
+    notes = [line for note in _notes(found) for line in wrapped(note, width + 2)]
+    parts.append("\n".join(line.removeprefix("  ") for line in notes))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _title(found: Report, width: int) -> list[str]:
+    context = found.context
+    length = "context unknown" if isinstance(context, Unknown) else f"context {context:,}"
+    words = [found.name, found.model, found.dtype, length]
+    if found.target is not None or found.most is not None:
+        target = "any" if found.target is None else f"{found.target:g}"
+        words.append(f"concurrency {target}" + (f" (max {found.most})" if found.most else ""))
+    words += [f"{found.engine} {found.version}", found.environment]
+    lines = [""]
+    for word in filter(None, words):
+        longer = f"{lines[-1]} · {word}" if lines[-1] else word
+        lines = [*lines[:-1], longer] if len(longer) <= width else [*lines, word]
+    return lines
+
+
+def _memory(found: Report, paint: Paint, width: int) -> str:
+    """One bar a GPU. The number after it is what CUDA reports of one card, in GiB."""
+    length = "full" if isinstance(found.context, Unknown) else _short(found.context)
+    names = max(12, *(len(row.key) for row in found.rows))
+    rest = names + 2 + 8 + 12 + 8 + 8 + 2 + len("does not fit")
+    bar = max(_LEAST_BAR, min(_MOST_BAR, width - rest))
+    head = f"{WEIGHTS} weights {CACHE} cache {OTHER} other"
+    over = " " * (names + 1) + "GiB per GPU".ljust(bar + 8) + " " * 12 + "requests at".rjust(16)
+    room = max(bar + 8, len(head) + 1)
+    lines = [
+        over.rstrip(),
+        f"{'GPU':<{names}} {head:<{room}}{'tokens':>12}{length:>8}{_short(TYPICAL):>8}  verdict",
+    ]
+    shown = [paint(line, "dim") for line in lines]
+    for row in found.rows:
+        memory = row.memory
+        if isinstance(memory, Unknown):
+            colour = _COLOUR["unknown"]
+            shown.append(f"{row.key:<{names}} {' ' * (room + 28)}  {paint('unknown', colour)}")
+            continue
+        drawn = f"{_bar(memory, bar)} {memory.usable:>6.1f}".ljust(room)
+        verdict = paint(memory.verdict, _COLOUR[memory.verdict])
+        verdict += " (measured)" if memory.measured else ""
+        counts = f"{_count(memory.tokens):>12}{_count(memory.full):>8}{_count(memory.typical):>8}"
+        shown.append(f"{row.key:<{names}} {drawn}{counts}  {verdict}")
+    return "\n".join(shown)
+
+
+def _bar(memory: Memory, cells: int) -> str:
+    """Each part's share of what the card has; what does not fit is cut off at the end."""
+    other = sum(part.value for part in memory.other.values())
+    other += max(0.0, memory.usable - memory.budget)
+    weights = _cells(memory.weights.value, memory.usable, cells)
+    rest = min(cells - weights, max(_cells(other, memory.usable, cells), 1 if other else 0))
+    cache = cells - weights - rest
+    return WEIGHTS * weights + CACHE * cache + OTHER * rest
+
+
+def _cells(part: float, whole: float, cells: int) -> int:
+    return max(0, min(cells, round(part / whole * cells))) if whole else 0
+
+
+def _prices(found: Report, paint: Paint, width: int) -> str:
+    rows = [_price(row) for row in found.rows]
+    heads = ["GPU", "tok/s*", "bound", "one alone*", "$/h warm", "$/month", "$/M tok*"]
+    drawn = table(heads, rows, paint=paint, width=width, right=heads[1:], whole=True)
+    machine = f"with {found.cores:g} cores and {found.memory_gib:g} GiB"
+    speed = next((row.speed for row in found.rows if not isinstance(row.speed, Unknown)), None)
+    if speed is None:
+        return f"{drawn}\n{machine}"
+    asked = speed.request
+    said = (
+        f"{machine}; * predicted within ± 25 % for {speed.requests} requests at once, "
+        f"{asked.prompt:,} tokens in, {asked.output:,} out; bound: what the card's bandwidth and "
+        "compute allow"
+    )
+    return drawn + "\n" + "\n".join(line.removeprefix("  ") for line in wrapped(said, width + 2))
+
+
+def _price(row: Row) -> list[str]:
+    speed, price, million = row.speed, row.usd_per_hour, row.usd_per_million
+    rates = ["?", "?", "?"]
+    if not isinstance(speed, Unknown):
+        rates = [_rounded(speed.predicted.value), _rounded(speed.bound)]
+        rates.append(_rounded(speed.single.value))
+    if isinstance(price, Unknown):
+        return [row.key, *rates, "?", "?", "?"]
+    month = f"{price * HOURS_A_MONTH:,.0f}"
+    return [row.key, *rates, f"{price:.2f}", month, "?" if million is None else f"{million:.2f}"]
+
+
+def _notes(found: Report) -> list[str]:
+    notes = []
+    for row in found.rows:
+        if isinstance(row.memory, Unknown):
+            notes.append(f"{row.key}: not checked: {row.memory.reason}.")
+        elif row.memory.verdict in ("does not fit", "may fit") and row.memory.reason:
+            notes.append(f"{row.key}: {row.memory.reason}.")
+    notes += found.ways
+    if found.cheapest is not None:
+        notes.append(f"Cheapest that fits: {found.cheapest[0]}, ${found.cheapest[1]:.2f} an hour.")
+    if found.break_even is not None:
+        notes.append(
+            "One kept warm costs less than one that starts anew each hour when requests keep it "
+            f"busy for more than {found.break_even:.0%} of the time: a start is paid for while it "
+            f"boots (taken to be {found.boot_seconds:.0f} s) and idles ({found.idle_seconds} s)."
+        )
+    notes.append(
+        "Weights and cache are computed from what the lock knows of the model, the rest is "
+        "estimated; a row says (measured) where a boot of it was recorded."
+    )
+    return notes
+
+
+def _short(tokens: int) -> str:
+    """`32k` for 32,768, `2k` for 2,048; other lengths as they are."""
+    return f"{tokens // 1024}k" if tokens % 1024 == 0 else f"{tokens:,}"
+
+
+def _count(found: Interval | None) -> str:
+    if found is None:
+        return "?"
+    return _rounded(found.value) if found.value >= 1000 else f"{int(found.value)}"
+
+
+def _rounded(value: float) -> str:
+    """Three digits that mean something: 371,482 is 371,000."""
+    if value < 10:
+        return f"{value:.1f}"
+    digits = len(str(int(value))) - 3
+    return f"{round(value, -digits) if digits > 0 else round(value):,.0f}"

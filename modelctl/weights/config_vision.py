@@ -1,0 +1,63 @@
+"""How many parameters read images and sound, says a config.json? An estimate from their widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Config = Mapping[str, Any]
+
+_SECTIONS = ("vision_config", "audio_config", "visual", "vit_config")
+
+
+def vision_parameters(config: Config, hidden: int) -> int:
+    """0 where nothing but text is read. `hidden` is the width of the language model."""
+    sections = [config]
+    if isinstance(thinker := config.get("thinker_config"), Mapping):
+        sections.append(thinker)
+    return sum(
+        _tower(section[name], hidden)
+        for section in sections
+        for name in _SECTIONS
+        if isinstance(section.get(name), Mapping)
+    )
+
+
+def _tower(tower: Config, hidden: int) -> int:
+    width = _first(tower, "hidden_size", "embed_dim", "d_model", "width")
+    layers = _first(tower, "num_hidden_layers", "depth", "encoder_layers", "layers")
+    if not width or not layers:
+        return 0
+    if "hidden_size" in tower and "embed_dim" in tower:
+        # Qwen2-VL: `hidden_size` is what comes out, `embed_dim` what it works with.
+        width = _first(tower, "embed_dim")
+    inner = _first(tower, "intermediate_size", "encoder_ffn_dim", "mlp_dim")
+    inner = inner or int(width * (tower.get("mlp_ratio") or 4))
+    kind = str(tower.get("model_type"))
+    matrices = 3 if tower.get("hidden_act") == "silu" or kind == "pixtral" else 2
+    patch = _first(tower, "patch_size", "spatial_patch_size")
+    merger = 0
+    if kind == "glm4v_vision":
+        # Its `intermediate_size` is the merger's; blocks have the width that comes out.
+        inner, merger = hidden, 3 * hidden * inner + hidden * hidden
+    merged = width * _first(tower, "spatial_merge_size") ** 2
+    if merged:
+        deep = tower.get("deepstack_visual_indexes")
+        times = 1 + (len(deep) if isinstance(deep, list) else 0)
+        projector = times * merged * (merged + hidden) if not merger else merged * hidden
+    else:
+        projector = (width + hidden) * hidden
+    return (
+        layers * (4 * width * width + matrices * width * inner)
+        + 3 * patch * patch * width * (_first(tower, "temporal_patch_size") or 1)
+        + projector
+        + merger
+    )
+
+
+def _first(config: Config, *names: str) -> int:
+    for name in names:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return 0

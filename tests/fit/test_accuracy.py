@@ -1,0 +1,76 @@
+"""How near is the arithmetic to what engines logged? The benchmark's goals, on its own rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks import fit_accuracy
+from benchmarks.fit_rows import row_of
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    return fit_accuracy.result([fit_accuracy.predict(row) for row in _rows()])
+
+
+def _rows() -> list[Any]:
+    return fit_accuracy.read(fit_accuracy.FILE)
+
+
+def test_weights_are_within_2_percent_nine_times_in_ten(found: dict[str, Any]) -> None:
+    assert found["weights"]["n"] >= 50
+    assert found["weights"]["within_2pct"] >= 0.9
+
+
+def test_tokens_are_within_5_percent_nine_times_in_ten(found: dict[str, Any]) -> None:
+    assert found["kv_tokens"]["n"] >= 40
+    assert found["kv_tokens"]["within_5pct"] >= 0.9
+
+
+def test_tokens_of_logged_bytes_are_as_exact_as_the_log(found: dict[str, Any]) -> None:
+    said = found["kv_tokens_from_logged_bytes"]
+    assert said["n"] >= 40
+    assert said["within_log"] >= 0.97
+
+
+def test_no_start_that_failed_fits_and_none_that_ran_does_not(found: dict[str, Any]) -> None:
+    said = found["verdicts"]
+    assert said["refused"] == said["failed"] >= 7
+    assert said["accepted"] == said["ran"] >= 50
+
+
+def test_json_has_the_keys_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit_accuracy.main([str(fit_accuracy.FILE), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    for name in ("weights", "kv_tokens", "kv_tokens_from_logged_bytes"):
+        assert {"n", "median", "p90", "within_2pct", "within_5pct"} <= set(said[name])
+    assert {"failed", "refused", "ran", "accepted"} <= set(said["verdicts"])
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "config",
+        "vllm_version",
+        "max_num_seqs",
+        "max_model_len",
+        "total_gib",
+        "quant",
+        "tp",
+        "dtype",
+    ],
+)
+def test_a_row_that_leaves_something_out_is_still_read(missing: str) -> None:
+    for row in _rows():
+        fit_accuracy.predict(row_of({**row.said, missing: None}))
+
+
+@pytest.mark.parametrize("missing", ["hidden_size", "num_attention_heads", "head_dim", "vocab_size",
+                                     "moe_intermediate_size", "num_key_value_heads"])  # fmt: skip
+def test_a_config_that_leaves_something_out_is_still_read(missing: str) -> None:
+    for row in _rows():
+        if config := row.said.get("config"):
+            fit_accuracy.predict(row_of({**row.said, "config": {**config, missing: None}}))

@@ -1,0 +1,291 @@
+"""Does it fit under vLLM? Verdicts and sentences for models that people really tried."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from modelctl.facts.gpus import Gpu, gpus
+from modelctl.fit.overhead import activation, adapters, cuda_graphs, overhead, with_batch
+from modelctl.fit.types import GIB, Draft, Interval, Memory, VllmInputs
+from modelctl.fit.vllm import memory, model_of
+from modelctl.resolved import Unknown
+from modelctl.weights.config_shape import shape_of
+from modelctl.weights.shape import Shape, TensorRow
+
+CHECKPOINTS: Mapping[str, Any] = json.loads(
+    Path(__file__).with_name("checkpoints.json").read_text()
+)
+QWEN3_8B: Mapping[str, Any] = CHECKPOINTS["qwen3-8b"]["config"]
+LLAMA_70B: Mapping[str, Any] = CHECKPOINTS["llama3-8b"]["config"] | {
+    "hidden_size": 8192,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "intermediate_size": 28672,
+}
+RUN = VllmInputs(version=(0, 32), context=32768)
+H100, A100, L4, L40S, B200 = (gpus()[name] for name in ("H100", "A100-80GB", "L4", "L40S", "B200"))
+NO_TENSORS = Unknown("not in modelctl.lock")
+
+
+def fit(config: Mapping[str, Any] | Unknown, inputs: VllmInputs = RUN, card: Gpu = H100) -> Memory:
+    return memory(model_of(config, NO_TENSORS), inputs, card)
+
+
+def known(config: Mapping[str, Any]) -> Shape:
+    found = shape_of(config)
+    assert isinstance(found, Shape)
+    return found
+
+
+def test_a_small_model_fits_and_says_for_how_many() -> None:
+    found = fit(QWEN3_8B)
+    assert found.verdict == "fits"
+    assert found.reason == ""
+    assert found.need == pytest.approx(4.5, rel=0.001)
+    assert found.full and found.typical and found.tokens
+    assert 11 < found.full.value < 13
+    assert found.typical.value == pytest.approx(found.full.value * 16, rel=0.01)
+    assert found.tokens.value == pytest.approx(found.full.value * 32768, rel=0.01)
+    assert found.tokens.low < found.tokens.value < found.tokens.high
+
+
+def test_parts_add_up_to_the_budget() -> None:
+    found = fit(QWEN3_8B)
+    parts = found.weights.value + found.cache.value + sum(p.value for p in found.other.values())
+    assert parts == pytest.approx(found.budget)
+    assert found.budget == pytest.approx(H100.usable_gib * 0.92)
+    assert set(found.other) == {"CUDA and communication", "activation", "CUDA graphs"}
+
+
+def test_70b_in_16_bit_does_not_fit_one_a100() -> None:
+    found = fit(LLAMA_70B, replace(RUN, context=8192), A100)
+    assert found.verdict == "does not fit"
+    assert found.reason == (
+        "weights 131.4 + one request 2.5 + other 2.9 = 136.8, usable 72.9 GiB per GPU"
+    )
+    assert found.tokens == Interval(0.0, 0.0, 0.0)
+    assert found.largest_context == 0
+
+
+def test_70b_in_fp8_on_two_h100_fits() -> None:
+    fp8 = LLAMA_70B | {"quantization_config": {"quant_method": "fp8"}}
+    assert fit(fp8, replace(RUN, tensor=2)).verdict == "fits"
+    assert fit(fp8, replace(RUN, context=8192)).verdict != "fits"
+
+
+def test_a_context_past_the_cache_names_the_longest_that_fits() -> None:
+    found = fit(QWEN3_8B, replace(RUN, context=131072), L4)
+    assert found.verdict == "does not fit"
+    assert found.largest_context is not None
+    less = replace(RUN, context=found.largest_context)
+    assert 8_000 < found.largest_context < 40_000
+    assert fit(QWEN3_8B, less, L4).verdict == "fits"
+    more = replace(RUN, context=found.largest_context + 16)
+    assert fit(QWEN3_8B, more, L4).verdict == "may fit"
+
+
+def test_weights_that_are_quantized_while_they_load_take_half() -> None:
+    half = fit(QWEN3_8B, replace(RUN, quantization="fp8")).weights.value
+    assert half == pytest.approx(fit(QWEN3_8B).weights.value * 0.58, rel=0.01)
+
+
+def test_a_cache_of_8_bit_holds_twice_as_much() -> None:
+    plain, half = fit(QWEN3_8B).tokens, fit(QWEN3_8B, replace(RUN, kv_dtype="fp8")).tokens
+    assert plain and half
+    assert half.value == pytest.approx(2 * plain.value, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP8"},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}},
+            "kv_cache_scheme": {"num_bits": 8, "type": "float"},
+        },
+    ],
+)
+def test_a_checkpoint_may_ask_for_a_cache_of_8_bit(said: dict[str, Any]) -> None:
+    found = fit(QWEN3_8B | {"quantization_config": said})
+    assert found.need == pytest.approx(4.5 / 2, rel=0.001)
+
+
+def test_a_cache_whose_size_is_given_needs_room_beside_the_rest() -> None:
+    given = fit(QWEN3_8B, replace(RUN, kv_bytes=20 * GIB))
+    assert given.cache == Interval.exactly(20.0)
+    assert given.verdict == "fits"
+    assert fit(QWEN3_8B, replace(RUN, kv_bytes=4 * GIB)).verdict == "does not fit"
+    assert fit(QWEN3_8B, replace(RUN, kv_bytes=70 * GIB)).verdict == "does not fit"
+
+
+def test_more_than_the_driver_leaves_is_no_promise() -> None:
+    found = fit(QWEN3_8B, replace(RUN, utilization=0.998))
+    assert found.verdict == "may fit"
+    assert found.reason == "the driver leaves less of the GPU than the engine asks for"
+
+
+def test_nothing_is_said_of_an_architecture_without_facts() -> None:
+    found = fit({"model_type": "brand_new"})
+    assert (found.verdict, found.reason) == (
+        "unknown",
+        "no facts about the architecture brand_new",
+    )
+
+
+def test_nothing_is_said_of_what_is_not_locked() -> None:
+    found = fit(Unknown("not in modelctl.lock"))
+    assert (found.verdict, found.reason) == ("unknown", "not in modelctl.lock")
+
+
+def test_tensors_alone_say_what_is_too_much() -> None:
+    rows = (TensorRow("model.layers.*.mlp.up_proj.weight", "BF16", (65536, 16384), 64),)
+    found = memory(model_of({"model_type": "brand_new"}, rows), RUN, H100)
+    assert found.verdict == "does not fit"
+    assert found.reason == "weights 128.0, usable 72.9 GiB per GPU"
+
+
+def test_an_encoder_needs_no_cache() -> None:
+    found = fit(
+        CHECKPOINTS["bert"]["config"], VllmInputs(version=(0, 32), context=512, task="embed"), L4
+    )
+    assert found.verdict == "fits"
+    assert found.tokens is None
+    assert found.need == 0
+    assert "CUDA graphs" not in found.other
+
+
+@pytest.mark.parametrize(
+    ("card", "sequences", "tokens"),
+    [(H100, 1024, 8192), (A100, 256, 2048), (L40S, 256, 2048), (B200, 1024, 16384)],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_what_vllm_batches_follows_from_the_card(card: Gpu, sequences: int, tokens: int) -> None:
+    found = with_batch(RUN, card.usable_gib, card.name)
+    assert (found.sequences, found.batched_tokens) == (sequences, tokens)
+
+
+def test_what_a_spec_says_of_batches_stays() -> None:
+    found = with_batch(replace(RUN, sequences=8, batched_tokens=512), 80.0, "H100")
+    assert (found.sequences, found.batched_tokens) == (8, 512)
+
+
+@pytest.mark.parametrize(
+    ("version", "logged"),
+    # Llama-3.3-70B in FP8 on two H100, and Qwen3-8B on one: what vLLM logged.
+    [((0, 14), 4.84), ((0, 19), 1.96)],
+)
+def test_activation_is_near_what_was_logged(version: tuple[int, int], logged: float) -> None:
+    inputs = VllmInputs(version, 8192, tensor=2, sequences=1024, batched_tokens=8192)
+    found = activation(known(LLAMA_70B), inputs)
+    assert found.value == pytest.approx(logged, rel=0.02)
+    assert found.low < logged < found.high
+
+
+def test_fewer_sequences_leave_more_for_the_cache() -> None:
+    few = fit(QWEN3_8B, replace(RUN, version=(0, 19), sequences=32)).cache.value
+    assert few - fit(QWEN3_8B, replace(RUN, version=(0, 19))).cache.value > 1.9
+
+
+def test_graphs_count_since_vllm_0_21_and_not_when_eager() -> None:
+    def parts(**changes: Any) -> set[str]:
+        return set(fit(QWEN3_8B, replace(RUN, **changes)).other)
+
+    assert "CUDA graphs" in parts()
+    assert "CUDA graphs" not in parts(eager=True)
+    assert "CUDA graphs" not in parts(version=(0, 20))
+
+
+def test_few_sequences_need_few_graphs() -> None:
+    shape = known(QWEN3_8B)
+    most, least = (
+        cuda_graphs(shape, replace(RUN, sequences=count, batched_tokens=2048)).value
+        for count in (256, 4)
+    )
+    assert most == pytest.approx(0.2 + 36 * 0.025)
+    assert least < 0.3
+
+
+def test_images_cost_what_their_encoder_is_measured_with() -> None:
+    config = CHECKPOINTS["qwen2_5_vl"]["config"]
+    assert "encoder" in fit(config).other
+    assert "encoder" not in fit(config, replace(RUN, multimodal=False)).other
+
+
+def test_adapters_take_room_for_each_at_its_rank() -> None:
+    shape = known(QWEN3_8B)
+    one = adapters(shape, replace(RUN, adapters=1, adapter_rank=16)).value
+    # 36 layers of rank 16: two thin matrices beside each of q, k, v, o, gate, up and down.
+    assert one == pytest.approx(0.083, rel=0.05)
+    assert adapters(shape, replace(RUN, adapters=4, adapter_rank=64)).value == one * 16
+
+
+def test_a_draft_takes_its_weights() -> None:
+    run = with_batch(RUN, 80.0, "H100")
+    eagle = Draft("eagle3", 3, weights=GIB // 2)
+    found = overhead(known(QWEN3_8B), replace(run, draft=eagle))["draft"]
+    assert found.value == 0.5
+    guessed = overhead(known(QWEN3_8B), replace(run, draft=Draft("eagle3", 3, layers=1)))["draft"]
+    assert guessed.low == 0 < guessed.value < guessed.high
+    assert "draft" not in overhead(known(QWEN3_8B), replace(run, draft=Draft("ngram", 3)))
+
+
+@given(
+    context=some.integers(1, 200_000),
+    tensor=some.sampled_from([1, 2, 4, 8]),
+    utilization=some.floats(0.3, 0.97),
+    card=some.sampled_from([H100, L4, L40S, B200]),
+    name=some.sampled_from(sorted(CHECKPOINTS)),
+)
+def test_a_longer_context_never_fits_better_and_a_verdict_is_its_interval(
+    context: int, tensor: int, utilization: float, card: Gpu, name: str
+) -> None:
+    inputs = VllmInputs((0, 32), context, tensor=tensor, utilization=utilization)
+    found = fit(CHECKPOINTS[name]["config"], inputs, card)
+    assert found.cache.low <= found.cache.value <= found.cache.high
+    if found.verdict == "fits":
+        assert found.cache.low >= found.need
+    if found.verdict == "does not fit":
+        assert found.cache.high < found.need or found.need == 0
+        longer = fit(CHECKPOINTS[name]["config"], replace(inputs, context=2 * context), card)
+        # Without a size of its own a batch is at most as long as all requests together.
+        assert longer.verdict != "fits" or context * 1024 < 16384
+
+
+@given(
+    name=some.sampled_from(sorted(CHECKPOINTS)),
+    wrong=some.lists(
+        some.tuples(
+            some.integers(0, 60),
+            some.one_of(
+                some.none(),
+                some.integers(-3, 9000),
+                some.text(max_size=4),
+                some.lists(some.integers(-1, 5), max_size=3),
+                some.floats(allow_nan=False),
+            ),
+        ),
+        max_size=2,
+    ),
+    tensor=some.sampled_from([1, 2, 3, 8]),
+    pipeline=some.sampled_from([1, 2, 5]),
+)
+def test_a_config_that_is_wrong_somewhere_has_a_verdict_all_the_same(
+    name: str, wrong: list[tuple[int, Any]], tensor: int, pipeline: int
+) -> None:
+    config = dict(CHECKPOINTS[name]["config"])
+    for place, value in wrong:
+        config[sorted(config)[place % len(config)]] = value
+    rows = tuple(TensorRow(n, "BF16", tuple(s), c) for n, s, c in CHECKPOINTS[name]["rows"])
+    inputs = replace(RUN, tensor=tensor, pipeline=pipeline)
+    for tensors in (rows, NO_TENSORS):
+        found = memory(model_of(config, tensors), inputs, H100)
+        assert found.verdict in ("fits", "may fit", "does not fit", "unknown")
