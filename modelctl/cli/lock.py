@@ -12,6 +12,7 @@ from modelctl.cli.exits import Exit
 from modelctl.cli.options import Selection, selection
 
 if TYPE_CHECKING:
+    from modelctl.cli.locking_volumes import InVolume
     from modelctl.weights.hub import Found
     from modelctl.weights.lock import Lock, Locked
 
@@ -41,6 +42,7 @@ def command(
     validate and plan need no network, and every machine deploys the same. --check alone asks
     nobody.
     """
+    from modelctl.cli import locking_volumes as volumes
     from modelctl.cli.locking import ask_all, default_engines, incomplete, named_sources, unlocked
     from modelctl.cli.pipeline import load_chosen, project_here
     from modelctl.cli.said import aside, say
@@ -54,13 +56,15 @@ def command(
     unread = [d for d in diagnostics if d.is_error]
     if not specs:
         raise Rejected(unread or [error("spec/none-chosen", "there is no spec to lock here")])
+    named_volumes = volumes.volumes_named(specs)
     written = locks.read(project.root)
     before = written or locks.Lock()
     named, engines = named_sources(specs), default_engines(specs)
     missing, partly = unlocked(named, before), incomplete(named, before)
     # What nobody names any more goes, but only where all specs were read, in all environments.
     whole = chosen.everything and not chosen.overlays and not has_errors(diagnostics)
-    gone = [name for name in before.sources if name not in named] if whole else []
+    still = {**named, **named_volumes}
+    gone = [name for name in before.sources if name not in still] if whole else []
     kept = {name: was for name, was in before.engines.items() if name in engines or not whole}
     if check and not upgrade:
         new = [name for name in engines if name not in before.engines and written is not None]
@@ -75,6 +79,8 @@ def command(
         say(_check_line(len(named), bool(lines)))
         return Exit.REJECTED if lines else Exit.DONE
     found = ask_all(named if upgrade else {**missing, **partly})
+    stale = named_volumes if upgrade else volumes.unread(named_volumes, before)
+    found |= _in_volumes(stale, chosen)
     after = _after(before, found, gone)
     after = replace(after, engines={**kept, **engines} if upgrade else {**engines, **kept})
     for line in [*_changed_engines(before, after), *_changes(before, after)]:
@@ -94,6 +100,25 @@ def command(
         aside("some specs could not be read and were left out: modelctl validate says why")
         return Exit.REJECTED
     return Exit.DONE
+
+
+def _in_volumes(named: Mapping[str, InVolume], chosen: Selection) -> dict[str, Found]:
+    """What lies in Volumes, environment by environment; one that cannot be read is no failure."""
+    from modelctl.cli.locking_volumes import read_all
+    from modelctl.cli.pipeline import project_here
+    from modelctl.cli.said import aside
+    from modelctl.cli.world import platform_for
+
+    found: dict[str, Found] = {}
+    for environment in sorted({item.environment for item in named.values()}):
+        here = {name: item for name, item in named.items() if item.environment == environment}
+        where = Selection((), environment or None, chosen.local, ())
+        read, problems = read_all(here, platform_for(where, project_here()))
+        found |= read
+        for name, problem in problems.items():
+            aside(f"warning: {name} is not read: {problem}")
+            aside("help: nothing needs it to deploy; without it fit and context are not checked")
+    return found
 
 
 def _after(before: Lock, found: Mapping[str, Found], gone: Collection[str]) -> Lock:

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -253,6 +253,28 @@ class ModalPlatform:
                 return b"".join([part async for part in self._volume(volume).read_file.aio(path)])
             except (theirs.NotFoundError, FileNotFoundError):
                 return None
+
+    async def listed(self, volume: str, folder: str) -> Mapping[str, int]:
+        base = f"{folder.strip('/')}/".lstrip("/")
+        with speaking_of(f"reading the Volume {volume}"):
+            named = self._volume(volume)
+            await named.hydrate.aio()
+            entries = await _entries(named, f"/{base}")
+        return {
+            entry.path.lstrip("/").removeprefix(base): entry.size
+            for entry in entries
+            if entry.type.name == "FILE"
+        }
+
+    async def beginning(self, volume: str, path: str, count: int) -> bytes:
+        found = bytearray()
+        with speaking_of(f"reading {path} of the Volume {volume}"):
+            async with aclosing(self._volume(volume).read_file.aio(path)) as parts:
+                async for part in parts:
+                    found += part
+                    if len(found) >= count:
+                        break
+        return bytes(found)
 
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
         with speaking_of(f"writing the Volume {volume}"):

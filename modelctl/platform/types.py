@@ -185,6 +185,15 @@ class Platform(Protocol):
         """A small file of a Volume, None where either is missing."""
         ...
 
+    async def listed(self, volume: str, folder: str) -> Mapping[str, int]:
+        """The sizes of the files below a folder of a Volume, by their paths in it; NotThere where
+        there is no such Volume."""
+        ...
+
+    async def beginning(self, volume: str, path: str, count: int) -> bytes:
+        """At least so many bytes of a file of a Volume, or all that it has."""
+        ...
+
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
         """Write small files, all in one commit. Repeating it does nothing."""
         ...

@@ -140,7 +140,9 @@ def read(root: Path, shown: str = FILE) -> Lock | None:
 
 def parse(text: str, shown: str = FILE) -> Lock:
     """The lock in this text. Raises Rejected with what is wrong, and the line."""
-    if conflict := _CONFLICT.search(text):
+    # Looking for the letters first is much faster on megabytes.
+    marked = any(marker in text for marker in ("<<<<<<<", "=======", ">>>>>>>"))
+    if marked and (conflict := _CONFLICT.search(text)):
         line = text.count("\n", 0, conflict.start()) + 1
         hint = "take either side, then run modelctl lock"
         raise Rejected(
@@ -274,8 +276,9 @@ def _tensors(rows: Any) -> tuple[TensorRow, ...]:
         name, dtype, shape, count = row
         if not (type(name) is str and type(dtype) is str and type(count) is int and count > 0):
             raise ValueError(f"{row!r} is no tensor")
-        if not all(type(side) is int and side >= 0 for side in shape):
-            raise ValueError(f"{row!r} is no tensor")
+        for side in shape:
+            if not (type(side) is int and side >= 0):
+                raise ValueError(f"{row!r} is no tensor")
         found.append(TensorRow(name, dtype, tuple(shape), count))
     return tuple(found)
 
@@ -294,7 +297,8 @@ def _text(said: Any) -> str:
 
 def _file(row: Any) -> RemoteFile:
     path, size, digest = row
-    if not (isinstance(path, str) and path) or path.startswith("/") or ".." in path.split("/"):
+    leaves = ".." in path and ".." in path.split("/") if isinstance(path, str) else True
+    if leaves or not path or path[0] == "/":
         raise ValueError(f"{path!r} is no file of a repository")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(f"{path} has no size")

@@ -48,6 +48,10 @@ def model_facts(
     locked = lock.find(source or "", revision) if lock else None
     if locked is not None and parsed.kind in ("hub", "bucket"):
         facts = _locked(parsed.kind, locked, file)
+    elif locked is not None and parsed.kind == "volume":
+        # What was read of a Volume says what the model is, and pins nothing.
+        known = _locked("volume", locked, None if looks_like_gguf(parsed.path) else file)
+        facts = replace(known, commit=NOT_LOCKED, digest=NOT_READ, remote=())
     elif parsed.kind == "hub":
         facts = _not_locked(facts, revision)
     elif parsed.kind == "local":
@@ -76,7 +80,9 @@ def gguf_file(files: Iterable[str], file: str | None = None) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _locked(kind: Literal["hub", "bucket"], locked: Locked, file: str | None) -> ModelFacts:
+def _locked(
+    kind: Literal["hub", "bucket", "volume"], locked: Locked, file: str | None
+) -> ModelFacts:
     """What the lock knows: of a GGUF repository the files, and what is in the one that is meant."""
     paths = [file.path for file in locked.files]
     format: Literal["gguf", "safetensors"] | Unknown = NOT_READ
