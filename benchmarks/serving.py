@@ -224,11 +224,12 @@ def _smollm2(folder: Path) -> Path:
     return target
 
 
-def _tiny(folder: Path) -> Path:
-    from tests.hub.models import make_llama  # a random model that every machine can make
+def _noise(folder: Path) -> Path:
+    """As large as the other engine's model: one that is tiny measures who wakes up first."""
+    from tests.hub.models import SMOLLM2, make_llama  # random, so that every machine can make it
 
-    (folder / "tiny").mkdir(parents=True)
-    return make_llama(folder / "tiny")
+    (folder / "noise").mkdir(parents=True)
+    return make_llama(folder / "noise", shape=SMOLLM2)
 
 
 LLAMA_CPP = Contest(
@@ -254,14 +255,14 @@ VLLM = Contest(
     ROOT / ".engines" / "vllm" / "bin" / "vllm",
     """\
 name: bench
-model: ../models/tiny
+model: ../models/noise
 backend: vllm
 context: 256
 compile: full
 gpu: L4
 keep_warm: 1
 """,
-    _tiny,
+    _noise,
     # Its default takes nine tenths of a machine's memory, which two of them do not have.
     lambda command, model, port: (
         str(command),
@@ -273,5 +274,5 @@ keep_warm: 1
         str(2**30),
     ),
     str,
-    each=16,
+    each=2,
 )

@@ -22,7 +22,7 @@ import pytest
 
 from modelctl.local import lifecycle
 from tests.conftest import ROOT, Project
-from tests.hub.models import HIDDEN, make_adapter, make_llama
+from tests.hub.models import TINY, make_adapter, make_llama
 from tests.hub.server import Hub
 
 pytestmark = pytest.mark.full
@@ -286,7 +286,7 @@ def test_it_embeds(plane: Project) -> None:
     answer = embed.ask("/v1/embeddings", {"model": "tiny-embed", "input": ["one", "two", "one"]})
     assert answer.status == 200, answer.text
     one, two, again = (row["embedding"] for row in answer.json["data"])
-    assert len(one) == HIDDEN
+    assert len(one) == TINY.hidden
     assert one == pytest.approx(again, abs=1e-3)
     assert one != pytest.approx(two, abs=1e-3)
     assert answer.json["usage"]["prompt_tokens"] > 0

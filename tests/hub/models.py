@@ -11,36 +11,57 @@ import random
 import struct
 from array import array
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-HIDDEN, INNER, LAYERS, HEADS, KV_HEADS, HEAD, VOCABULARY = 128, 256, 2, 4, 2, 32, 512
-CONTEXT = 2048
 
-CONFIG: Mapping[str, object] = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "attention_bias": False,
-    "attention_dropout": 0.0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-    "head_dim": HEAD,
-    "hidden_act": "silu",
-    "hidden_size": HIDDEN,
-    "initializer_range": 0.02,
-    "intermediate_size": INNER,
-    "max_position_embeddings": CONTEXT,
-    "mlp_bias": False,
-    "num_attention_heads": HEADS,
-    "num_hidden_layers": LAYERS,
-    "num_key_value_heads": KV_HEADS,
-    "rms_norm_eps": 1e-05,
-    "rope_theta": 10000.0,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
-    "use_cache": True,
-    "vocab_size": VOCABULARY,
-}
+@dataclass(frozen=True)
+class Shape:
+    """How large a Llama is: widths, and how many of each."""
+
+    hidden: int
+    inner: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head: int
+
+
+TINY = Shape(hidden=128, inner=256, layers=2, heads=4, kv_heads=2, head=32)
+SMOLLM2 = Shape(hidden=576, inner=1536, layers=30, heads=9, kv_heads=3, head=64)
+"""SmolLM2-135M's but for its vocabulary: 106 million weights."""
+CONTEXT, VOCABULARY = 2048, 512
+
+
+def config(shape: Shape = TINY) -> Mapping[str, object]:
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+        "head_dim": shape.head,
+        "hidden_act": "silu",
+        "hidden_size": shape.hidden,
+        "initializer_range": 0.02,
+        "intermediate_size": shape.inner,
+        "max_position_embeddings": CONTEXT,
+        "mlp_bias": False,
+        "num_attention_heads": shape.heads,
+        "num_hidden_layers": shape.layers,
+        "num_key_value_heads": shape.kv_heads,
+        "rms_norm_eps": 1e-05,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+        "use_cache": True,
+        "vocab_size": VOCABULARY,
+    }
+
+
+CONFIG = config()
 _CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
@@ -49,13 +70,13 @@ _SPECIAL = ("<pad>", "<s>", "</s>")
 _PAIRED = "etaoinsrhldcumfp"
 
 
-def make_llama(folder: Path, *, seed: int = 0, weights_in: int = 1) -> Path:
+def make_llama(folder: Path, *, shape: Shape = TINY, seed: int = 0, weights_in: int = 1) -> Path:
     """A model's folder, as a repository of the Hub has it; about 1 MB. Returns the folder.
 
     `weights_in` is the number of files that the weights are split into, with an index beside them.
     """
-    shapes = dict(_shapes())
-    _write(folder, "config.json", CONFIG)
+    shapes = dict(_shapes(shape))
+    _write(folder, "config.json", config(shape))
     _write(folder, "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2})
     _write(folder, "tokenizer.json", tokenizer())
     _write(
@@ -109,10 +130,13 @@ def make_adapter(folder: Path, *, rank: int = 8, seed: int = 1) -> Path:
         },
     )
     shapes = {}
-    for layer in range(LAYERS):
-        for name, out in (("q_proj", HEADS * HEAD), ("v_proj", KV_HEADS * HEAD)):
+    for layer in range(TINY.layers):
+        for name, out in (
+            ("q_proj", TINY.heads * TINY.head),
+            ("v_proj", TINY.kv_heads * TINY.head),
+        ):
             stem = f"base_model.model.model.layers.{layer}.self_attn.{name}"
-            shapes[f"{stem}.lora_A.weight"] = (rank, HIDDEN)
+            shapes[f"{stem}.lora_A.weight"] = (rank, TINY.hidden)
             shapes[f"{stem}.lora_B.weight"] = (out, rank)
     (folder / "adapter_model.safetensors").write_bytes(safetensors(shapes, seed, spread=0.5))
     return folder
@@ -179,26 +203,31 @@ def tokenizer() -> dict[str, object]:
     }
 
 
-def _shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield "model.embed_tokens.weight", (VOCABULARY, HIDDEN)
-    for layer in range(LAYERS):
+def _shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
+    queries, values = shape.heads * shape.head, shape.kv_heads * shape.head
+    yield "model.embed_tokens.weight", (VOCABULARY, shape.hidden)
+    for layer in range(shape.layers):
         stem = f"model.layers.{layer}"
-        yield f"{stem}.input_layernorm.weight", (HIDDEN,)
-        yield f"{stem}.self_attn.q_proj.weight", (HEADS * HEAD, HIDDEN)
-        yield f"{stem}.self_attn.k_proj.weight", (KV_HEADS * HEAD, HIDDEN)
-        yield f"{stem}.self_attn.v_proj.weight", (KV_HEADS * HEAD, HIDDEN)
-        yield f"{stem}.self_attn.o_proj.weight", (HIDDEN, HEADS * HEAD)
-        yield f"{stem}.post_attention_layernorm.weight", (HIDDEN,)
-        yield f"{stem}.mlp.gate_proj.weight", (INNER, HIDDEN)
-        yield f"{stem}.mlp.up_proj.weight", (INNER, HIDDEN)
-        yield f"{stem}.mlp.down_proj.weight", (HIDDEN, INNER)
-    yield "model.norm.weight", (HIDDEN,)
-    yield "lm_head.weight", (VOCABULARY, HIDDEN)
+        yield f"{stem}.input_layernorm.weight", (shape.hidden,)
+        yield f"{stem}.self_attn.q_proj.weight", (queries, shape.hidden)
+        yield f"{stem}.self_attn.k_proj.weight", (values, shape.hidden)
+        yield f"{stem}.self_attn.v_proj.weight", (values, shape.hidden)
+        yield f"{stem}.self_attn.o_proj.weight", (shape.hidden, queries)
+        yield f"{stem}.post_attention_layernorm.weight", (shape.hidden,)
+        yield f"{stem}.mlp.gate_proj.weight", (shape.inner, shape.hidden)
+        yield f"{stem}.mlp.up_proj.weight", (shape.inner, shape.hidden)
+        yield f"{stem}.mlp.down_proj.weight", (shape.hidden, shape.inner)
+    yield "model.norm.weight", (shape.hidden,)
+    yield "lm_head.weight", (VOCABULARY, shape.hidden)
+
+
+_DRAWN = 2**17  # what is larger repeats itself, so that a large model is made in a second
 
 
 def _noise(count: int, seed: str, spread: float) -> bytes:
     dice = random.Random(seed)
-    return _bfloat16(array("f", (dice.uniform(-spread, spread) for _ in range(count))))
+    drawn = array("f", (dice.uniform(-spread, spread) for _ in range(min(count, _DRAWN))))
+    return (_bfloat16(drawn) * -(-count // _DRAWN))[: 2 * count]
 
 
 def _ones(count: int) -> bytes:
