@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelctl.checks import pages_endpoint, pages_model
+from modelctl.checks import pages_endpoint, pages_fit, pages_model
 
-CATALOGUE: Mapping[str, str] = {**pages_endpoint.PAGES, **pages_model.PAGES}
+CATALOGUE: Mapping[str, str] = {**pages_endpoint.PAGES, **pages_fit.PAGES, **pages_model.PAGES}

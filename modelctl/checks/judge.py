@@ -12,6 +12,7 @@ from modelctl.checks import (
     budget,
     endpoint,
     engine,
+    fit,
     gpu,
     hardware,
     image,
@@ -49,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     *resources.RULES,
     *endpoint.RULES,
     *snapshot.RULES,
+    *fit.RULES,
     *image.RULES,
     *mounts.RULES,
     *words.RULES,
@@ -68,11 +70,18 @@ def check(
 ) -> list[Diagnostic]:
     """All that the rules say about one spec in one environment, in the file's order."""
     case = case_of(wanted, assessed, facts)
-    found = [finding for rule in RULES for finding in rule(case)]
+    found = _worth_saying([finding for rule in RULES for finding in rule(case)])
     kept = [*_pardoned(found, wanted, today), *_allow_itself(wanted)]
     denied = [finding for rule in policy.RULES for finding in rule(case)]
     located = (_located(finding, wanted) for finding in (*_ruled(kept, wanted), *denied))
     return in_order(dict.fromkeys(located))
+
+
+def _worth_saying(found: list[Finding]) -> list[Finding]:
+    """Of a spec that is wrong anyway, nobody asks why its memory could not be counted."""
+    if not any(finding.severity is Severity.ERROR for finding in found):
+        return found
+    return [finding for finding in found if finding.code != "fit/not-checked"]
 
 
 def _located(finding: Finding, wanted: Wanted) -> Diagnostic:

@@ -46,8 +46,14 @@ def judged(
 
 
 def said(diagnostics: list[Diagnostic]) -> list[str]:
+    """A line for each, but for those that say that a model is not locked."""
     return [
         f"{d.path} {d.severity} {d.code}: {d.message}" + (f" | {d.hint}" if d.hint else "")
         for d in diagnostics
         if d.code != "model/unlocked"
     ]
+
+
+def beside_memory(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """What is said but for whether it fits: of models that are made up of a few words."""
+    return [found for found in diagnostics if not found.code.startswith("fit/")]

@@ -8,7 +8,7 @@ import pytest
 
 from modelctl.weights import config as configs
 from modelctl.weights.facts import ModelFacts
-from tests.checks.judging import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, beside_memory, judged, said
 
 LLAMA_70B: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -192,10 +192,14 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = [
 def test_sentences_and_their_ways_out(
     spec: dict[str, Any], config: dict[str, Any], sentence: str, way_out: dict[str, Any]
 ) -> None:
-    found = [line for line in said(judged(spec, checkpoint(config))) if "match-count" not in line]
+    found = [
+        line
+        for line in said(beside_memory(judged(spec, checkpoint(config))))
+        if "match-count" not in line
+    ]
     assert found == [sentence]
     if way_out:
-        assert said(judged(way_out, checkpoint(config))) == []
+        assert said(beside_memory(judged(way_out, checkpoint(config)))) == []
 
 
 RIGHT: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -222,13 +226,13 @@ RIGHT: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("spec", "config"), RIGHT)
 def test_what_runs_is_not_refused(spec: dict[str, Any], config: dict[str, Any]) -> None:
     facts = checkpoint(config) if config else None
-    assert said(judged(spec, facts)) == []
+    assert said(beside_memory(judged(spec, facts))) == []
 
 
 def test_compressed_tensors_fp8_on_an_a100_is_deployed() -> None:
-    found = judged(on("A100-80GB:8"), checkpoint(FP8))
+    found = beside_memory(judged(on("A100-80GB:8"), checkpoint(FP8)))
     assert [d.severity for d in found if d.code != "model/unlocked"] == ["warning"]
 
 
 def test_without_a_lock_nothing_is_said_of_heads() -> None:
-    assert said(judged(on("H100:5"))) == []
+    assert said(beside_memory(judged(on("H100:5")))) == []

@@ -10,7 +10,7 @@ import pytest
 
 from modelctl.resolved import Unknown
 from modelctl.weights.facts import ModelFacts
-from tests.checks.judging import LLAMA, VLLM, judged, said
+from tests.checks.judging import LLAMA, VLLM, beside_memory, judged, said
 
 REMOTE: dict[str, Any] = {**VLLM["model"], "trust_remote_code": True}
 EMBEDS: dict[str, Any] = {
@@ -89,14 +89,14 @@ def test_code_of_another_repository_is_not_fetched() -> None:
     mapped = {"AutoConfig": "other/code--config.Config", "AutoModel": "modeling.Model"}
     facts = ModelFacts("hub", commit="a" * 40, config={"auto_map": mapped})
     spec = {**VLLM, "model": REMOTE, "allow": {"model/remote-code": {"reason": "read"}}}
-    assert said(judged(spec, facts)) == [
+    assert said(beside_memory(judged(spec, facts))) == [
         "model.trust_remote_code warning model/code-elsewhere: config.json takes code from "
         "other/code, which is neither locked nor fetched | a repository with code of its own, or "
         "with a copy of other/code's .py files"
     ]
     own = replace(facts, config={"auto_map": {"AutoModel": "modeling.Model"}})
-    assert said(judged(spec, own)) == []
-    assert said(judged({**spec, "model": VLLM["model"]}, facts)) == []
+    assert said(beside_memory(judged(spec, own))) == []
+    assert said(beside_memory(judged({**spec, "model": VLLM["model"]}, facts))) == []
 
 
 def templated(text: str, tmp_path: Path, spec: dict[str, Any]) -> list[str]:
