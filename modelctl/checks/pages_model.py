@@ -9,6 +9,11 @@ PAGES: Mapping[str, str] = {
         "vLLM reserves room for adapters up to a rank, and refuses one of a larger rank. The rank "
         "stands in the adapter's adapter_config.json; modelctl lock reads it there."
     ),
+    "engine/no-pooling": (
+        "A model gives a vector for each token, and pooling makes one of them. Models that were "
+        "made for embeddings name theirs in the GGUF header. Of any other, and with pooling: none, "
+        "llama-server answers /v1/embeddings with 400: Pooling type 'none' is not OAI compatible."
+    ),
     "engine/adapters-mix": (
         "llama-server keeps what it computed of a prompt and uses it again for the next one that "
         "begins alike. It looks at the adapters only where a request names some, so a plain "

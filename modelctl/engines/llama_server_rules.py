@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from modelctl.engines.base import Finding, Setting
 from modelctl.engines.finding import doubtful, wrong
+from modelctl.resolved import Unknown
 from modelctl.spec.models import Spec
 from modelctl.spec.wanted import Path_
 
@@ -38,6 +39,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _reasoning(setting.spec)
     yield from _kept_prompts(setting.spec)
     yield from _flash_attention(setting.spec)
+    yield from _pooling(setting)
 
 
 def _image(spec: Spec) -> Iterator[Finding]:
@@ -104,6 +106,46 @@ def _reasoning(spec: Spec) -> Iterator[Finding]:
             f"llama.cpp has no reasoning format {spec.reasoning}",
             f"one of {', '.join(REASONING)}",
         )
+
+
+def _pooling(setting: Setting) -> Iterator[Finding]:
+    """Of tokens that are not pooled /v1/embeddings answers 400 (b11312), /embeddings a vector each.
+
+    A header without the key means none: llama-hparams.h.
+    """
+    spec, header = setting.spec, setting.model.header
+    if setting.task != "embed" or "LLAMA_ARG_POOLING" in (spec.env or {}):
+        return
+    ours = (spec.backend and spec.backend.args) or {}
+    entries = [entry.args or {} for entry in spec.gpu or ()]
+    said: list[tuple[Path_, Mapping[str, object]]] = [
+        (("gpu", index, "args"), args) for index, args in enumerate(entries)
+    ]
+    if not entries or not all(any(map(_pools, args)) for args in entries):
+        said.append((("backend", "args"), ours))
+    named = {(*path, name): args[name] for path, args in said for name in args if _pools(name)}
+    for path in (path for path, word in named.items() if word == "none"):
+        yield wrong(
+            path,
+            "engine/no-pooling",
+            "with pooling: none llama-server answers every request at /v1/embeddings with 400",
+            "pooling: mean, or last or cls, as the model's page says",
+        )
+    if isinstance(header, Unknown) or any(map(_pools, ours)) or len(said) == len(entries) > 0:
+        return
+    if not header.get(f"{header.get('general.architecture')}.pooling_type"):
+        yield wrong(
+            ("model", "task"),
+            "engine/no-pooling",
+            "the GGUF file names no pooling, and llama-server answers every request at "
+            "/v1/embeddings with 400 then",
+            "backend: {name: llama.cpp, args: {pooling: mean}}, or last or cls, as the model's "
+            "page says",
+        )
+
+
+def _pools(name: str) -> bool:
+    return name.lstrip("-").replace("_", "-") == "pooling"
 
 
 def _flash_attention(spec: Spec) -> Iterator[Finding]:

@@ -274,3 +274,49 @@ def test_a_glob_in_a_repository_that_is_not_locked_is_no_name() -> None:
     assert [d.hint for d in judged(spec) if d.code == "model/unlocked"] == [
         "run modelctl lock, or name one file in full, without *"
     ]
+
+
+EMBEDS: dict[str, Any] = {**LLAMA, "model": {**MODEL, "task": "embed"}, "checks": None}
+NO_POOLING = "engine/no-pooling: the GGUF file names no pooling, and llama-server answers every "
+NO_POOLING += "request at /v1/embeddings with 400 then | backend: {name: llama.cpp, args: {pooling:"
+NO_POOLING += " mean}}, or last or cls, as the model's page says"
+POOLED_NOT = "engine/no-pooling: with pooling: none llama-server answers every request at "
+POOLED_NOT += "/v1/embeddings with 400 | pooling: mean, or last or cls, as the model's page says"
+
+
+def pooled(word: str | None, *cards: str | None) -> dict[str, Any]:
+    """What backend.args say of pooling, and each GPU's args."""
+    args = [{} if each is None else {"pooling": each} for each in (word, *cards)]
+    gpus = [{"type": "L4", "args": each} for each in args[1:]]
+    more = {"gpu": gpus} if gpus else {}
+    return {**EMBEDS, **more, "backend": {"name": "llama.cpp", "args": args[0]}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "own", "sentences"),
+    [
+        (pooled(None), None, [f"model.task error {NO_POOLING}"]),
+        (pooled(None), 0, [f"model.task error {NO_POOLING}"]),
+        (pooled("none"), 1, [f"backend.args.pooling error {POOLED_NOT}"]),
+        (pooled("mean", None, "none"), None, [f"gpu[1].args.pooling error {POOLED_NOT}"]),
+        (pooled(None, None, "mean"), None, [f"model.task error {NO_POOLING}"]),
+        (pooled("mean"), None, []),
+        (pooled("last", None, "cls"), None, []),
+        (pooled(None, "mean", "cls"), None, []),
+        (pooled("none", "mean", "cls"), None, []),
+        (pooled(None), 1, []),
+        ({**pooled(None), "model": MODEL}, None, []),
+        ({**pooled(None), "model": {**MODEL, "task": "rerank"}}, None, []),
+    ],
+)
+def test_tokens_that_are_not_pooled_make_no_embedding(
+    spec: dict[str, Any], own: int | None, sentences: list[str]
+) -> None:
+    header: dict[str, Any] = {"general.architecture": "llama"}
+    header |= {} if own is None else {"llama.pooling_type": own}
+    found = said(judged(spec, local_gguf(header=header)))
+    assert [one for one in found if "gpu/duplicate" not in one] == sentences
+
+
+def test_of_a_header_that_nobody_read_no_pooling_is_missed() -> None:
+    assert said(judged(EMBEDS, local_gguf())) == []

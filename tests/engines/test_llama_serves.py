@@ -210,6 +210,17 @@ def test_it_embeds(served: Project, name: str) -> None:
     assert len(answer.data) == 3
 
 
+def test_without_pooling_it_does_not_boot(served: Project) -> None:
+    """What engine/no-pooling says of a spec, and what becomes of it where that is allowed."""
+    allowed = "allow: {engine/no-pooling: {reason: to see what it answers}}\n"
+    text = LOCAL + ", task: embed}\nbackend: llama.cpp\nmax_sequences: 2\n" + allowed + COMMON
+    served.spec("unpooled", text)
+    ran = served.run("apply", "specs/unpooled.yaml", "--local", "--yes", timeout=120)
+    assert ran.code != 0
+    assert "400" in ran.out + ran.err
+    assert "Pooling type 'none' is not OAI compatible" in ran.out + ran.err
+
+
 def like(one: list[float], other: list[float]) -> float:
     return float(sum(a * b for a, b in zip(one, other, strict=True)))
 
