@@ -10,7 +10,7 @@ from enum import StrEnum
 from modelctl.platform.types import Capabilities, Details, Live, LiveApp
 from modelctl.record import AppRecord, Fields, Index
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
-from modelctl.resolved import Scaling
+from modelctl.resolved import NO_LIMITS, Limits, Scaling
 
 
 class Action(StrEnum):
@@ -24,6 +24,7 @@ class Action(StrEnum):
     FOREIGN = "foreign"
 
 
+HOURS_A_MONTH = 730
 REFUSED = frozenset({Action.BLOCKED, Action.FOREIGN})
 DEPLOYS = frozenset({Action.CREATE, Action.REDEPLOY, Action.RECREATE})
 
@@ -35,6 +36,8 @@ class Desired:
     rendered: Rendered
     fields: Fields
     usd_per_hour: float | None = None
+    dearest_usd_per_hour: float | None = None
+    usd_per_hour_at_max: float | None = None
 
     @property
     def name(self) -> str:
@@ -52,10 +55,15 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Cost:
-    """What keep-warm costs an hour, USD, on the first GPU of the list; None where unknown."""
+    """What keep-warm costs an hour, USD, on the first GPU of the list; None where unknown.
+
+    `dearest` is `after` on the dearest of the list, `at_max` with every container that may run.
+    """
 
     before: float | None
     after: float | None
+    dearest: float | None = None
+    at_max: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +84,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """`pruned` is whether apps without a spec were looked for at all."""
+    """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
+    `limits` are those of all apps together; `prices` say whose prices these are."""
 
     environment: str
     where: str
     changes: tuple[Change, ...]
+    others: float = 0.0
+    limits: Limits = NO_LIMITS
+    prices: str = ""
 
     @property
     def pending(self) -> bool:
@@ -88,6 +100,17 @@ class Plan:
 
     def count(self, action: Action) -> int:
         return sum(c.action is action for c in self.changes)
+
+    @property
+    def warm_before(self) -> float | None:
+        """What keep-warm costs an hour now; None where that was not recorded of every app."""
+        lived = [c.cost.before for c in self.changes if c.action is not Action.CREATE]
+        known = [cost for cost in lived if cost is not None]
+        return self.others + sum(known) if len(known) == len(lived) else None
+
+    @property
+    def warm_after(self) -> float:
+        return self.others + sum(c.cost.after or 0 for c in self.changes)
 
 
 @dataclass(frozen=True)
@@ -150,6 +173,8 @@ def plan(
     allow_unlocked: bool = False,
     retry: bool = False,
     prune: bool = False,
+    limits: Limits = NO_LIMITS,
+    prices: str = "",
 ) -> Plan:
     """Compare. `whole_project` is true where `desired` is everything that the project has: only
     then an app without a spec is one to delete. `allow_unlocked` lets models of the Hub and of
@@ -161,7 +186,43 @@ def plan(
     ]
     if whole_project and project is not None:
         changes += _deletions({d.name for d in desired}, seen, project, prune)
-    return Plan(seen.live.environment, where, tuple(sorted(changes, key=_order)))
+    found = tuple(_refused_costs_nothing_new(change) for change in sorted(changes, key=_order))
+    others = _others({change.name for change in found}, seen)
+    return Plan(seen.live.environment, where, found, others, limits, prices)
+
+
+def _refused_costs_nothing_new(change: Change) -> Change:
+    """What apply leaves alone costs what it did."""
+    if change.action not in REFUSED:
+        return change
+    return replace(change, cost=Cost(change.cost.before, change.cost.before))
+
+
+def _others(looked_at: set[str], seen: Seen) -> float:
+    """What the project's apps that are not part of this plan cost an hour, as recorded."""
+    entries = seen.index.apps if seen.index else {}
+    return sum(
+        entries[app.name].usd_per_hour or 0
+        for app in seen.live.apps.values()
+        if app.name in entries and app.name not in looked_at and _settled(app, seen.index)
+    )
+
+
+def beyond_limits(result: Plan) -> tuple[str, ...]:
+    """What the plan would make all apps together cost more than may be spent, and more than now."""
+    if result.warm_before is not None and result.warm_after <= result.warm_before:
+        return ()
+    asked = (
+        (result.limits.usd_per_hour, 1, "an hour"),
+        (result.limits.usd_per_month, HOURS_A_MONTH, "a month"),
+    )
+    return tuple(
+        f"keep_warm of all apps would cost ${result.warm_after * hours:,.2f} {unit}, "
+        f"${result.others * hours:,.2f} of it of apps that are not in this plan; the policy allows "
+        f"${limit:,.2f}"
+        for limit, hours, unit in asked
+        if limit is not None and result.warm_after * hours > limit
+    )
 
 
 def _order(change: Change) -> tuple[bool, str]:
@@ -203,7 +264,7 @@ def _change(
     same = Change(
         name,
         Action.UNCHANGED,
-        cost=Cost(entry.usd_per_hour if entry else None, desired.usd_per_hour),
+        cost=_cost(entry.usd_per_hour if entry else None, desired),
         version=app.version,
         url=url,
         scaling=rendered.resolved.scaling,
@@ -246,11 +307,22 @@ def _change(
 def _created(desired: Desired, capabilities: Capabilities) -> Change:
     rendered = desired.rendered
     missing = _cannot_run(rendered, capabilities)
-    cost = Cost(None, desired.usd_per_hour)
+    cost = _cost(None, desired)
     if missing and rendered.resolved.scaling.min_containers:
         return Change(desired.name, Action.BLOCKED, (missing,), cost=cost)
     reasons = (_in_short(rendered), *((missing,) if missing else ()))
     return Change(desired.name, Action.CREATE, reasons, cost=cost)
+
+
+def _cost(before: float | None, desired: Desired) -> Cost:
+    return Cost(
+        before, desired.usd_per_hour, desired.dearest_usd_per_hour, desired.usd_per_hour_at_max
+    )
+
+
+def _left(before: float | None, deleted: bool) -> Cost:
+    """What is deleted costs nothing more; what only could be, goes on."""
+    return Cost(before, 0.0 if deleted else before)
 
 
 def _deployed(
@@ -318,7 +390,7 @@ def _deletions(wanted: set[str], seen: Seen, project: str, prune: bool) -> list[
                 app.name,
                 Action.DELETE,
                 (reason,),
-                cost=Cost(entry.usd_per_hour if entry else None, None),
+                cost=_left(entry.usd_per_hour if entry else None, prune and not protected),
                 version=app.version,
                 protected=protected,
             )

@@ -39,6 +39,18 @@ class Unknown:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What may be spent in USD: on keep_warm, and on every container at once; None: no limit."""
+
+    usd_per_hour: float | None = None
+    usd_per_month: float | None = None
+    usd_per_hour_at_max: float | None = None
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
 class Scaling:
     """What the autoscaler may change in place: no new version, no new container.
 

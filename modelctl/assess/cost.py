@@ -1,10 +1,11 @@
-"""What do the containers of a spec cost? USD an hour, by the prices of the tables."""
+"""What do the containers of a spec cost? USD an hour, by Modal's prices or a workspace's own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelctl.facts import gpus, places
+from modelctl.facts import places
+from modelctl.facts.prices import Prices, list_prices
 from modelctl.resolved import Resolved, Unknown
 
 # Modal's own request where a spec asks for none: https://modal.com/docs/guide/resources
@@ -27,7 +28,7 @@ class Cost:
     """What containers cost. `first` is the variant that Modal tries first: plans count with it.
 
     `warm` is USD an hour with only the kept-warm containers, `at_most` with every container that
-    may run; `at_most` is Unknown where the spec has no max.
+    may run; `at_most` is Unknown where the spec has no max. `words` say whose prices these are.
     """
 
     variants: tuple[VariantCost, ...]
@@ -37,6 +38,16 @@ class Cost:
     warm_containers: int = 0
     containers: int | None = None
     idle_seconds: int = 0
+    words: str = ""
+
+    @property
+    def dearest(self) -> VariantCost | None:
+        """The variant that costs most, of those whose price is known."""
+        return max(
+            (v for v in self.variants if not isinstance(v.usd_per_hour, Unknown)),
+            key=lambda v: 0.0 if isinstance(v.usd_per_hour, Unknown) else v.usd_per_hour,
+            default=None,
+        )
 
     @property
     def prices(self) -> tuple[float, ...]:
@@ -62,8 +73,8 @@ class Cost:
         return count * self.prices[0], count * self.prices[-1]
 
     def break_even(self, boot_seconds: float, starts_per_hour: float = 1.0) -> float:
-        """The share of an hour that requests keep a container busy at which both cost the same:
-        one that is kept warm, and one that starts `starts_per_hour` times and leaves when idle.
+        """The share of an hour that requests keep a container busy above which one that is kept
+        warm costs no more than one that starts `starts_per_hour` times and leaves when idle.
 
         Each start is paid for while it boots, and while it waits for a request that never comes.
         """
@@ -77,10 +88,11 @@ class Cost:
         return Unknown(f"there is no variant {key}")
 
 
-def cost_of(resolved: Resolved) -> Cost:
-    """What its containers cost, by the tables' prices."""
+def cost_of(resolved: Resolved, prices: Prices | None = None) -> Cost:
+    """What its containers cost, by these prices: Modal's list where none are given."""
+    prices = prices or list_prices()
     variants = tuple(
-        VariantCost(variant.key, _per_hour(resolved, variant.entry, variant.count))
+        VariantCost(variant.key, _per_hour(resolved, variant.entry, variant.count, prices))
         for variant in resolved.variants
         # A CPU variant beside GPUs is for machines that cost nothing here.
         if variant.origin != "cpu" or not resolved.placement.gpus
@@ -95,27 +107,37 @@ def cost_of(resolved: Resolved) -> Cost:
         warm_containers=scaling.min_containers,
         containers=scaling.max_containers,
         idle_seconds=scaling.scaledown_window,
+        words=prices.words,
     )
 
 
-def _per_hour(resolved: Resolved, entry: int | None, count: int) -> float | Unknown:
+def _per_hour(resolved: Resolved, entry: int | None, count: int, prices: Prices) -> float | Unknown:
     """An upgrade costs what was asked for, so the entry's price holds for it too."""
     if entry is None:
-        return price_of(resolved, 0.0)
+        return price_of(resolved, 0.0, prices)
     asked = next((v for v in resolved.variants if v.entry == entry and v.origin == "entry"), None)
-    card = gpus.gpus().get((asked and asked.gpu) or "")
+    card = prices.cards.get((asked and asked.gpu) or "")
     if card is None:
         return Unknown("no price is known for this GPU")
-    return price_of(resolved, count * card.usd_per_hour)
+    return price_of(resolved, count * card * 3600, prices)
 
 
-def price_of(resolved: Resolved, cards: float) -> float:
+def price_of(resolved: Resolved, cards: float, prices: Prices | None = None) -> float:
     """USD an hour of one container with cards of that price: cores, memory and region with it."""
-    placement, machine = resolved.placement, gpus.machine()
+    prices = prices or list_prices()
+    placement = resolved.placement
     cores = DEFAULT_CORES if placement.cpu is None else placement.cpu
-    memory = DEFAULT_MEMORY_MIB if placement.memory is None else placement.memory
-    beside = cores * machine.usd_per_core_second + memory / 1024 * machine.usd_per_gib_second
+    beside = cores * prices.core + memory_mib(resolved) / 1024 * prices.gib
+    if placement.nonpreemptible:
+        beside *= places.nonpreemptible_factor()
     return (cards + beside * 3600) * places.region_factor(placement.compute_regions)
+
+
+def memory_mib(resolved: Resolved) -> float:
+    """The memory that is billed at least: what is asked for, and more where the disk is large."""
+    placement = resolved.placement
+    asked = DEFAULT_MEMORY_MIB if placement.memory is None else placement.memory
+    return max(float(asked), (placement.disk or 0) / places.disk_per_memory())
 
 
 def _times(price: float | Unknown, count: int) -> float | Unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelctl.assess import Assessed
-from modelctl.assess.cost import DEFAULT_CORES, DEFAULT_MEMORY_MIB, price_of
+from modelctl.assess.cost import DEFAULT_CORES, memory_mib, price_of
 from modelctl.assess.fits import Fit, card_of
 from modelctl.assess.rows import Report, Row
 from modelctl.engines import engine as engine_named
@@ -20,8 +20,11 @@ def report_of(assessed: Assessed) -> Report:
     resolved, model = assessed.resolved, assessed.model
     placement = resolved.placement
     first = next((v for v in resolved.variants if v.origin == "entry"), resolved.variants[0])
-    offer = None if isinstance(first.memory, Unknown) else cheapest(first.memory, model)
-    memory = DEFAULT_MEMORY_MIB if placement.memory is None else placement.memory
+    offer = (
+        None
+        if isinstance(first.memory, Unknown)
+        else cheapest(first.memory, model, assessed.prices.cards)
+    )
     known = model.quantization
     return Report(
         name=resolved.name,
@@ -34,11 +37,15 @@ def report_of(assessed: Assessed) -> Report:
         version=resolved.engine_version,
         environment=resolved.environment,
         cores=DEFAULT_CORES if placement.cpu is None else placement.cpu,
-        memory_gib=memory / 1024,
+        memory_gib=memory_mib(resolved) / 1024,
         rows=tuple(_row(assessed, fit) for fit in assessed.fits),
         ways=tuple(_ways(assessed)),
         cheapest=None if offer is None else _priced(assessed, offer),
         keep_warm=resolved.scaling.min_containers,
+        containers=resolved.scaling.max_containers,
+        warm=assessed.cost.warm_range,
+        at_most=assessed.cost.at_most_range,
+        prices=assessed.prices.words,
         idle_seconds=resolved.scaling.scaledown_window,
         break_even=assessed.cost.break_even(boot_seconds()),
         boot_seconds=boot_seconds(),
@@ -96,4 +103,4 @@ def _said(way: Way) -> str:
 
 
 def _priced(assessed: Assessed, offer: Offer) -> tuple[str, float]:
-    return offer.key, price_of(assessed.resolved, offer.usd_per_hour)
+    return offer.key, price_of(assessed.resolved, offer.usd_per_hour, assessed.prices)

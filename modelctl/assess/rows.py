@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelctl.assess.cost import NO_MAX
 from modelctl.fit.speed import Speed
 from modelctl.fit.types import Memory
 from modelctl.resolved import Unknown
@@ -35,7 +36,8 @@ class Report:
     `dtype` is what weights are kept as, in the checkpoint's words. `target` and `most` are the
     concurrency that the spec asks for. `cores` and `memory_gib` stand beside each GPU. `ways` are
     sentences: what fits instead, each tried. `cheapest` is the least expensive GPU of all that
-    fits, with its price an hour.
+    fits, with its price an hour. `warm` and `at_most` are USD an hour of `keep_warm` and of
+    `containers` at most, on the cheapest and on the dearest GPU of the list.
     """
 
     name: str
@@ -53,6 +55,10 @@ class Report:
     ways: tuple[str, ...] = ()
     cheapest: tuple[str, float] | None = None
     keep_warm: int = 0
+    containers: int | None = None
+    warm: tuple[float, float] | Unknown = (0.0, 0.0)
+    at_most: tuple[float, float] | Unknown = NO_MAX
+    prices: str = ""
     break_even: float | None = None
     boot_seconds: float = 0.0
     idle_seconds: int = 0

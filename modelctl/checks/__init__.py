@@ -1,5 +1,6 @@
 """Is it right? Small rules in lists; what they find gets its place, severity and pardon after."""
 
 from modelctl.checks.judge import check
+from modelctl.checks.together import check_together, limits_of
 
-__all__ = ["check"]
+__all__ = ["check", "check_together", "limits_of"]

@@ -26,7 +26,13 @@ PAGES: Mapping[str, str] = {
     "budget/keep-warm": (
         "`budget.usd_per_hour` and `usd_per_month` (730 hours) limit what the containers cost that "
         "keep_warm keeps running, on the first GPU of the list, with the cores and memory asked "
-        "for, at the prices of the fact tables."
+        "for, at Modal's list prices or, where a command is given `--prices workspace`, the "
+        "workspace's own."
+    ),
+    "budget/may-exceed": (
+        "What keep_warm costs is counted with the first GPU of the list, which is what Modal tries "
+        "first. Where none of it is free, containers run on a later one, and the budget would not "
+        "be kept then."
     ),
     "checks/no-question": (
         "A check asks the model its `prompt` or its `messages`. With neither, there is nothing to "
@@ -180,8 +186,10 @@ PAGES: Mapping[str, str] = {
     ),
     "policy/auth": "The project's policy says how endpoints may be protected.",
     "policy/budget": (
-        "The project's policy says what one endpoint may cost, at the prices of the fact tables. "
-        "What has no price, or no most, is not within it."
+        "A policy's `budget` says what all specs of an environment may cost together, on the first "
+        "GPU of each list. A spec that exceeds it alone is told so; where only all of them do, the "
+        "policy's own line is shown. A plan of some of the specs counts the other apps of the "
+        "project too, as they were recorded. What has no price, or no most, is not within it."
     ),
     "policy/gpu": "The project's policy says which GPUs may be used.",
     "policy/image": (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from modelctl.assess.cost import HOURS_A_MONTH
+from modelctl.checks.budget import on_first
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.engines.base import Finding
 from modelctl.engines.images import base_images
@@ -14,11 +15,9 @@ from modelctl.resolved import Unknown
 from modelctl.spec.project_models import Policy
 from modelctl.spec.wanted import Path_
 
-_NONE = Policy.model_validate({})
 
-
-def allowed_gpus(case: Case) -> Iterator[Finding]:
-    allowed = _policy(case).gpus
+def allowed_gpus(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
+    allowed = policy.gpus
     if allowed is None:
         return
     cards = {c.card.name for name in allowed if (c := gpus.choice(gpus.written(name)[0]))}
@@ -28,13 +27,13 @@ def allowed_gpus(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("gpu", index),
                 "policy/gpu",
-                f"the project's policy does not allow {choice.card.name}",
+                f"{whose} does not allow {choice.card.name}",
                 f"one of {', '.join(allowed)}",
             )
 
 
-def allowed_regions(case: Case) -> Iterator[Finding]:
-    allowed = _policy(case).regions
+def allowed_regions(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
+    allowed = policy.regions
     if allowed is None:
         return
     regions = case.resolved.placement.compute_regions
@@ -45,20 +44,20 @@ def allowed_regions(case: Case) -> Iterator[Finding]:
             yield wrong(
                 path,
                 "policy/region",
-                f"the project's policy does not allow the region {region}",
+                f"{whose} does not allow the region {region}",
                 f"one of {', '.join(allowed)}",
             )
     if not regions:
         yield wrong(
             ("endpoint",),
             "policy/region",
-            "the project's policy allows some regions only, and the containers may run in any",
+            f"{whose} allows some regions only, and the containers may run in any",
             f"endpoint: {{compute_regions: [{allowed[0] if allowed else '…'}]}}",
         )
 
 
-def allowed_images(case: Case) -> Iterator[Finding]:
-    allowed = _policy(case).images
+def allowed_images(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
+    allowed = policy.images
     if allowed is None:
         return
     image = case.spec.image
@@ -68,25 +67,25 @@ def allowed_images(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("image", field),
                 "policy/image",
-                f"the project's policy does not allow the image {base}",
+                f"{whose} does not allow the image {base}",
                 f"one that looks like {', '.join(allowed)}",
             )
 
 
-def allowed_auth(case: Case) -> Iterator[Finding]:
-    allowed, auth = _policy(case).auth, case.resolved.endpoint.auth
+def allowed_auth(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
+    allowed, auth = policy.auth, case.resolved.endpoint.auth
     if allowed is not None and auth not in allowed:
         yield wrong(
             ("endpoint", "auth"),
             "policy/auth",
-            f"the project's policy does not allow auth: {auth}",
+            f"{whose} does not allow auth: {auth}",
             f"auth: {' or '.join(allowed)}",
         )
 
 
-def budget_of_all(case: Case) -> Iterator[Finding]:
-    """Each endpoint must stay below what the policy lets one cost."""
-    budget, cost = _policy(case).budget, case.assessed.cost
+def budget_of_all(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
+    """No endpoint may cost more than all of them together may."""
+    budget, cost = policy.budget, case.assessed.cost
     if budget is None:
         return
     warm, most = cost.warm, cost.at_most
@@ -102,26 +101,26 @@ def budget_of_all(case: Case) -> Iterator[Finding]:
             yield wrong(
                 ("scaling",),
                 "policy/budget",
-                f"the project's policy allows ${limit:,.2f} {unit}: {price.reason}",
+                f"{whose} allows ${limit:,.2f} {unit}: {price.reason}",
                 "scaling: {max: N}, with GPUs whose price is known",
             )
         elif price * hours > limit:
             yield wrong(
                 ("keep_warm",) if what.startswith("keep_warm") else ("scaling", "max"),
                 "policy/budget",
-                f"{what} ${price * hours:,.2f} {unit}; the project's policy allows ${limit:,.2f}",
+                f"{what} ${price * hours:,.2f} {unit}{on_first(case)}; "
+                f"{whose} allows ${limit:,.2f}",
                 "fewer containers, or a cheaper GPU first in the list",
             )
 
 
-def _policy(case: Case) -> Policy:
-    return case.wanted.project.project.policy or _NONE
+_OF_ONE_POLICY = (allowed_gpus, allowed_regions, allowed_images, allowed_auth, budget_of_all)
 
 
-RULES: tuple[Rule, ...] = (
-    allowed_gpus,
-    allowed_regions,
-    allowed_images,
-    allowed_auth,
-    budget_of_all,
-)
+def of_every_policy(case: Case) -> Iterator[Finding]:
+    for whose, policy in case.wanted.project.policies:
+        for rule in _OF_ONE_POLICY:
+            yield from rule(case, whose, policy)
+
+
+RULES: tuple[Rule, ...] = (of_every_policy,)

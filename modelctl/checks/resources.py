@@ -94,8 +94,7 @@ def sequences_below_target(case: Case) -> Iterator[Finding]:
 def price_of_regions(case: Case) -> Iterator[Finding]:
     """Said once, by who chooses: a policy that asks for regions has accepted it."""
     regions = case.resolved.placement.compute_regions
-    policy = case.wanted.project.project.policy
-    if not regions or (policy is not None and policy.regions is not None):
+    if not regions or any(p.regions is not None for _, p in case.wanted.project.policies):
         return
     factor, first = places.region_factor(regions), case.assessed.cost.first
     costs = "" if isinstance(first, Unknown) else f": ${first:,.2f} an hour"

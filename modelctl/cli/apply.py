@@ -15,12 +15,14 @@ from modelctl.cli.options import (
     Selection,
     allow_unlocked_option,
     output,
+    policy_option,
     selection,
     templates_option,
 )
 
 if TYPE_CHECKING:
     from modelctl.apply import Outcome
+    from modelctl.assess.bill import Bill
     from modelctl.plan import Desired
     from modelctl.platform.types import Platform
     from modelctl.spec.wanted import ProjectFile
@@ -39,6 +41,7 @@ DEFAULT_WIDTH = 16
 @click.option("--width", type=click.IntRange(1, 64), default=DEFAULT_WIDTH, show_default=True,
               help="How many apps at once.")  # fmt: skip
 @allow_unlocked_option
+@policy_option
 @templates_option
 def command(
     what: tuple[str, ...],
@@ -51,6 +54,7 @@ def command(
     prune: bool,
     width: int,
     allow_unlocked: bool,
+    policy: str | None,
     templates: str | None,
 ) -> int:
     """Deploy what changed, wait until it answers, and report."""
@@ -58,7 +62,12 @@ def command(
     from modelctl.cli.said import warnings
     from modelctl.cli.world import platform_for, proxy_token
 
-    ready = prepare(Selection(what, env, local, labels), templates, allow_unlocked=allow_unlocked)
+    ready = prepare(
+        Selection(what, env, local, labels),
+        templates,
+        allow_unlocked=allow_unlocked,
+        policy=policy,
+    )
     warnings(ready.diagnostics)
     return asyncio.run(
         _apply(
@@ -74,6 +83,7 @@ def command(
             allow_unlocked=allow_unlocked,
             retry=retry,
             options=ready.chosen.options,
+            bill=ready.bill,
         )
     )
 
@@ -92,11 +102,12 @@ async def _apply(
     allow_unlocked: bool,
     retry: bool,
     options: str,
+    bill: Bill | None = None,
 ) -> int:
     from modelctl.apply import Gate, apply, forgotten
     from modelctl.cli.locking import list_files
     from modelctl.cli.said import say
-    from modelctl.cli.seeing import see_and_plan
+    from modelctl.cli.seeing import denied, see_and_plan
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
     from modelctl.record import remember
@@ -112,11 +123,16 @@ async def _apply(
         allow_unlocked=allow_unlocked,
         retry=retry,
         prune=prune,
+        bill=bill,
     )
     paint, columns = for_stream()
     human_reads = output == "human"
     if human_reads:
         say(changes.plan(result, paint=paint, width=columns))
+    if (refusal := denied(result)) is not None:
+        if not human_reads:
+            click.echo(machine.outcomes(result, ()))
+        return refusal
     idle = {Action.UNCHANGED, *(() if prune else (Action.DELETE,))}
     if all(c.action in idle for c in result.changes):
         if lost := forgotten(result, desired, seen.live.apps, seen.index):

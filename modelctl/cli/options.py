@@ -71,6 +71,20 @@ allow_unlocked_option = click.option(
     help="Deploy models of the Hub and of buckets that nothing pins.",
 )
 
+policy_option = click.option(
+    "--policy",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A file that says what may not be gone past either.",
+)
+
+prices_option = click.option(
+    "--prices",
+    type=click.Choice(("list", "workspace")),
+    default="list",
+    show_default=True,
+    help="Modal's list prices, or what it answers of the workspace's own.",
+)
+
 templates_option = click.option(
     "--templates",
     type=click.Path(exists=True, file_okay=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,13 @@ from modelctl.diagnostics import (
 )
 from modelctl.spec.load import Loaded, load_all
 from modelctl.spec.models import plain
-from modelctl.spec.project import find_project, shown
+from modelctl.spec.project import find_project, read_policy, shown
 from modelctl.spec.wanted import ProjectFile, Wanted
 
 if TYPE_CHECKING:
     from modelctl.assess import Assessed
+    from modelctl.assess.bill import Bill
+    from modelctl.facts.prices import Prices
     from modelctl.plan import Desired
     from modelctl.weights.lock import Lock
 
@@ -44,7 +46,7 @@ class Checked:
     """Specs of one environment that were read, resolved, assessed and checked.
 
     `broken` are those with errors; what is wrong beside them (a name that no spec has, the lock)
-    is in the diagnostics alone.
+    is in the diagnostics alone. `bills` has one for each environment.
     """
 
     project: ProjectFile
@@ -53,22 +55,34 @@ class Checked:
     files: int
     environments: tuple[str, ...]
     broken: tuple[Broken, ...] = ()
+    bills: tuple[Bill, ...] = ()
 
 
-def project_here() -> ProjectFile:
-    return find_project(Path.cwd())
+def project_here(policy: str | None = None) -> ProjectFile:
+    """The project of this folder. `policy` is a file with what it may not go past either."""
+    project = find_project(Path.cwd())
+    if policy is None:
+        return project
+    return replace(project, outside=read_policy(Path(policy)))
 
 
 def check_all(
-    chosen: Selection, project: ProjectFile, *, hashed: bool, found_online: Lock | None = None
+    chosen: Selection,
+    project: ProjectFile,
+    *,
+    hashed: bool,
+    found_online: Lock | None = None,
+    prices: Prices | None = None,
 ) -> Checked:
     """Read and check the chosen specs; in every environment where none is chosen.
 
     `hashed` asks for the content of local models too, which rendering needs and validation does
-    not. `found_online` speaks of what modelctl.lock lacks. Nothing here touches the network.
+    not. `found_online` speaks of what modelctl.lock lacks; `prices` are Modal's list where none are
+    given. Nothing here touches the network.
     """
     from modelctl.assess import assess
-    from modelctl.checks import check
+    from modelctl.assess.bill import bill_of
+    from modelctl.checks import check, check_together, limits_of
     from modelctl.resolve import resolve
     from modelctl.resolve.sources import sources_beside
     from modelctl.weights.read import model_facts
@@ -78,8 +92,9 @@ def check_all(
     found: list[tuple[str, Diagnostic]] = []
     lock, unreadable = _lock(project, found_online)
     found += [("+".join(stack), d) for stack in stacks for d in unreadable]
-    specs = []
+    specs: list[tuple[Wanted, Assessed]] = []
     wrong: dict[str, str] = {}
+    bills: list[Bill] = []
 
     def judge(wanted: Wanted) -> tuple[Assessed, list[Diagnostic]]:
         said = wanted.spec.model
@@ -95,18 +110,22 @@ def check_all(
             chat_template=wanted.spec.chat_template,
             dockerfile=wanted.spec.image.dockerfile if wanted.spec.image else None,
         )
-        assessed = assess(resolve(wanted, facts), facts)
+        assessed = assess(resolve(wanted, facts), facts, prices)
         return assessed, check(wanted, assessed, facts, today=today)
 
     for stack, result in zip(stacks, loaded, strict=True):
         environment = "+".join(stack)
         found += [(environment, d) for d in result.diagnostics]
+        here = len(specs)
         for wanted in result.wanted:
             assessed, problems = judge(wanted)
             found += [(environment, d) for d in problems]
             if has_errors(problems):
                 wrong[_file_of(wanted)] = wanted.name
             specs.append((wanted, assessed))
+        bill = bill_of(environment, [a for _, a in specs[here:]], limits_of(project))
+        bills.append(bill)
+        found += [(environment, d) for d in check_together(bill, project)]
         for wanted in result.partial:
             _, problems = judge(wanted)
             found += [(environment, d) for d in _certain(problems, wanted, result.diagnostics)]
@@ -119,6 +138,7 @@ def check_all(
         files=len({file for result in loaded for file in result.files}),
         environments=environments,
         broken=_broken(loaded, wrong, everywhere),
+        bills=tuple(bills),
     )
 
 
@@ -234,22 +254,32 @@ class Prepared:
     chosen: Selection
     diagnostics: tuple[Diagnostic, ...]
     desired: tuple[Desired, ...]
+    bill: Bill
 
 
 def prepare(
-    chosen: Selection, templates: str | None = None, *, allow_unlocked: bool = False
+    chosen: Selection,
+    templates: str | None = None,
+    *,
+    allow_unlocked: bool = False,
+    policy: str | None = None,
+    prices: Callable[[Selection, ProjectFile], Prices | None] = lambda *_: None,
 ) -> Prepared:
     """Check and render the chosen specs for the one environment that is meant.
+
+    `policy` is a file; `prices` asks for those to count with, None for Modal's list.
 
     With `allow_unlocked` the Hub is asked for what nothing pins, so that what is planned belongs to
     a commit too; nothing is written. Raises Rejected with every problem where one is an error.
     """
-    project = project_here()
+    project = project_here(policy)
     chosen = one_environment(chosen, project)
     online = _found_online(chosen, project) if allow_unlocked else None
-    checked = check_all(chosen, project, hashed=True, found_online=online)
+    checked = check_all(
+        chosen, project, hashed=True, found_online=online, prices=prices(chosen, project)
+    )
     desired = desired_apps(checked, Path(templates) if templates else None)
-    return Prepared(project, chosen, checked.diagnostics, tuple(desired))
+    return Prepared(project, chosen, checked.diagnostics, tuple(desired), checked.bills[0])
 
 
 def prepare_sound(chosen: Selection) -> tuple[Prepared, tuple[Broken, ...]]:
@@ -271,7 +301,8 @@ def prepare_sound(chosen: Selection) -> tuple[Prepared, tuple[Broken, ...]]:
         raise Rejected(others)
     sound = tuple((w, a) for w, a in checked.specs if _file_of(w) not in files)
     desired = desired_apps(replace(checked, specs=sound, diagnostics=()))
-    return Prepared(project, chosen, checked.diagnostics, tuple(desired)), checked.broken
+    ready = Prepared(project, chosen, checked.diagnostics, tuple(desired), checked.bills[0])
+    return ready, checked.broken
 
 
 def _found_online(chosen: Selection, project: ProjectFile) -> Lock:
@@ -312,6 +343,8 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
             rendered=render(assessed.resolved, templates=templates),
             fields=said_fields(wanted, assessed),
             usd_per_hour=assessed.warm_usd_per_hour,
+            dearest_usd_per_hour=assessed.dearest_usd_per_hour,
+            usd_per_hour_at_max=assessed.usd_per_hour_at_max,
         )
         for wanted, assessed in checked.specs
     ]

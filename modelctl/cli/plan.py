@@ -11,6 +11,7 @@ from modelctl.cli.options import (
     Selection,
     allow_unlocked_option,
     output,
+    policy_option,
     selection,
     templates_option,
 )
@@ -23,6 +24,7 @@ from modelctl.cli.options import (
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do."
 )
 @allow_unlocked_option
+@policy_option
 @templates_option
 def command(
     what: tuple[str, ...],
@@ -32,16 +34,22 @@ def command(
     output: str,
     detailed_exitcode: bool,
     allow_unlocked: bool,
+    policy: str | None,
     templates: str | None,
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
     from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import say, warnings
-    from modelctl.cli.seeing import see_and_plan
+    from modelctl.cli.seeing import denied, see_and_plan
     from modelctl.cli.world import platform_for
     from modelctl.plan import REFUSED
 
-    ready = prepare(Selection(what, env, local, labels), templates, allow_unlocked=allow_unlocked)
+    ready = prepare(
+        Selection(what, env, local, labels),
+        templates,
+        allow_unlocked=allow_unlocked,
+        policy=policy,
+    )
     warnings(ready.diagnostics)
     result, _ = asyncio.run(
         see_and_plan(
@@ -50,6 +58,7 @@ def command(
             ready.project.name,
             whole_project=ready.chosen.everything,
             allow_unlocked=allow_unlocked,
+            bill=ready.bill,
         )
     )
     if output == "json":
@@ -62,6 +71,8 @@ def command(
 
         paint, width = for_stream()
         say(changes.plan(result, paint=paint, width=width))
+    if (refusal := denied(result)) is not None:
+        return refusal
     if any(change.action in REFUSED for change in result.changes):
         return Exit.REJECTED
     return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE

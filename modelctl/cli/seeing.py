@@ -5,9 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from modelctl.plan import Desired, Plan, Seen, changed_digests, plan, unsettled
+from modelctl.assess.bill import Bill
+from modelctl.cli.exits import Exit
+from modelctl.cli.said import aside
+from modelctl.plan import (
+    Desired,
+    Plan,
+    Seen,
+    beyond_limits,
+    changed_digests,
+    plan,
+    unsettled,
+)
 from modelctl.platform.types import Platform
 from modelctl.record import read_app, read_index
+from modelctl.resolved import NO_LIMITS
 
 
 async def see(
@@ -44,7 +56,9 @@ async def see_and_plan(
     retry: bool = False,
     prune: bool = False,
     thorough: bool = False,
+    bill: Bill | None = None,
 ) -> tuple[Plan, Seen]:
+    """`bill` says what may be spent, and by whose prices."""
     await platform.open()
     seen = await see(platform, desired, project, all_apps=whole_project, thorough=thorough or prune)
     result = plan(
@@ -57,5 +71,18 @@ async def see_and_plan(
         allow_unlocked=allow_unlocked,
         retry=retry,
         prune=prune,
+        limits=bill.limits if bill else NO_LIMITS,
+        prices=bill.words if bill else "",
     )
     return result, seen
+
+
+def denied(result: Plan) -> Exit | None:
+    """Say what the plan would cost more than may be spent; None where it would not."""
+    sentences = beyond_limits(result)
+    for sentence in sentences:
+        aside(f"error: {sentence}")
+    if not sentences:
+        return None
+    aside("help: fewer kept warm, a cheaper GPU first in a list, or a larger budget in the policy")
+    return Exit.DENIED

@@ -7,12 +7,13 @@ import time
 import click
 
 from modelctl.cli.exits import of_diagnostics
-from modelctl.cli.options import Selection, output, selection
+from modelctl.cli.options import Selection, output, policy_option, selection
 
 
 @click.command("validate")
 @selection
 @output("human", "json")
+@policy_option
 @click.option("--new-since", metavar="REF", help="Only what was not there at this commit of git.")
 def command(
     what: tuple[str, ...],
@@ -20,6 +21,7 @@ def command(
     local: bool,
     labels: tuple[str, ...],
     output: str,
+    policy: str | None,
     new_since: str | None,
 ) -> int:
     """Find every problem of every spec, offline.
@@ -33,7 +35,7 @@ def command(
     from modelctl.views.paint import for_stream
 
     try:
-        checked = check_all(Selection(what, env, local, labels), project_here(), hashed=False)
+        checked = check_all(Selection(what, env, local, labels), project_here(policy), hashed=False)
     except Rejected as wrong:  # the project file itself
         if output != "json":
             raise
@@ -54,7 +56,7 @@ def command(
     if output == "json":
         from modelctl.views import machine
 
-        click.echo(machine.validation(diagnostics))
+        click.echo(machine.validation(diagnostics, checked.bills))
     else:
         from modelctl.cli.said import say
         from modelctl.views.human import problems
@@ -68,6 +70,7 @@ def command(
                 seconds=time.perf_counter() - began,
                 paint=paint,
                 width=width,
+                bills=checked.bills,
             )
         )
     return of_diagnostics(d.code for d in diagnostics if d.is_error)

@@ -45,6 +45,16 @@ def region_factor(regions: Sequence[str]) -> float:
     return factor
 
 
+def nonpreemptible_factor() -> float:
+    """What containers that are not moved multiply the price of cores and memory by."""
+    return float(table("places")["factors"]["nonpreemptible"]["factor"])
+
+
+def disk_per_memory() -> float:
+    """How much disk is billed as one of memory, where it is more than the memory asked for."""
+    return float(table("places")["factors"]["disk"]["factor"])
+
+
 @cache
 def limits() -> Mapping[str, Most]:
     """`cores`, `memory_gib` and `disk_gib` of one container."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -49,11 +49,21 @@ def ways_out(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> 
     yield from _more(inputs, model, card, count)
 
 
-def cheapest(inputs: MemoryInputs, model: ModelFacts) -> Offer | None:
-    """The least expensive cards that it fits, of all that may be asked for."""
+def cheapest(
+    inputs: MemoryInputs, model: ModelFacts, prices: Mapping[str, float] | None = None
+) -> Offer | None:
+    """The least expensive cards that it fits, of all that may be asked for.
+
+    `prices` are USD a second by a card's name; without them, those of the tables.
+    """
+    prices = prices or {}
     offers = sorted(
         (
-            Offer(choice.card, count, count * choice.usd_per_second * 3600)
+            Offer(
+                choice.card,
+                count,
+                count * prices.get(choice.card.name, choice.usd_per_second) * 3600,
+            )
             for choice in gpus.choices().values()
             for count in COUNTS
             if count <= choice.card.max_count

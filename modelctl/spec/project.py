@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modelctl.diagnostics import Rejected, has_errors, in_order
+from modelctl.diagnostics import Rejected, error, has_errors, in_order
 from modelctl.spec.kinds import ShapeKind
 from modelctl.spec.merge import without_nulls
 from modelctl.spec.parse import build, problems, tidy
-from modelctl.spec.project_models import Project
+from modelctl.spec.project_models import Policy, Project
 from modelctl.spec.shorthand import expand
 from modelctl.spec.source import read
 from modelctl.spec.tree import Entry, Mapping, is_null
-from modelctl.spec.wanted import ProjectFile
+from modelctl.spec.wanted import OutsidePolicy, ProjectFile
 
 FILE = "modelctl.yaml"
 
@@ -54,6 +54,20 @@ def read_project(file: Path, cwd: Path | None = None) -> ProjectFile:
     if tree is None or has_errors(found):
         raise Rejected(in_order(found))
     return ProjectFile(file.parent, file, build(without_nulls(tree), Project), tree, tuple(found))
+
+
+def read_policy(file: Path, cwd: Path | None = None) -> OutsidePolicy:
+    """A file with the words of `policy` in modelctl.yaml. Raises Rejected."""
+    name = shown(file.absolute(), cwd or Path.cwd())
+    source = read(file, name)
+    found = list(source.diagnostics)
+    tree = expand(source.tree, ShapeKind(Policy)) if source.tree is not None else None
+    if isinstance(tree, Mapping):
+        found += problems(tree, Policy)
+    found = tidy(found)
+    if not isinstance(tree, Mapping) or has_errors(found):
+        raise Rejected(in_order(found) or [error("project/policy", f"{name} holds no policy")])
+    return OutsidePolicy(name, build(without_nulls(tree), Policy), tree)
 
 
 def _declared(tree: Mapping) -> Mapping:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from modelctl.diagnostics import Diagnostic, Place
 from modelctl.spec.models import Spec
-from modelctl.spec.project_models import Project
+from modelctl.spec.project_models import Policy, Project
 from modelctl.spec.tree import Mapping, Path_, show_path
 
 __all__ = ["Origins", "Path_", "ProjectFile", "Wanted", "show_path"]
@@ -35,10 +35,20 @@ class Origins(Protocol):
 
 
 @dataclass(frozen=True)
+class OutsidePolicy:
+    """A policy that does not stand in the project. `file` is its path as shown to people."""
+
+    file: str
+    policy: Policy
+    tree: Mapping | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class ProjectFile:
     """The project: its root folder and what modelctl.yaml says (None where there is no file).
 
-    `tree` is the same with the place of every value; `diagnostics` are its warnings.
+    `tree` is the same with the place of every value; `diagnostics` are its warnings. `outside` is
+    a policy that somebody else keeps.
     """
 
     root: Path
@@ -46,10 +56,21 @@ class ProjectFile:
     project: Project
     tree: Mapping | None = field(default=None, repr=False, compare=False)
     diagnostics: tuple[Diagnostic, ...] = field(default=(), repr=False, compare=False)
+    outside: OutsidePolicy | None = None
 
     @property
     def name(self) -> str | None:
         return self.project.project
+
+    @property
+    def policies(self) -> tuple[tuple[str, Policy], ...]:
+        """Every policy that holds, with what people call it."""
+        found = (
+            [] if self.project.policy is None else [("the project's policy", self.project.policy)]
+        )
+        if self.outside is not None:
+            found.append((f"the policy of {self.outside.file}", self.outside.policy))
+        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from modelctl.resolved import Unknown
 
 if TYPE_CHECKING:
     from modelctl.apply import Outcome
+    from modelctl.assess.bill import Bill
     from modelctl.assess.rows import Report, Row
     from modelctl.diagnostics import Diagnostic
     from modelctl.fit.types import Interval
@@ -41,17 +42,45 @@ def diagnostic(found: Diagnostic) -> dict[str, object]:
     }
 
 
-def validation(found: Sequence[Diagnostic]) -> str:
-    return dump({"diagnostics": [diagnostic(d) for d in found]})
+def validation(found: Sequence[Diagnostic], bills: Sequence[Bill] = ()) -> str:
+    return dump(
+        {"diagnostics": [diagnostic(d) for d in found], "cost": [_bill(bill) for bill in bills]}
+    )
+
+
+def _bill(bill: Bill) -> dict[str, object]:
+    """USD an hour: `value` on the first GPU of each list, `low` and `high` over the lists."""
+    return {
+        "environment": bill.environment,
+        "prices": bill.words,
+        "keep_warm_usd_per_hour": _spread(bill.first, bill.warm),
+        "at_max_usd_per_hour": _spread(bill.first_at_most, bill.at_most),
+        "no_max": list(bill.unlimited),
+        "no_price": list(bill.unpriced),
+        "budget": asdict(bill.limits),
+    }
+
+
+def _spread(value: float, ends: tuple[float, float]) -> dict[str, float]:
+    return {"value": value, "low": ends[0], "high": ends[1]}
 
 
 def plan_data(result: Plan) -> dict[str, object]:
-    from modelctl.plan import Action
+    from modelctl.plan import HOURS_A_MONTH, Action
 
     return {
         "environment": result.environment,
         "changes": [_change(c) for c in result.changes],
         "summary": {action.value: result.count(action) for action in Action},
+        "cost": {
+            "prices": result.prices,
+            "usd_per_hour_before": result.warm_before,
+            "usd_per_hour_after": result.warm_after,
+            "usd_per_month_after": result.warm_after * HOURS_A_MONTH,
+            "usd_per_hour_of_other_apps": result.others,
+            "usd_per_hour_at_max": sum(c.cost.at_max or 0 for c in result.changes),
+            "budget": asdict(result.limits),
+        },
     }
 
 
@@ -72,6 +101,10 @@ def fit(report: Report) -> str:
             if report.cheapest is None
             else {"gpu": report.cheapest[0], "usd_per_hour": report.cheapest[1]},
             "break_even": report.break_even,
+            "boot_seconds_assumed": report.boot_seconds,
+            "prices": report.prices,
+            "keep_warm_usd_per_hour": _ends(report.warm),
+            "at_max_usd_per_hour": _ends(report.at_most),
         }
     )
 
@@ -115,6 +148,10 @@ def _estimate(found: Interval | None) -> dict[str, float] | None:
     if found is None:
         return None
     return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _ends(found: tuple[float, float] | Unknown) -> dict[str, float] | None:
+    return None if isinstance(found, Unknown) else {"low": found[0], "high": found[1]}
 
 
 def _known(value: float | Unknown) -> float | None:
@@ -175,6 +212,8 @@ def _change(change: Change) -> dict[str, object]:
         "cost": {
             "usd_per_hour_before": change.cost.before,
             "usd_per_hour_after": change.cost.after,
+            "usd_per_hour_on_dearest": change.cost.dearest,
+            "usd_per_hour_at_max": change.cost.at_max,
         },
         "version": change.version,
         "url": change.url,

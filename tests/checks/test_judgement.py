@@ -135,8 +135,9 @@ def test_the_projects_rules() -> None:
         ),
         (
             {"budget": {"usd_per_month": 100.0}},
-            "keep_warm error policy/budget: keep_warm costs $2,887.95 a month; the project's "
-            "policy allows $100.00 | fewer containers, or a cheaper GPU first in the list",
+            "keep_warm error policy/budget: keep_warm costs $2,887.95 a month on H100; the "
+            "project's policy allows $100.00 | fewer containers, or a cheaper GPU first in the "
+            "list",
         ),
         (
             {"budget": {"usd_per_hour_at_max": 10.0}},

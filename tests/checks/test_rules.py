@@ -16,6 +16,10 @@ def test_the_examples_are_right(spec: dict[str, Any]) -> None:
     assert said(judged(spec)) == []
 
 
+DEAR_FIRST = ({"type": "H100"}, {"type": "L40S"})
+CHEAP_FIRST = ({"type": "L40S"}, {"type": "H100"})
+AT_MOST_4: dict[str, Any] = {"scaling": {"max": 4}}
+
 CASES: list[tuple[dict[str, Any], str]] = [
     (
         {**VLLM, "gpu": [{"type": "H10"}]},
@@ -297,8 +301,31 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**VLLM, "budget": {"usd_per_hour": 3.0}},
-        "budget.usd_per_hour error budget/keep-warm: keep_warm 1 costs $3.96 an hour; the budget "
-        "is $3.00 | keep_warm: 0, or a cheaper GPU first in the list",
+        "budget.usd_per_hour error budget/keep-warm: keep_warm 1 costs $3.96 an hour on H100; the "
+        "budget is $3.00 | keep_warm: 0, or a cheaper GPU first in the list",
+    ),
+    (
+        {**VLLM, "gpu": [*DEAR_FIRST], "keep_warm": 2, "budget": {"usd_per_month": 4000.0}},
+        "budget.usd_per_month error budget/keep-warm: keep_warm 2 costs $5,775.90 a month on H100, "
+        "the first of the list; the budget is $4,000.00 | keep_warm: 1, or a cheaper GPU first in "
+        "the list",
+    ),
+    (
+        {**VLLM, "gpu": [*CHEAP_FIRST], "budget": {"usd_per_hour": 3.0}},
+        "budget.usd_per_hour warning budget/may-exceed: where no L40S is free, keep_warm 1 may run "
+        "on H100 and cost $3.96 an hour; the budget is $3.00 | usd_per_hour: 3.96, or the list "
+        "without H100",
+    ),
+    (
+        {**VLLM, "gpu": [*CHEAP_FIRST], **AT_MOST_4, "budget": {"usd_per_hour_at_max": 8.0}},
+        "budget.usd_per_hour_at_max warning budget/may-exceed: where no L40S is free, 4 containers "
+        "may run on H100 and cost $15.82 an hour; the budget is $8.00 | usd_per_hour_at_max: "
+        "15.83, or the list without H100",
+    ),
+    (
+        {**VLLM, **AT_MOST_4, "budget": {"usd_per_hour_at_max": 8.0}},
+        "budget.usd_per_hour_at_max error budget/at-max: 4 containers cost $15.82 an hour on H100; "
+        "the budget is $8.00 | a smaller scaling.max, or a cheaper GPU first in the list",
     ),
     (
         {**VLLM, "budget": {"usd_per_hour_at_max": 3.0}},
@@ -402,8 +429,15 @@ WAYS_OUT: dict[str, list[dict[str, Any]]] = {
         {"backend": {"name": "llama.cpp"}, "tools": None, "reasoning": None},
     ],
     "engine/quantization": [{"quantization": "auto"}],
-    "budget/keep-warm": [{"keep_warm": 0}],
-    "budget/at-max": [{"scaling": {"max": 1}, "budget": {"usd_per_hour_at_max": 5.0}}],
+    "budget/keep-warm": [{"keep_warm": 0}, {"keep_warm": 1, "gpu": [{"type": "H100"}]}],
+    "budget/may-exceed": [
+        {"budget": {"usd_per_hour": 3.96}},
+        {"budget": {"usd_per_hour_at_max": 15.83}},
+    ],
+    "budget/at-max": [
+        {"scaling": {"max": 2}},
+        {"scaling": {"max": 1}, "budget": {"usd_per_hour_at_max": 5.0}},
+    ],
     "model/unused": [{"model": {"source": "volume://v/m"}}],
     "allow/no-reason": [{"allow": {"gpu/count": {"reason": "it is right here"}}}],
     "allow/no-date": [{"allow": {"gpu/count": {"reason": "x", "until": "2027-01-31"}}}],

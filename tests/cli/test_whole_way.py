@@ -104,7 +104,9 @@ def test_a_second_apply_does_nothing_and_says_so(deployed: Project) -> None:
     assert ran.code == 0
     assert ran.out == (
         "local control plane · 1 app\n\n  1 unchanged\n\n"
-        "Warm cost   $436 a month, on the first GPU of each list\n\nNothing to do.\n"
+        "Warm cost   $436 a month, $588 on the dearest GPUs\n"
+        "            on the first GPU of each list, computed from Modal's list prices of 2026-05-25"
+        "\n\nNothing to do.\n"
     )
     made = {call["method"] for call in deployed.calls(since=since)}
     assert made

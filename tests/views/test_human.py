@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from modelctl.apply import Outcome, Result
+from modelctl.assess.bill import Bill
 from modelctl.cli.options import Selection
 from modelctl.diagnostics import Diagnostic, Place, Severity
 from modelctl.plan import Action, Change, Cost, FieldChange, Plan
+from modelctl.resolved import Limits
 from modelctl.views.human import changes, problems, shown, standing
 from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
@@ -146,9 +148,86 @@ def test_a_plan_reads_in_a_minute() -> None:
         "  backend.version  0.32.0 → 0.33.0\n"
         "  context          16384 → 32768\n"
         "\n"
-        "Warm cost   $1,825 a month, on the first GPU of each list\n"
+        "Warm cost   $1,825 a month\n"
+        "            on the first GPU of each list, computed from list prices\n"
         "\n"
         "Plan: 1 create, 1 in place, 1 redeploy, 1 delete, 1 foreign."
+    )
+
+
+def test_a_plan_says_what_it_costs_a_month_before_and_after_and_at_most() -> None:
+    costs = Plan(
+        "prod",
+        "Modal environment prod",
+        (
+            Change("chat-8b", Action.IN_PLACE, cost=Cost(3.0, 6.0, dearest=8.0, at_max=12.0)),
+            Change("embed", Action.CREATE, ("L4",), cost=Cost(None, 0.0, dearest=0.0)),
+            Change("old", Action.DELETE, ("not in specs",), cost=Cost(1.0, 0.0)),
+            Change("quiet", Action.UNCHANGED, cost=Cost(2.0, 2.0, dearest=2.0, at_max=4.0)),
+        ),
+        limits=Limits(usd_per_month=12_000, usd_per_hour_at_max=30),
+        prices="Modal's list prices of 2026-05-25",
+    )
+    text = changes.plan(costs, paint=PLAIN, width=80)
+    assert (
+        "\n\n"
+        "Warm cost   $4,380 → $5,840 a month (+$2,190 chat-8b, -$730 old), $7,300 on the\n"
+        "            dearest GPUs; budget $12,000 a month\n"
+        "At most     $16.00 an hour with every app at its max; no scaling.max, so no\n"
+        "            most: embed; budget $30.00 an hour\n"
+        "            on the first GPU of each list, computed from Modal's list prices of\n"
+        "            2026-05-25\n"
+        "\n"
+        "Plan: "
+    ) in text
+    wide = changes.plan(costs, paint=PLAIN, width=160)
+    assert (
+        "Warm cost   $4,380 → $5,840 a month (+$2,190 chat-8b, -$730 old), $7,300 on the dearest "
+        "GPUs; budget $12,000 a month\n"
+    ) in wide
+    assert max(len(line) for line in wide.splitlines()) <= 160
+
+
+def test_a_plan_of_some_apps_counts_the_others_too() -> None:
+    some = Plan("prod", "here", (Change("a", Action.CREATE, cost=Cost(None, 2.0)),), others=1.0)
+    text = changes.plan(some, paint=PLAIN, width=100)
+    assert (
+        "Warm cost   $730 → $2,190 a month (+$1,460 a), $730 of it of apps not in this plan\n"
+        in text
+    )
+
+
+BILLS = (
+    Bill("staging", "Modal's list prices of 2026-05-25", parts=(("a", 0.0),), unlimited=("a",)),
+    Bill(
+        "prod",
+        "Modal's list prices of 2026-05-25",
+        warm=(3.955, 7.8125),
+        at_most=(15.82, 31.25),
+        first=3.955,
+        parts=(("a", 3.955), ("b", 0.0), ("c", 0.0), ("d", 0.0), ("e", 0.0)),
+        unlimited=("b", "c", "d", "e"),
+        limits=Limits(usd_per_month=6000),
+    ),
+)
+
+
+def test_validation_says_what_keep_warm_costs_in_each_environment() -> None:
+    text = problems.validation(
+        [], specs=5, environments=("staging", "prod"), seconds=0.1, paint=PLAIN, width=80,
+        bills=BILLS,
+    )  # fmt: skip
+    assert text == (
+        "Warm cost   staging  $0, scale to zero\n"
+        "            prod     $3.96 to $7.81 an hour, $2,887 to $5,703 a month; budget\n"
+        "                     $6,000 a month\n"
+        "At most     staging  no limit: there is no scaling.max\n"
+        "            prod     $15.82 to $31.25 an hour; no scaling.max, so no most: b, c,\n"
+        "                     d and 1 more\n"
+        "            computed from Modal's list prices of 2026-05-25, from the cheapest\n"
+        "            to the dearest GPU of each list\n"
+        "\n"
+        "5 specs are valid · staging, prod · 0.10 s"
     )
 
 

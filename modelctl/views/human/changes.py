@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Sequence
 
 from modelctl.apply import Outcome, Result
-from modelctl.plan import Action, Change, Cost, FieldChange, Plan
+from modelctl.plan import HOURS_A_MONTH, REFUSED, Action, Change, FieldChange, Plan
+from modelctl.resolved import NO_LIMITS
+from modelctl.views.human import money
 from modelctl.views.human.words import counted, duration, printable, wrapped
 from modelctl.views.paint import Paint
-
-HOURS_A_MONTH = 730
 
 _SYMBOLS = {
     Action.CREATE: ("+", "green"),
@@ -40,25 +40,53 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     for change in shown:
         if len(change.fields) > 1 or _many(change, column, width):
             lines += ["", paint(change.name, "bold"), *_fields(change.fields, width)]
-    if warm := _warm_cost(result):
-        lines += ["", warm]
+    if cost := _costs(result, paint, width):
+        lines += ["", *cost]
     lines += ["", plan_summary(result)]
     return "\n".join(lines)
 
 
-_FREE = Cost(None, None)
+def _costs(result: Plan, paint: Paint, width: int) -> list[str]:
+    """What keep-warm costs a month, before and after, and everything at its max; [] for nothing."""
+    most = [c for c in result.changes if c.cost.at_max is not None]
+    lines = []
+    if result.warm_after or result.warm_before or result.limits != NO_LIMITS:
+        lines += money.indented("Warm cost", _warm(result), width)
+    if most:
+        lines += money.indented("At most", _at_most(result, most), width)
+    if lines:
+        note = f"on the first GPU of each list, computed from {result.prices or 'list prices'}"
+        lines += [paint(line, "dim") for line in money.indented("", note, width)]
+    return lines
 
 
-def _warm_cost(result: Plan) -> str:
-    """What keep-warm costs a month, before and after; "" where it is nothing."""
-    after = sum(c.cost.after or 0 for c in result.changes) * HOURS_A_MONTH
-    lived = [c for c in result.changes if c.action is not Action.CREATE and c.cost != _FREE]
-    known = all(c.cost.before is not None for c in lived)
-    before = sum(c.cost.before or 0 for c in lived) * HOURS_A_MONTH
-    if not after and not before:
-        return ""
-    money = f"${after:,.0f}" if not known or before == after else f"${before:,.0f} → ${after:,.0f}"
-    return f"Warm cost   {money} a month, on the first GPU of each list"
+def _warm(result: Plan) -> str:
+    before, after = result.warm_before, result.warm_after
+    now = f"${after * HOURS_A_MONTH:,.0f}"
+    if before is not None and before != after:
+        now = f"${before * HOURS_A_MONTH:,.0f} → {now}"
+    words = f"{now} a month"
+    moved = [
+        (c.name, d) for c in result.changes if (d := (c.cost.after or 0) - (c.cost.before or 0))
+    ]
+    if before is not None and moved:
+        parts = [f"{'+' if d > 0 else '-'}${abs(d) * HOURS_A_MONTH:,.0f} {n}" for n, d in moved]
+        words += f" ({money.named('', parts)})"
+    dearest = sum(max(c.cost.dearest or 0, c.cost.after or 0) for c in result.changes)
+    if dearest + result.others > after:
+        words += f", ${(dearest + result.others) * HOURS_A_MONTH:,.0f} on the dearest GPUs"
+    if result.others:
+        words += f", ${result.others * HOURS_A_MONTH:,.0f} of it of apps not in this plan"
+    return words + money.budget(result.limits)
+
+
+def _at_most(result: Plan, known: Sequence[Change]) -> str:
+    limit = result.limits.usd_per_hour_at_max
+    words = f"${sum(c.cost.at_max or 0 for c in known):,.2f} an hour with every app at its max"
+    gone = {Action.DELETE, *REFUSED}
+    without = [c.name for c in result.changes if c.cost.at_max is None and c.action not in gone]
+    words += money.named("; no scaling.max, so no most: ", without)
+    return words + ("" if limit is None else f"; budget ${limit:,.2f} an hour")
 
 
 def plan_summary(result: Plan) -> str:

@@ -6,6 +6,7 @@ from modelctl.assess.cost import HOURS_A_MONTH
 from modelctl.assess.rows import Report, Row
 from modelctl.fit.types import TYPICAL, Interval, Memory
 from modelctl.resolved import Unknown
+from modelctl.views.human import money
 from modelctl.views.human.tables import table
 from modelctl.views.human.words import wrapped
 from modelctl.views.paint import Paint
@@ -87,7 +88,7 @@ def _prices(found: Report, paint: Paint, width: int) -> str:
     rows = [_price(row) for row in found.rows]
     heads = ["GPU", "tok/s*", "bound", "one alone*", "$/h warm", "$/month", "$/M tok*"]
     drawn = table(heads, rows, paint=paint, width=width, right=heads[1:], whole=True)
-    machine = f"with {found.cores:g} cores and {found.memory_gib:g} GiB"
+    machine = f"with {found.cores:g} cores and {found.memory_gib:g} GiB, by {found.prices}"
     speed = next((row.speed for row in found.rows if not isinstance(row.speed, Unknown)), None)
     if speed is None:
         return f"{drawn}\n{machine}"
@@ -122,16 +123,31 @@ def _notes(found: Report) -> list[str]:
     notes += found.ways
     if found.cheapest is not None:
         notes.append(f"Cheapest that fits: {found.cheapest[0]}, ${found.cheapest[1]:.2f} an hour.")
-    if found.break_even is not None:
-        notes.append(
-            "One kept warm costs less than one that starts anew each hour when requests keep it "
-            f"busy for more than {found.break_even:.0%} of the time: a start is paid for while it "
-            f"boots (taken to be {found.boot_seconds:.0f} s) and idles ({found.idle_seconds} s)."
-        )
+    notes += _money(found)
     notes.append(
         "Weights and cache are computed from what the lock knows of the model, the rest is "
         "estimated; a row says (measured) where a boot of it was recorded."
     )
+    return notes
+
+
+def _money(found: Report) -> list[str]:
+    """What all of its containers cost, and whether keeping one warm is worth it."""
+    notes = []
+    if found.keep_warm and not isinstance(found.warm, Unknown):
+        notes.append(
+            f"keep_warm {found.keep_warm}: {money.hourly(*found.warm)}, "
+            f"{money.monthly(*found.warm)}."
+        )
+    if found.containers and not isinstance(found.at_most, Unknown):
+        notes.append(f"At its max of {found.containers}: {money.hourly(*found.at_most)}.")
+    if found.break_even is not None:
+        notes.append(
+            f"Break-even at {found.break_even:.0%}: when requests keep a container busy for more "
+            "of each hour than that, keeping it warm costs no more than starting it from zero "
+            f"once an hour, which pays for a boot too ({found.boot_seconds:.0f} s, assumed) and "
+            f"for idling before it stops ({found.idle_seconds} s, scaling.idle_timeout)."
+        )
     return notes
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from modelctl.assess.bill import Bill
 from modelctl.diagnostics import Diagnostic, Severity
+from modelctl.views.human import money
 from modelctl.views.human.words import counted, printable, wrapped
 from modelctl.views.paint import Paint
 
@@ -73,8 +75,9 @@ def validation(
     seconds: float,
     paint: Paint,
     width: int,
+    bills: Sequence[Bill] = (),
 ) -> str:
-    """Every problem, then one line that counts them."""
+    """Every problem, what it all costs, then one line that counts."""
     errors = sum(d.severity is Severity.ERROR for d in found)
     warnings = sum(d.severity is Severity.WARNING for d in found)
     unchecked = len(found) - errors - warnings
@@ -96,4 +99,5 @@ def validation(
     summary = " · ".join(parts)
     colour = "red" if errors else "yellow" if warnings else "green"
     body = diagnostics(found, paint=paint, width=width)
-    return (f"{body}\n\n" if body else "") + paint(summary, colour)
+    parts = [body, money.bills(bills, paint=paint, width=width), paint(summary, colour)]
+    return "\n\n".join(part for part in parts if part)
