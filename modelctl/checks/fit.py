@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from modelctl.assess.fits import Fit
 from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
-from modelctl.engines.base import Finding
+from modelctl.checks.hardware import an
+from modelctl.engines.base import NO_ENTRY, Finding
 from modelctl.facts import gpus
 from modelctl.fit.search import Way, ways_out
+from modelctl.resolve import parallel_of
 from modelctl.resolved import Unknown, Variant
 from modelctl.spec.wanted import Path_
 
@@ -85,15 +87,7 @@ def _model(case: Case) -> str:
 
 
 def _cards(fit: Fit) -> str:
-    return (
-        f"an {fit.gpu}"
-        if fit.count == 1 and fit.gpu[0] in _VOWELS
-        else (f"a {fit.gpu}" if fit.count == 1 else f"{fit.count} × {fit.gpu}")
-    )
-
-
-_VOWELS = "AHL"
-"""Letters whose names begin with a vowel: an H100, an L4, an A10."""
+    return an(fit.gpu) if fit.count == 1 else f"{fit.count} × {fit.gpu}"
 
 
 def _at(case: Case, fit: Fit) -> str:
@@ -113,16 +107,25 @@ def _ways(case: Case, fit: Fit) -> str:
     inputs, card = _variant(case, fit).memory, gpus.gpus().get(fit.gpu)
     if isinstance(inputs, Unknown) or card is None:
         return ""
-    found = [_way(way) for way in ways_out(inputs, case.facts, card, fit.count)]
+    found = [_way(way, case, fit) for way in ways_out(inputs, case.facts, card, fit.count)]
     if len(case.entries) > 1:
         found.append("leave the entry out")
     return "; or ".join(found) or f"a GPU with more memory: modelctl fit {case.wanted.name}"
 
 
-def _way(way: Way) -> str:
-    if way.field == "gpu":
+def _way(way: Way, case: Case, fit: Fit) -> str:
+    """The search cuts tensors alone: where the spec says how it is cut, it must say that too."""
+    if way.field == "context":
+        return f"context: {way.value} fits on this entry"
+    if way.field != "gpu":
+        return f"{way.field}: {way.value}"
+    entry = case.spec.gpu[fit.entry] if case.spec.gpu and fit.entry is not None else NO_ENTRY
+    said = parallel_of(case.spec.model_copy(update={"nodes": None}), entry, 0)
+    if said.tensor is None and said.pipeline is None and said.data is None:
         return way.value
-    return f"{way.field}: {way.value}" + (" fits on this entry" if way.field == "context" else "")
+    count = way.value.partition(":")[2] or "1"
+    others = [f"{name}: 1" for name in ("pipeline", "data") if getattr(said, name) is not None]
+    return f"{way.value} with parallel: {{{', '.join([f'tensor: {count}', *others])}}}"
 
 
 RULES: tuple[Rule, ...] = (fits, enough_at_once)

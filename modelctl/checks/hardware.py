@@ -30,14 +30,14 @@ def weights(case: Case) -> Iterator[Finding]:
                 ("gpu", index),
                 "gpu/quantization",
                 f"vLLM runs {need.name} from compute capability {_written(need.least)} on, and "
-                f"{_an(card.name)} has {_written(card.compute_capability)}",
-                f"leave it out, or {_at_least(need.least)}",
+                f"{an(card.name)} has {_written(card.compute_capability)}",
+                _rather(case, need.least),
             )
         elif need.native_from is not None and card.compute_capability < need.native_from:
             yield doubtful(
                 ("gpu", index),
                 "gpu/not-native",
-                f"{_an(card.name)} does not compute in {need.name}: it widens the weights first, "
+                f"{an(card.name)} does not compute in {need.name}: it widens the weights first, "
                 "which saves memory and no time",
                 f"{_at_least(need.native_from)}; or allow it, since it works",
             )
@@ -59,7 +59,7 @@ def kv_cache(case: Case) -> Iterator[Finding]:
                 where,
                 "gpu/kv-cache",
                 f"vLLM has a KV cache of type {need.name} from compute capability "
-                f"{_written(need.least)} on, and {_an(card.name)} has "
+                f"{_written(need.least)} on, and {an(card.name)} has "
                 f"{_written(card.compute_capability)}",
                 f"kv_cache: auto on this entry, or {_at_least(need.least)}",
             )
@@ -88,7 +88,7 @@ def numbers(case: Case) -> Iterator[Finding]:
             yield doubtful(
                 ("gpu", index),
                 "gpu/no-bfloat16",
-                f"the model is bfloat16 and {_an(card.name)} has none: vLLM takes {instead} there, "
+                f"the model is bfloat16 and {an(card.name)} has none: vLLM takes {instead} there, "
                 f"which {price}",
                 f"dtype: {instead} says so for every GPU, or {_at_least(_BFLOAT16)}",
             )
@@ -130,7 +130,13 @@ def _at_least(least: Capability) -> str:
     return " or ".join(card.name for card in fitting[:_SHOWN]) or "no GPU of Modal's has it"
 
 
-def _an(name: str) -> str:
+def _rather(case: Case, least: Capability) -> str:
+    others = "leave it out, or " if len(case.entries) > 1 else ""
+    return f"{others}{_at_least(least)}"
+
+
+def an(name: str) -> str:
+    """`an H100`, `a T4`: the article that the first letter's name asks for."""
     return f"an {name}" if name[0] in "AHLR" else f"a {name}"
 
 

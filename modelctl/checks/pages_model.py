@@ -219,7 +219,9 @@ PAGES: Mapping[str, str] = {
     "parallel/heads": (
         "With tensor parallelism each GPU gets a part of the attention heads, of the KV heads (or "
         "a copy of one) and of the vocabulary, which vLLM pads to a multiple of 64. All parts must "
-        "be equal. Pipeline parallelism shares out layers instead."
+        "be equal. Weights in FP8 with a scale for each block are cut between blocks; those of "
+        "experts within them too, into no less than 32 columns. Pipeline parallelism shares out "
+        "layers instead."
     ),
     "parallel/layers": "Each group of a pipeline has one layer at least.",
     "parallel/no-experts": "Expert parallelism puts the experts of a mixture on different GPUs.",

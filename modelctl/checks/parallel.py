@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from modelctl.checks.case import Case, Rule, wrong
@@ -14,39 +13,32 @@ from modelctl.resolved import Unknown
 from modelctl.spec.models import Gpu, Parallel
 from modelctl.spec.wanted import Path_
 from modelctl.weights.config import LAYERS, number
+from modelctl.weights.sharing import Against, against_cutting, against_cutting_blocks
 
-# vllm/transformers_utils/model_arch_config_convertor.py (0.32), and what attribute maps add.
-_HEADS = ("num_attention_heads", "n_head", "n_heads")
-_KV_HEADS = (
-    "num_key_value_heads",
-    "n_head_kv",
-    "num_kv_heads",
-    "multi_query_group_num",
-    "num_attention_groups",
-)
 _EXPERTS = ("expert", "moe", "block_configs")
-_PADDED_TO = (
-    64  # vllm/model_executor/layers/vocab_parallel_embedding.py: DEFAULT_VOCAB_PADDING_SIZE
-)
 
 
 def tensor(case: Case) -> Iterator[Finding]:
-    """Every GPU gets as many heads, and as many rows of the vocabulary."""
+    """Every GPU gets as many heads, as many rows of the vocabulary, and whole blocks of FP8."""
     config = _config(case)
-    if config is None or config.get("is_encoder_decoder"):
+    if config is None:
         return
-    problem = _sharing(config)
+    sharing = against_cutting(config)
+    own = any("moe-backend" in args for args in _args(case))
     for index, entry, name, count in case.entries:
         parallel = parallel_of(case.spec, entry, count)
-        size = parallel.tensor or 1
-        message = problem(size)
+        size, whole = parallel.tensor or 1, bool(parallel.expert)
+        blocks = against_cutting_blocks(config, whole_experts=whole or own)
+
+        def against(parts: int, blocks: Against = blocks) -> str:
+            return sharing(parts) or blocks(parts)
+
+        message = against(size)
         if message:
-            yield wrong(
-                _where(case, index, entry, "tensor"),
-                "parallel/heads",
-                message,
-                _other_sizes(case, problem, parallel, name, size),
-            )
+            instead = _other_sizes(case, against, parallel, name, size)
+            if not sharing(size) and message.startswith("experts"):
+                instead = f"parallel: {{expert: true}}, or {instead}"
+            yield wrong(_where(case, index, entry, "tensor"), "parallel/heads", message, instead)
 
 
 def pipeline(case: Case) -> Iterator[Finding]:
@@ -82,37 +74,11 @@ def expert(case: Case) -> Iterator[Finding]:
             )
 
 
-def _sharing(config: Mapping[str, Any]) -> Callable[[int], str]:
-    """What stands against a number of GPUs, "" for nothing; what is not known never does."""
-    heads, shared = number(config, *_HEADS), number(config, *_KV_HEADS)
-    vocabulary = number(config, "vocab_size")
-    latent = isinstance(number(config, "kv_lora_rank"), int)
-
-    def problem(parts: int) -> str:
-        if isinstance(heads, int) and heads % parts:
-            return f"{heads} attention heads cannot be shared out among {parts} GPUs"
-        uneven = isinstance(shared, int) and shared > 0 and shared % parts and parts % shared
-        if uneven and not latent:
-            return f"{shared} KV heads cannot be shared out among {parts} GPUs"
-        if isinstance(vocabulary, int):
-            padded = math.ceil(vocabulary / _PADDED_TO) * _PADDED_TO
-            if padded % parts:
-                size = f"{vocabulary:,} tokens"
-                if padded != vocabulary:
-                    size += f", padded to {padded:,},"
-                return f"a vocabulary of {size} cannot be shared out among {parts} GPUs"
-        return ""
-
-    return problem
-
-
-def _other_sizes(
-    case: Case, problem: Callable[[int], str], parallel: Parallel, name: str, size: int
-) -> str:
+def _other_sizes(case: Case, against: Against, parallel: Parallel, name: str, size: int) -> str:
     """The next numbers of GPUs below and above that the model can be shared out among."""
     choice = gpus.choice(name)
     most = (choice.card.max_count if choice else 8) * case.setting.nodes
-    fitting = [parts for parts in range(1, most + 1) if not problem(parts)]
+    fitting = [parts for parts in range(1, most + 1) if not against(parts)]
     near = [max((n for n in fitting if n < size), default=0)]
     near += [min((n for n in fitting if n > size), default=0)]
     sizes = [n for n in near if n]
@@ -143,6 +109,13 @@ def _where(case: Case, index: int, entry: Gpu, field: str) -> Path_:
     if case.spec.parallel is not None and getattr(case.spec.parallel, field) is not None:
         return ("parallel", field)
     return ("gpu", index)
+
+
+def _args(case: Case) -> Iterator[set[str]]:
+    """The names of the engine's own flags that the spec has, for all and for each entry."""
+    ours = case.spec.backend.args if case.spec.backend else None
+    for args in (ours, *(entry.args for _, entry, _, _ in case.entries)):
+        yield {name.lstrip("-").replace("_", "-") for name in args or ()}
 
 
 def _config(case: Case) -> Mapping[str, Any] | None:

@@ -99,7 +99,7 @@ def _numbers(spec: Spec) -> Iterator[Finding]:
                 ("dtype",),
                 "engine/wrong-option",
                 f"a {card.name} cannot compute in bfloat16, and gpu[{index}] is one",
-                "dtype: auto, which is float16 there",
+                "dtype: float16, or auto, which is float16 there alone",
             )
             return
 

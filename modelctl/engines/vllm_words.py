@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from modelctl.diagnostics import Severity
 from modelctl.engines.base import Finding, Setting
@@ -62,6 +62,22 @@ def _kv_cache(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
                 _either([*near, "auto"]),
                 f"there are {', '.join(names.kv_cache)}",
             )
+        elif kind == "fp8_e5m2" and _has_scales(setting):
+            yield Finding(
+                path,
+                Severity.ERROR,
+                "engine/wrong-option",
+                "vLLM refuses a KV cache of type fp8_e5m2 for a checkpoint in FP8",
+                "fp8 or auto",
+            )
+
+
+def _has_scales(setting: Setting) -> bool:
+    """Whether vLLM looks for the cache's scales in the checkpoint (0.32: attention.py)."""
+    own, config = setting.model.quantization, setting.model.config
+    said = {} if isinstance(config, Unknown) else config.get("quantization_config")
+    scheme = isinstance(said, Mapping) and bool(said.get("kv_cache_scheme"))
+    return own == "fp8" or (own == "compressed-tensors" and scheme)
 
 
 def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:

@@ -8,10 +8,12 @@ from typing import Literal
 
 from modelctl.facts import gpus
 from modelctl.facts.gpus import Gpu
+from modelctl.facts.quantization import kv_types, need_of
 from modelctl.fit.memory import memory_of
 from modelctl.fit.types import LlamaInputs, Memory, MemoryInputs, VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights.facts import ModelFacts
+from modelctl.weights.sharing import cannot_cut
 
 COUNTS = (1, 2, 4, 8)
 _KV_8 = {"vllm": "fp8", "llama": "q8_0"}
@@ -119,22 +121,40 @@ def _smaller_weights(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iter
 def _more(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> Iterator[Way]:
     for larger in COUNTS:
         if count < larger <= card.max_count:
-            changed = _with_count(inputs, larger)
+            changed = _with_count(inputs, larger, model)
             if changed is not None and (memory := _fits(changed, model, card)) is not None:
                 yield Way("gpu", gpus.key(card.name, larger), memory)
                 return
 
 
 def _on(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> bool:
-    changed = _with_count(inputs, count)
-    return changed is not None and _fits(changed, model, card) is not None
+    changed = _with_count(inputs, count, model)
+    if changed is None or not _computes(changed, model, card):
+        return False
+    return _fits(changed, model, card) is not None
 
 
-def _with_count(inputs: MemoryInputs, count: int) -> MemoryInputs | None:
-    """The same on so many cards of one host, cut as it is where nobody says how."""
+def _with_count(inputs: MemoryInputs, count: int, model: ModelFacts) -> MemoryInputs | None:
+    """The same on so many cards of one host, all of which share each layer; None if they cannot."""
     if isinstance(inputs, LlamaInputs):
         return replace(inputs, gpus=count, shares=())
+    if cannot_cut(model.config, count, whole_experts=inputs.expert):
+        return None
     return replace(inputs, tensor=count, pipeline=1, data=1)
+
+
+def _computes(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> bool:
+    """Whether vLLM takes the weights and the cache on such a card; llama.cpp takes all on all."""
+    if not isinstance(inputs, VllmInputs):
+        return True
+    method, config = inputs.quantization or model.quantization, model.config
+    said = {} if isinstance(config, Unknown) else config.get("quantization_config") or {}
+    needs = [None if isinstance(method, Unknown) else need_of(method, said)]
+    needs.append(kv_types().get(inputs.kv_dtype))
+    return all(
+        need is None or need.least is None or card.compute_capability >= need.least
+        for need in needs
+    )
 
 
 def _fits(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Memory | None:

@@ -61,7 +61,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = [
         on("A100-80GB", quantization="fp_quant"),
         LLAMA_70B,
         "gpu[0] error gpu/quantization: vLLM runs fp_quant from compute capability 10.0 on, and an "
-        "A100-80GB has 8.0 | leave it out, or RTX-PRO-6000 or B200",
+        "A100-80GB has 8.0 | RTX-PRO-6000 or B200",
         on("B200", quantization="fp_quant"),
     ),
     (

@@ -55,7 +55,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {**VLLM, "gpu": [{"type": "L4"}, {"type": "T4"}], "dtype": "bfloat16"},
         "dtype error engine/wrong-option: a T4 cannot compute in bfloat16, and gpu[1] is one | "
-        "dtype: auto, which is float16 there",
+        "dtype: float16, or auto, which is float16 there alone",
     ),
     (
         {**VLLM, "max_sequences": 512, "max_batched_tokens": 256},

@@ -1,0 +1,58 @@
+"""Is what a rule of memory proposes right by all other rules too?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.checks import real_models as models
+from tests.checks.judging import judged, said
+from tests.checks.real_specs import LLAMA3, QWEN3_8B, WIZARDLM, Model, model, spec
+
+WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
+    (
+        "heads that eight GPUs cannot share",
+        model(WIZARDLM, models.WIZARDLM_33B),
+        spec(WIZARDLM, "L4:4", context=2048),
+        "quantization: fp8_per_tensor",
+        spec(WIZARDLM, "L4:4", context=2048, quantization="fp8_per_tensor"),
+    ),
+    (
+        "tensor said",
+        model(LLAMA3, models.LLAMA3_70B),
+        spec(LLAMA3, "A100-40GB:2", context=8192, parallel={"tensor": 2}),
+        "A100-40GB:8 with parallel: {tensor: 8}",
+        spec(LLAMA3, "A100-40GB:8", context=8192, parallel={"tensor": 8}),
+    ),
+    (
+        "pipeline said",
+        model(LLAMA3, models.LLAMA3_70B),
+        spec(LLAMA3, "A100-40GB:2", context=8192, parallel={"pipeline": 2}),
+        "A100-40GB:8 with parallel: {tensor: 8, pipeline: 1}",
+        spec(LLAMA3, "A100-40GB:8", context=8192, parallel={"tensor": 8, "pipeline": 1}),
+    ),
+    (
+        "two copies",
+        model(LLAMA3, models.LLAMA3_70B),
+        spec(LLAMA3, "A100-80GB:2", context=8192, parallel={"tensor": 1, "data": 2}),
+        "A100-80GB:4 with parallel: {tensor: 4, data: 1}",
+        spec(LLAMA3, "A100-80GB:4", context=8192, parallel={"tensor": 4, "data": 1}),
+    ),
+    (
+        "several entries",
+        model(QWEN3_8B, models.QWEN3),
+        spec(QWEN3_8B, "H100", "T4", context=32768, dtype="float16"),
+        "T4:4; or leave the entry out",
+        spec(QWEN3_8B, "H100", "T4:4", context=32768, dtype="float16"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("_", "facts", "wrong", "hint", "right"), WAYS, ids=[w[0] for w in WAYS])
+def test_a_way_out_is_right_by_all_rules(
+    _: str, facts: Model, wrong: dict[str, Any], hint: str, right: dict[str, Any]
+) -> None:
+    known = facts()
+    assert [d.hint for d in judged(wrong, known) if d.code.startswith("fit/")] == [hint]
+    assert said(judged(right, known)) == []
