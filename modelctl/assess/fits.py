@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from modelctl.engines import engine as engine_named
 from modelctl.facts import gpus
-from modelctl.fit.memory import memory_of
-from modelctl.fit.types import Memory
+from modelctl.fit.measured import Run, measured
+from modelctl.fit.memory import memory_of, on_cpu
+from modelctl.fit.types import Memory, MemoryInputs
 from modelctl.resolved import Resolved, Unknown, Variant
 from modelctl.weights.facts import ModelFacts
 
@@ -37,17 +39,41 @@ def fits_of(resolved: Resolved, model: ModelFacts) -> tuple[Fit, ...]:
             variant.count,
             variant.entry,
             variant.origin,
-            _memory(variant, model),
+            _memory(resolved, variant, model),
         )
         for variant in resolved.variants
         if variant.gpu is not None
     )
 
 
-def _memory(variant: Variant, model: ModelFacts) -> Memory | Unknown:
+def cpu_fit_of(resolved: Resolved, model: ModelFacts) -> Fit | None:
+    """What it takes of main memory, where no GPU is asked for; nothing judges it."""
+    variant = resolved.variants[0]
+    if resolved.placement.gpus or variant.gpu is not None:
+        return None
+    memory: Memory | Unknown
+    if isinstance(variant.memory, Unknown):
+        memory = variant.memory
+    else:
+        asked = resolved.placement.memory
+        memory = on_cpu(variant.memory, model, None if asked is None else asked / 1024)
+        memory = measured(memory, run_of(resolved, variant, variant.memory), model, None)
+    return Fit(variant.key, "", 0, None, variant.origin, memory)
+
+
+def run_of(resolved: Resolved, variant: Variant, inputs: MemoryInputs) -> Run:
+    """How it runs, as boots of it are kept in the lock."""
+    product = engine_named(resolved.engine).product(resolved.server)
+    return Run(product, resolved.engine_version, variant.key, inputs, variant.flags)
+
+
+def _memory(resolved: Resolved, variant: Variant, model: ModelFacts) -> Memory | Unknown:
     card = gpus.gpus().get(variant.gpu or "")
     if card is None:
         return Unknown("this GPU is not in the tables")
     if isinstance(variant.memory, Unknown):
         return variant.memory
-    return memory_of(variant.memory, model, card)
+    found = memory_of(variant.memory, model, card)
+    if not model.measured:
+        return found
+    return measured(found, run_of(resolved, variant, variant.memory), model, card)

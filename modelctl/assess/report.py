@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from modelctl.assess import Assessed
 from modelctl.assess.cost import DEFAULT_CORES, memory_mib, price_of
-from modelctl.assess.fits import Fit, card_of
+from modelctl.assess.fits import Fit, card_of, cpu_fit_of
 from modelctl.assess.rows import Report, Row
 from modelctl.engines import engine as engine_named
 from modelctl.facts.speed import boot_seconds
@@ -20,12 +20,12 @@ def report_of(assessed: Assessed) -> Report:
     resolved, model = assessed.resolved, assessed.model
     placement = resolved.placement
     first = next((v for v in resolved.variants if v.origin == "entry"), resolved.variants[0])
-    offer = (
-        None
-        if isinstance(first.memory, Unknown)
-        else cheapest(first.memory, model, assessed.prices.cards)
-    )
+    offer = None
+    if first.gpu is not None and not isinstance(first.memory, Unknown):
+        offer = cheapest(first.memory, model, assessed.prices.cards)
     known = model.quantization
+    alone = cpu_fit_of(resolved, model)
+    fits = assessed.fits if alone is None else (alone,)
     return Report(
         name=resolved.name,
         model=resolved.weights.source.partition("://")[2] or resolved.weights.source,
@@ -38,7 +38,7 @@ def report_of(assessed: Assessed) -> Report:
         environment=resolved.environment,
         cores=DEFAULT_CORES if placement.cpu is None else placement.cpu,
         memory_gib=memory_mib(resolved) / 1024,
-        rows=tuple(_row(assessed, fit) for fit in assessed.fits),
+        rows=tuple(_row(assessed, fit) for fit in fits),
         ways=tuple(_ways(assessed)),
         cheapest=None if offer is None else _priced(assessed, offer),
         keep_warm=resolved.scaling.min_containers,

@@ -28,6 +28,9 @@ _NO_DEFAULT = "no spec needs its default version any more"
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit with 1 where the lock is not complete."
 )
+@click.option(
+    "--measured", is_flag=True, help="Take what live apps measured when they booted; nothing else."
+)
 def command(
     what: tuple[str, ...],
     env: str | None,
@@ -35,15 +38,26 @@ def command(
     labels: tuple[str, ...],
     upgrade: bool,
     check: bool,
+    measured: bool,
 ) -> int:
     """Write down each model's commit, files, hashes and headers, and the engines' versions.
 
     What modelctl.lock has keeps its commit; --upgrade moves it. Commit the file: from then on
     validate and plan need no network, and every machine deploys the same. --check alone asks
-    nobody.
+    nobody. --measured reads the logs of the apps that run in one environment: fit and validate
+    believe what an engine reported there before what is computed.
     """
+    if measured and (upgrade or check):
+        raise click.UsageError("--measured goes with neither --upgrade nor --check")
     from modelctl.cli import locking_volumes as volumes
-    from modelctl.cli.locking import ask_all, default_engines, incomplete, named_sources, unlocked
+    from modelctl.cli.locking import (
+        ask_all,
+        default_engines,
+        incomplete,
+        measured_source,
+        named_sources,
+        unlocked,
+    )
     from modelctl.cli.pipeline import load_chosen, project_here
     from modelctl.cli.said import aside, say
     from modelctl.diagnostics import Rejected, error, has_errors
@@ -52,6 +66,10 @@ def command(
 
     project = project_here()
     chosen = Selection(what, env, local, labels)
+    if measured:
+        from modelctl.cli.measuring import measure
+
+        return measure(chosen, project)
     specs, diagnostics = load_chosen(chosen, project)
     unread = [d for d in diagnostics if d.is_error]
     if not specs:
@@ -87,11 +105,13 @@ def command(
         say(line)
     for name, answer in found.items():
         _renamed(name, answer)
+    boots = {measured_source(wanted, project.root) for wanted in specs} if whole else None
+    after = replace(after, measured=locks.still_measured(after, boots))
     changed = (after.sources, after.engines) != (before.sources, before.engines)
     if check:
         say(_check_line(len(named), changed))
         return Exit.REJECTED if changed else Exit.DONE
-    if changed or written is None:
+    if changed or written is None or after.measured != before.measured:
         locks.write(project.root, replace(after, facts=tables.version()))
         say(f"{locks.FILE} written: {_count(len(after.sources), 'source')}.")
     else:

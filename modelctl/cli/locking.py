@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error, in_order
 from modelctl.engines.images import locked_engine
@@ -20,6 +21,7 @@ from modelctl.weights.headers import lacking
 from modelctl.weights.hub import Found, HubProblem
 from modelctl.weights.lock import COMMIT, Lock, Locked, LockedEngine, key
 from modelctl.weights.needed import needed
+from modelctl.weights.read import measured_key
 from modelctl.weights.sources import parse
 
 AT_ONCE = 8
@@ -176,6 +178,13 @@ def default_engines(specs: Iterable[Wanted]) -> dict[str, LockedEngine]:
             product = engine.product(engine.server(wanted.spec))
             found[product] = locked_engine(product)
     return found
+
+
+def measured_source(wanted: Wanted, root: Path) -> str:
+    """What the lock keeps boots of a spec's model under."""
+    model = wanted.spec.model
+    source, revision = (model.source, model.revision) if model else (None, None)
+    return measured_key(source or "", revision, wanted.file.parent, root)
 
 
 def with_facts_of(before: Locked | None, now: Locked) -> Locked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modelctl.facts.gpus import Gpu
 from modelctl.fit import llama_cpp, vllm
 from modelctl.fit.types import Memory, MemoryInputs, VllmInputs
@@ -23,3 +25,20 @@ def memory_of(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Memory | Un
     if not isinstance(found, Unknown) and found.verdict == "unknown":
         return Unknown(found.reason)
     return found
+
+
+def on_cpu(inputs: MemoryInputs, model: ModelFacts, asked: float | None) -> Memory | Unknown:
+    """What it takes of main memory, of which `asked` GiB are asked for, None for none said."""
+    if isinstance(inputs, VllmInputs):
+        return Unknown("what vLLM takes of a CPU's memory is not computed")
+    if isinstance(model.header, Unknown):
+        return model.header
+    if isinstance(model.tensors, Unknown):
+        return model.tensors
+    found = llama_cpp.memory(model.header, model.tensors, inputs, asked, largest=False)
+    if isinstance(found, Unknown) or asked is not None:
+        return found
+    whole = found.weights + found.cache
+    for part in found.other.values():
+        whole = whole + part
+    return replace(found, usable=whole.value, budget=whole.value)

@@ -132,7 +132,9 @@ class Memory:
     `usable` is what CUDA reports, `budget` what the engine takes of it. `other` has everything
     beside weights and cache, by name. `tokens` fit into `cache` at once; `full` is how many
     requests of the whole context that is, `typical` of `TYPICAL` tokens. `need` is the least that
-    one request of the context takes. What is `measured` was reported by the engine at a boot.
+    one request of the context takes. What is `measured` was reported by the engine at a boot that
+    ran just like this; `boot` says whose boot the figures are of, also where only its context was
+    another one.
     """
 
     usable: float
@@ -148,6 +150,7 @@ class Memory:
     reason: str = ""
     largest_context: int | None = None
     measured: bool = False
+    boot: str = ""
 
 
 TYPICAL = 2048

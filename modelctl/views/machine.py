@@ -120,6 +120,7 @@ def _fit_row(row: Row) -> dict[str, object]:
             "verdict": memory.verdict,
             "reason": memory.reason,
             "measured": memory.measured,
+            "boot": memory.boot,
             "usable_gib": memory.usable,
             "budget_gib": memory.budget,
             "weights_gib": _estimate(memory.weights),

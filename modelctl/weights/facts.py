@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from modelctl.resolved import LocalFile, RemoteFile, Unknown
 from modelctl.weights.lock import LockedEngine
+from modelctl.weights.measured import Measured, digest
 from modelctl.weights.shape import Header, TensorRow
 
 NOT_LOCKED = Unknown("not in modelctl.lock")
@@ -33,7 +34,8 @@ class ModelFacts:
     `config` has the plain values of config.json, `tensors` what is in the safetensors or the GGUF
     model that is served, `header` what memory follows from in that model's keys.
     `engines` are those whose default version the lock holds, by name.
-    `beside` has the facts of the other sources that the spec names, by their text.
+    `beside` has the facts of the other sources that the spec names, by their text. `measured` is
+    what boots of this source reported, at its commit where it is locked.
     """
 
     kind: Literal["hub", "volume", "bucket", "local", "none"]
@@ -62,3 +64,13 @@ class ModelFacts:
     header: Header | Unknown = NOT_READ
     engines: Mapping[str, LockedEngine] = field(default_factory=dict)
     beside: Mapping[str, ModelFacts] = field(default_factory=dict)
+    measured: tuple[Measured, ...] = ()
+
+    @property
+    def shape_digest(self) -> str:
+        """Of what memory follows from: the same file under another name has the same."""
+        config = None if isinstance(self.config, Unknown) else self.config
+        header = None if isinstance(self.header, Unknown) else self.header
+        rows = () if isinstance(self.tensors, Unknown) else self.tensors
+        tensors = [[row.name, row.dtype, row.shape, row.count] for row in rows]
+        return digest([config, tensors, header])

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error
 from modelctl.resolved import RemoteFile
+from modelctl.weights.measured import Measured, as_row, from_row
 from modelctl.weights.shape import Header, TensorRow
 
 FILE = "modelctl.lock"
@@ -73,14 +74,30 @@ class Lock:
     """Every locked source by its key, and every engine by its name.
 
     `facts` is the version of the tables that this modelctl had when the lock was written.
+    `measured` is what boots reported, by the source that they served.
     """
 
     sources: Mapping[str, Locked] = field(default_factory=dict)
     engines: Mapping[str, LockedEngine] = field(default_factory=dict)
     facts: str = ""
+    measured: Mapping[str, tuple[Measured, ...]] = field(default_factory=dict)
 
     def find(self, source: str, revision: str | None) -> Locked | None:
         return self.sources.get(key(source, revision))
+
+
+def still_measured(lock: Lock, named: Collection[str] | None) -> Mapping[str, tuple[Measured, ...]]:
+    """The boots that speak of what is locked: those at the same commits.
+
+    `named` are all sources of specs, None where not all specs were read.
+    """
+    found = {}
+    for name, rows in lock.measured.items():
+        commit = lock.sources[name].commit if name in lock.sources else ""
+        same = tuple(row for row in rows if row.commit == commit)
+        if same and (named is None or name in named):
+            found[name] = same
+    return found
 
 
 def key(source: str, revision: str | None = None) -> str:
@@ -102,6 +119,9 @@ def dump(lock: Lock) -> str:
         }
         lines.append(' "engines": ' + _mapping(engines, 2))
     lines.append(f' "sources": {sources}')
+    if lock.measured:
+        boots = [_boots(name, lock.measured[name]) for name in sorted(lock.measured)]
+        lines.append(' "measured": {\n' + ",\n".join(boots) + "\n }")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
@@ -177,9 +197,22 @@ def parse(text: str, shown: str = FILE) -> Lock:
     except (AttributeError, KeyError, TypeError, ValueError):
         line = _line_of(text, '"engines"')
         wrong.append(_wrong(shown, "its engines are not as modelctl lock writes them", text, line))
+    try:
+        measured = {
+            name: tuple(map(from_row, rows)) for name, rows in data.get("measured", {}).items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        line = _line_of(text, '"measured"')
+        why = "its measurements are not as modelctl lock writes them"
+        wrong.append(_wrong(shown, why, text, line))
     if wrong:
         raise Rejected(wrong)
-    return Lock(sources, engines, facts)
+    return Lock(sources, engines, facts, measured)
+
+
+def _boots(name: str, rows: Iterable[Measured]) -> str:
+    ordered = sorted(rows, key=lambda row: row.key)
+    return f"  {_json(name)}: " + _rows(map(as_row, ordered), 3)
 
 
 def _entry(name: str, locked: Locked) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from modelctl.weights import config, gguf
 from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, NOT_READ, ModelFacts
 from modelctl.weights.headers import BrokenWeights, read_headers
 from modelctl.weights.local import HashCache, examine, files_of, reader
-from modelctl.weights.lock import COMMIT, Lock, Locked, LockedGguf
+from modelctl.weights.lock import COMMIT, Lock, Locked, LockedGguf, key
 from modelctl.weights.needed import candidates, missing_part
 from modelctl.weights.sources import local_path, looks_like_gguf, parse
 
@@ -60,6 +61,10 @@ def model_facts(
         facts = replace(facts, format="gguf")
     if lock is not None and lock.engines:
         facts = replace(facts, engines=lock.engines)
+    if lock is not None and lock.measured:
+        rows = lock.measured.get(measured_key(source or "", revision, folder, root), ())
+        commit = locked.commit if locked is not None else ""
+        facts = replace(facts, measured=tuple(row for row in rows if row.commit == commit))
     if chat_template is not None:
         facts = replace(facts, chat_template=_text(local_path(chat_template, folder), root))
     if dockerfile is not None:
@@ -69,6 +74,15 @@ def model_facts(
         for text in beside
     }
     return replace(facts, beside=others) if others else facts
+
+
+def measured_key(source: str, revision: str | None, folder: Path, root: Path) -> str:
+    """What boots of a source are kept under; a local one goes by its path in the project."""
+    parsed = parse(source)
+    if parsed.kind != "local":
+        return key(source, revision)
+    path = local_path(parsed.path, folder)
+    return "./" + os.path.relpath(path.resolve(), root.resolve()).replace(os.sep, "/")
 
 
 def gguf_file(files: Iterable[str], file: str | None = None) -> str | None:

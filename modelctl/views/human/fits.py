@@ -118,15 +118,19 @@ def _notes(found: Report) -> list[str]:
     for row in found.rows:
         if isinstance(row.memory, Unknown):
             notes.append(f"{row.key}: not checked: {row.memory.reason}.")
-        elif row.memory.verdict in ("does not fit", "may fit") and row.memory.reason:
+            continue
+        if row.memory.verdict in ("does not fit", "may fit") and row.memory.reason:
             notes.append(f"{row.key}: {row.memory.reason}.")
+        if row.memory.boot:
+            what = "weights and cache as reported by"
+            notes.append(f"{row.key}: {what} {row.memory.boot}.")
     notes += found.ways
     if found.cheapest is not None:
         notes.append(f"Cheapest that fits: {found.cheapest[0]}, ${found.cheapest[1]:.2f} an hour.")
     notes += _money(found)
     notes.append(
         "Weights and cache are computed from what the lock knows of the model, the rest is "
-        "estimated; a row says (measured) where a boot of it was recorded."
+        "estimated; a row says (measured) where modelctl lock --measured took them from a boot."
     )
     return notes
 

@@ -1,0 +1,178 @@
+"""Does the lock take what a boot measured from a log, and nothing that only looks like it?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelctl.local import lifecycle
+from tests.cli.test_lock import InProcess
+from tests.conftest import Project, place_model
+
+SPEC = """\
+model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
+backend: {name: llama.cpp, args: {verbosity: 4}}
+context: 1024
+max_sequences: 2
+gpu: none
+keep_warm: 1
+"""
+ON_GPU = SPEC.replace("gpu: none", "gpu: L4")
+QUIET = SPEC.replace(", args: {verbosity: 4}", "")
+MODEL = "./models/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="module")
+def booted(live: Project, gguf: Path) -> Project:
+    place_model(gguf, live)
+    for name, text in {"measured": SPEC, "in-its-place": ON_GPU, "quiet": QUIET}.items():
+        live.spec(name, text)
+    ran = live.run("apply", "--local", "--yes", timeout=300)
+    assert ran.code == 0, ran.out + ran.err
+    assert live.run("local", "gpus", "L4=1").code == 0
+    live.spec("on-gpu", ON_GPU)
+    ran = live.run("apply", "on-gpu", "--local", "--yes", timeout=300)
+    assert ran.code == 0, ran.out + ran.err
+    return live
+
+
+@pytest.fixture(autouse=True)
+def as_deployed(booted: Project) -> Iterator[None]:
+    yield
+    (booted.root / "modelctl.lock").unlink(missing_ok=True)
+    booted.spec("measured", SPEC)
+
+
+@pytest.fixture
+def here(booted: Project, capsys: pytest.CaptureFixture[str]) -> InProcess:
+    """For what reads files alone: without a process for each command."""
+    return InProcess(booted.root, said=capsys)
+
+
+def rows(project: Project) -> Any:
+    return json.loads((project.root / "modelctl.lock").read_text()).get("measured", {})
+
+
+def test_a_boot_is_measured_written_down_and_believed(booted: Project, here: InProcess) -> None:
+    before = here.run("fit", "measured", "--output", "json").json["rows"][0]
+    assert (before["key"], before["measured"], before["boot"]) == ("cpu", False, "")
+    ran = booted.run("lock", "--measured", "measured", "--local")
+    assert ran.code == 0, ran.err
+    first, last = ran.out.splitlines()
+    assert first.startswith(
+        "  + measured v1 on the CPU: weights 0.09 GiB, cache 0.04 GiB, 2,048 tokens ("
+    )
+    assert last == "modelctl.lock has 1 measurement of these boots."
+    (row,) = rows(booted)[MODEL]
+    assert (row["engine"], row["gpu"], row["app"], row["app_version"]) == (
+        "llama.cpp",
+        "cpu",
+        "measured",
+        1,
+    )
+    assert row["cache"] == 45 * 2**20
+    assert row["run"] == {"context": 2048, "kv_cache": "f16", "slots": 2, "ubatch": 512}
+    shown = here.run("fit", "measured")
+    assert shown.code == 0, shown.err
+    assert "  fits (measured)\n" in shown.out
+    assert "cpu: weights and cache as reported by measured v1 on " in " ".join(shown.out.split())
+    found = here.run("fit", "measured", "--output", "json").json["rows"][0]
+    assert found["measured"] is True
+    assert found["weights_gib"]["low"] == found["weights_gib"]["high"] == row["weights"] / 2**30
+    assert found["kv_gib"]["value"] == 45 / 1024
+    # What is computed without it is close: both are of the same buffers.
+    assert before["kv_gib"]["value"] == pytest.approx(45 / 1024)
+    assert before["weights_gib"]["value"] == pytest.approx(row["weights"] / 2**30, rel=0.01)
+
+
+def test_measuring_again_changes_nothing_and_the_lock_is_not_stale(
+    booted: Project, here: InProcess
+) -> None:
+    assert booted.run("lock", "--measured", "measured", "--local").code == 0
+    text = (booted.root / "modelctl.lock").read_bytes()
+    assert booted.run("lock", "--measured", "measured", "--local").code == 0
+    assert here.run("lock", "--check").code == 0
+    assert here.run("lock").out == "modelctl.lock is up to date: 0 sources.\n"
+    assert (booted.root / "modelctl.lock").read_bytes() == text
+    assert "4 unchanged" in booted.run("plan", "--local").out
+
+
+def test_a_spec_that_runs_otherwise_is_computed(booted: Project, here: InProcess) -> None:
+    assert booted.run("lock", "--measured", "measured", "--local").code == 0
+    booted.spec("measured", SPEC.replace("1024", "2048"))
+    found = here.run("fit", "measured", "--output", "json").json["rows"][0]
+    assert (found["measured"], found["boot"]) == (False, "")
+
+
+def test_verbosity_may_go_once_it_was_measured(booted: Project, here: InProcess) -> None:
+    assert booted.run("lock", "--measured", "measured", "--local").code == 0
+    found = here.run("fit", "quiet", "--output", "json").json["rows"][0]
+    assert found["measured"] is True
+
+
+def test_a_gpu_that_is_not_there_was_not_measured(booted: Project) -> None:
+    ran = booted.run("lock", "--measured", "on-gpu", "--local")
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.splitlines() == [
+        "not measured: on-gpu on L4: the local control plane has no GPUs, so this ran on a CPU",
+        "help: nothing was measured, and modelctl.lock stays as it was",
+    ]
+    assert not (booted.root / "modelctl.lock").exists()
+
+
+def test_a_cpu_in_place_of_a_gpu_was_no_measurement_of_either(booted: Project) -> None:
+    ran = booted.run("lock", "--measured", "in-its-place", "--local")
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.splitlines()[0] == (
+        "not measured: in-its-place on the CPU: a CPU in place of a GPU says nothing of the GPU"
+    )
+
+
+def test_a_plane_that_is_taken_for_modal_measures_no_gpu_either(booted: Project) -> None:
+    """With the variables of `modelctl local env` and no --local: the engine's words tell."""
+    as_modal = replace(booted, variables=dict(lifecycle.environ(booted.plane)))
+    ran = as_modal.run("lock", "--measured", "on-gpu", env={"PATH": os.environ["PATH"]})
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.splitlines()[0] == (
+        "not measured: on-gpu on L4: its engine wrote nothing of a GPU's memory"
+    )
+
+
+def test_a_quiet_server_is_said_with_what_makes_it_speak(booted: Project) -> None:
+    ran = booted.run("lock", "--measured", "quiet", "--local")
+    assert ran.code == 6
+    assert ran.err.splitlines()[0] == (
+        "not measured: quiet on the CPU: llama-server writes what it allocates with backend.args "
+        "{verbosity: 4} alone: add it, modelctl apply, measure, and take it away again"
+    )
+
+
+def test_an_app_that_runs_otherwise_than_its_spec_says_nothing_of_it(booted: Project) -> None:
+    booted.spec("measured", SPEC.replace("max_sequences: 2", "max_sequences: 4"))
+    ran = booted.run("lock", "--measured", "measured", "--local")
+    assert ran.code == 6
+    assert ran.err.splitlines()[0] == (
+        "not measured: measured on the CPU: it was started with other options than its spec has "
+        "now: modelctl apply first"
+    )
+
+
+def test_one_that_does_not_live_is_said_beside_those_that_do(booted: Project) -> None:
+    booted.spec("nowhere", SPEC)
+    ran = booted.run("lock", "--measured", "measured", "nowhere", "--local")
+    (booted.root / "specs" / "nowhere.yaml").unlink()
+    assert ran.code == 0
+    assert ran.err == "not measured: no app nowhere lives in the local control plane\n"
+    assert ran.out.endswith("modelctl.lock has 1 measurement of these boots.\n")
+
+
+def test_it_goes_alone(booted: Project) -> None:
+    ran = booted.run("lock", "--measured", "--upgrade", "--local")
+    assert ran.code == 64
+    assert "--measured goes with neither --upgrade nor --check" in ran.err
