@@ -245,13 +245,15 @@ def _hosts(setting: Setting) -> Iterator[Finding]:
             )
     for index, entry in enumerate(spec.gpu or ()):
         ours = entry.parallel and entry.parallel.data
+        _, count = gpus.written(entry.type or gpus.NONE, entry.count)
         data = ours or (spec.parallel and spec.parallel.data)
         if data and nodes % data and data % nodes:
             yield _wrong(
                 ("gpu", index, "parallel", "data") if ours else ("parallel", "data"),
                 "parallel/nodes",
                 f"{data} copies cannot be shared out among {nodes} hosts",
-                f"data: {nodes}, or a number that divides {nodes} or is divided by it",
+                f"tensor: {count}, data: {nodes}, or another number that divides {nodes} or is "
+                "divided by it",
             )
 
 

@@ -103,7 +103,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {**EIGHT, "nodes": 3, "parallel": {"tensor": 12, "data": 2}},
         "parallel.data error parallel/nodes: 2 copies cannot be shared out among 3 hosts | "
-        "data: 3, or a number that divides 3 or is divided by it",
+        "tensor: 8, data: 3, or another number that divides 3 or is divided by it",
     ),
     (
         {**EIGHT, "parallel": {"tensor": 4, "pipeline": 2}},

@@ -56,3 +56,22 @@ def test_a_way_out_is_right_by_all_rules(
     known = facts()
     assert [d.hint for d in judged(wrong, known) if d.code.startswith("fit/")] == [hint]
     assert said(judged(right, known)) == []
+
+
+def test_a_target_that_memory_has_room_for() -> None:
+    known = models.locked(QWEN3_8B, models.QWEN3)
+    wrong = spec(QWEN3_8B, "H100!", context=32768, concurrency={"target": 400, "max": 600})
+    assert said(judged(wrong, known)) == [
+        "concurrency.target warning fit/target: H100 has room for 196 requests of 2k tokens, and "
+        "the autoscaler aims at 400 | concurrency: {target: 187}, or a GPU with more memory"
+    ]
+    assert said(judged({**wrong, "concurrency": {"target": 187, "max": 600}}, known)) == []
+
+
+def test_of_an_architecture_without_facts_nothing_is_said_of_memory() -> None:
+    known = models.locked("hf://acme/new", {**models.QWEN3, "model_type": "qwen99"})
+    new = spec("hf://acme/new", "L4", context=32768)
+    assert said(judged(new, known)) == [
+        "gpu[0] not checked fit/not-checked: whether it fits is not known: no facts about the "
+        "architecture qwen99"
+    ]

@@ -225,8 +225,11 @@ def test_a_gated_repository_needs_its_terms_accepted_and_a_secret(
     assert lock_of(locking)["hf://org/m"]["access"] == "gated"
     assert "hf_member" not in (locking.root / "modelctl.lock").read_text() + ran.out + ran.err
     assert (
-        "warning model/no-secret hf://org/m is gated, and the spec names no secret that opens it"
+        "warning model/no-secret hf://org/m is gated, and the spec names no secret that opens it "
+        "help: modal secret create huggingface HF_TOKEN=…, and model: {secret: huggingface}"
     ) in refused(locking.run("validate"), 0)
+    locking.spec("a", LLAMA.replace("hf://org/m", "{source: hf://org/m, secret: huggingface}"))
+    assert "model/no-secret" not in locking.run("validate").err
 
 
 def test_private_repositories_and_wrong_tokens(locking: Project, hub: Hub) -> None:
@@ -301,9 +304,13 @@ def test_something_that_is_no_hub_is_said_to_be_none(locking: Project, hub: Hub)
     assert "error hub/not-found there is no repository org/m on the Hub" in refused(ran)
 
 
-def test_a_broken_lock_is_said_at_its_line_by_every_command(locking: Project) -> None:
+def test_a_broken_lock_is_said_at_its_line_by_every_command(locking: Project, hub: Hub) -> None:
+    hub.add("org/m", SMALL)
     locking.spec("a", LLAMA)
     locking.write("modelctl.lock", '{\n "format": 1,\n "sources": {,}\n}\n')
     for command in (("validate",), ("render", "-o", "out"), ("lock",)):
         said = refused(locking.run(*command))
         assert "modelctl.lock:3:14 error lock/unreadable modelctl.lock cannot be understood" in said
+    (locking.root / "modelctl.lock").unlink()
+    assert locking.run("lock").code == 0
+    assert "lock/unreadable" not in locking.run("validate").err
