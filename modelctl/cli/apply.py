@@ -16,6 +16,7 @@ from modelctl.cli.options import (
     allow_unlocked_option,
     output,
     policy_option,
+    prices_option,
     selection,
     templates_option,
 )
@@ -42,6 +43,7 @@ DEFAULT_WIDTH = 16
               help="How many apps at once.")  # fmt: skip
 @allow_unlocked_option
 @policy_option
+@prices_option
 @templates_option
 def command(
     what: tuple[str, ...],
@@ -55,18 +57,20 @@ def command(
     width: int,
     allow_unlocked: bool,
     policy: str | None,
+    prices: str,
     templates: str | None,
 ) -> int:
     """Deploy what changed, wait until it answers, and report."""
     from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import warnings
-    from modelctl.cli.world import platform_for, proxy_token
+    from modelctl.cli.world import asked_prices, platform_for, proxy_token
 
     ready = prepare(
         Selection(what, env, local, labels),
         templates,
         allow_unlocked=allow_unlocked,
         policy=policy,
+        prices=asked_prices(prices),
     )
     warnings(ready.diagnostics)
     return asyncio.run(

@@ -5,27 +5,34 @@ from __future__ import annotations
 import click
 
 from modelctl.cli.exits import Exit
-from modelctl.cli.options import Selection, output, selection
+from modelctl.cli.options import Selection, output, prices_option, selection
 
 
 @click.command("fit")
 @selection
 @output("human", "json")
+@prices_option
 def command(
-    what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
+    what: tuple[str, ...],
+    env: str | None,
+    local: bool,
+    labels: tuple[str, ...],
+    output: str,
+    prices: str,
 ) -> int:
     """Show a row for each GPU: memory, tokens, speed, price, verdict.
 
     WHAT is the path or the name of one spec. Nothing is fetched: what its model is like stands in
-    modelctl.lock, or in a local model's own files.
+    modelctl.lock, or in a local model's own files. Only --prices workspace asks Modal.
     """
     from modelctl.assess.report import report_of
     from modelctl.cli.pipeline import check_all, one_environment, project_here, some_chosen
+    from modelctl.cli.world import asked_prices
     from modelctl.diagnostics import Rejected, error
 
     project = project_here()
     chosen = one_environment(Selection(what, env, local, labels), project)
-    checked = check_all(chosen, project, hashed=False)
+    checked = check_all(chosen, project, hashed=False, prices=asked_prices(prices)(chosen, project))
     some_chosen(checked)
     if len(checked.specs) != 1:
         raise Rejected([error("spec/none-chosen", _SEVERAL.format(len(checked.specs)))])

@@ -12,6 +12,7 @@ from modelctl.cli.options import (
     allow_unlocked_option,
     output,
     policy_option,
+    prices_option,
     selection,
     templates_option,
 )
@@ -25,6 +26,7 @@ from modelctl.cli.options import (
 )
 @allow_unlocked_option
 @policy_option
+@prices_option
 @templates_option
 def command(
     what: tuple[str, ...],
@@ -35,13 +37,14 @@ def command(
     detailed_exitcode: bool,
     allow_unlocked: bool,
     policy: str | None,
+    prices: str,
     templates: str | None,
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
     from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import say, warnings
     from modelctl.cli.seeing import denied, see_and_plan
-    from modelctl.cli.world import platform_for
+    from modelctl.cli.world import asked_prices, platform_for
     from modelctl.plan import REFUSED
 
     ready = prepare(
@@ -49,6 +52,7 @@ def command(
         templates,
         allow_unlocked=allow_unlocked,
         policy=policy,
+        prices=asked_prices(prices),
     )
     warnings(ready.diagnostics)
     result, _ = asyncio.run(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelctl.cli.options import Selection
 from modelctl.local import lifecycle
 from modelctl.platform.types import Capabilities, Platform
 from modelctl.resolved import Fetch
 from modelctl.spec.wanted import ProjectFile
+
+if TYPE_CHECKING:
+    from modelctl.facts.prices import Prices
 
 STATE_VARIABLE = "MODELCTL_LOCAL_DIR"
 
@@ -48,6 +53,24 @@ def platform_for(chosen: Selection, project: ProjectFile) -> Platform:
         )
     environment = (declared.modal_environment if declared else None) or chosen.env
     return ModalPlatform(environment, fetch_app=_fetch_app)
+
+
+def asked_prices(said: str) -> Callable[[Selection, ProjectFile], Prices | None]:
+    """What `--prices` means: None for Modal's list, else what the workspace answers, once."""
+
+    def ask(chosen: Selection, project: ProjectFile) -> Prices | None:
+        from modelctl.facts.prices import own_prices
+
+        if said == "list":
+            return None
+        return own_prices(asyncio.run(_rates(platform_for(chosen, project))))
+
+    return ask
+
+
+async def _rates(platform: Platform) -> Mapping[str, float]:
+    await platform.open()
+    return await platform.rates()
 
 
 def _fetch_app(fetches: Sequence[Fetch]) -> str:

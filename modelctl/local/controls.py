@@ -19,6 +19,7 @@ from modelctl.local.keeping.recipes import layers, summary
 from modelctl.local.keeping.state import State
 from modelctl.local.running.fleet import Fleet
 from modelctl.local.running.placement import Placement
+from modelctl.local.services.billing import set_own_prices
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -59,6 +60,7 @@ class Controls:
             ("DELETE", "/faults/{key}", self._clear_fault),
             ("GET", "/gpus", self._gpus),
             ("PUT", "/gpus", self._set_inventory),
+            ("PUT", "/prices", self._set_prices),
             ("GET", "/clock", self._time),
             ("POST", "/clock", self._advance),
             ("GET", "/images", self._images),
@@ -134,6 +136,15 @@ class Controls:
             self._state.store.set_meta(INVENTORY, written(inventory))
         self._placement.set_inventory(inventory)
         return self._gpus(body, key)
+
+    # -- prices
+
+    def _set_prices(self, body: dict[str, Any], _: str) -> Any:
+        wanted = body.get("prices") or {}
+        if not isinstance(wanted, dict):
+            raise ValueError("prices must be a JSON object: a name and USD per second")
+        set_own_prices(self._state.store, wanted)
+        return {"prices": {name: str(price) for name, price in wanted.items()}}
 
     # -- the clock
 

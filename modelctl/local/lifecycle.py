@@ -195,6 +195,11 @@ def set_gpus(plane: Plane, inventory: str | None) -> dict[str, Any]:
     return _ask(plane, "PUT", "/gpus", {"inventory": inventory})
 
 
+def set_prices(plane: Plane, prices: Mapping[str, float]) -> dict[str, Any]:
+    """Has it answer these as the workspace's own prices, USD a second; none: Modal's list."""
+    return _ask(plane, "PUT", "/prices", {"prices": dict(prices)})
+
+
 def clock(plane: Plane) -> dict[str, Any]:
     """What time it is for the plane's windows, and how far that is ahead of this machine's."""
     return _ask(plane, "GET", "/clock")

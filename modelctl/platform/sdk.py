@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from modelctl.platform import weights
+from modelctl.platform import weights, workspace
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.types import (
     Capabilities,
@@ -289,6 +289,12 @@ class ModalPlatform:
             found = await modal.Volume.objects.list.aio(environment_name=self._environment)
         names = sorted(volume.name for volume in found if volume.name)
         return tuple(name for name in names if name.startswith(beginning))
+
+    async def secrets(self) -> frozenset[str]:
+        return await workspace.secret_names(self._environment)
+
+    async def rates(self) -> Mapping[str, float]:
+        return await workspace.rates()
 
     async def stored(self, volume: str) -> tuple[StoredWeights, ...]:
         with speaking_of(f"reading the Volume {volume}"):

@@ -202,6 +202,14 @@ class Platform(Protocol):
         """The names of the Volumes that begin with this."""
         ...
 
+    async def secrets(self) -> frozenset[str]:
+        """The names of the Secrets."""
+        ...
+
+    async def rates(self) -> Mapping[str, float]:
+        """The workspace's own prices by Modal's names, USD a second."""
+        ...
+
     async def stored(self, volume: str) -> tuple[StoredWeights, ...]:
         """What lies in the weights' Volume; nothing where it is missing."""
         ...

@@ -138,6 +138,51 @@ def test_a_plan_of_one_app_counts_those_that_it_leaves_alone(money: Project) -> 
         "usd_per_hour_on_dearest": pytest.approx(3.956094),
         "usd_per_hour_at_max": None,
     }
+    money.spec("first", ASLEEP)
+    assert money.run("destroy", "first", "--local", "--yes").code == 0
+
+
+def test_a_workspace_s_own_prices_are_asked_for_once_and_come_first(money: Project) -> None:
+    lifecycle.set_prices(money.plane, {"H100": 0.0005, "L4": 0.0002, "CPU": 0.00001})
+    try:
+        money.spec("chat", WARM + "scaling: {max: 2}\n")
+        since = money.last_call()
+        ran = money.run("plan", "chat", "--local", "--prices", "workspace")
+        assert ran.code == 0, ran.err
+        assert len(money.calls("WorkspaceBillingRates", since)) == 1
+        assert (
+            "Warm cost   $0 → $530 a month (+$530 chat), $1,318 on the dearest GPUs\n"
+            "At most     $1.45 an hour with every app at its max\n"
+            "            on the first GPU of each list, computed from the workspace's own prices; "
+            "memory, T4, A10\n"
+            "            and 7 more by Modal's list prices of 2026-05-25\n"
+        ) in ran.out
+        ran = money.run("fit", "chat", "--local", "--prices", "workspace", "--output", "json")
+        assert [row["usd_per_hour"] for row in ran.json["rows"][:2]] == [
+            pytest.approx(3600 * (price + 0.125 * 0.00001 + 0.125 * 0.00000222))
+            for price in (0.0002, 0.0005)
+        ]
+        assert ran.json["prices"].startswith("the workspace's own prices; memory, T4")
+    finally:
+        lifecycle.set_prices(money.plane, {})
+
+
+def test_budgets_count_with_the_prices_that_were_asked_for(money: Project) -> None:
+    lifecycle.set_prices(money.plane, {"L4": 0.0001})
+    try:
+        money.spec("chat", WARM + "budget: {usd_per_hour: 0.50}\n")
+        assert money.run("plan", "chat", "--local").code == 3
+        assert money.run("plan", "chat", "--local", "--prices", "workspace").code == 0
+    finally:
+        lifecycle.set_prices(money.plane, {})
+
+
+def test_list_prices_ask_nobody(money: Project) -> None:
+    money.spec("chat", WARM)
+    since = money.last_call()
+    assert money.run("fit", "chat", "--local").code == 0
+    assert money.run("plan", "chat", "--local").code == 0
+    assert money.calls("WorkspaceBillingRates", since) == []
 
 
 def _pretend(project: Project, name: str, changed: dict[str, float]) -> None:

@@ -4,15 +4,17 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from modal_proto import api_pb2
 
 from modelctl.local.clock import Clock
 from modelctl.local.keeping.ledger import ContainerEntry, Ledger
 from modelctl.local.keeping.state import CALLER, State
+from modelctl.local.keeping.store import Store
 from modelctl.local.rpc import Refused, Status
 from modelctl.local.running.placement import CPU as PROCESSOR
 from modelctl.local.services.spans import seconds, span
@@ -23,6 +25,9 @@ _RESOLUTIONS = {"d": 86_400, "h": 3_600}
 _CPU, _MEMORY = "CPU", "Memory"
 _CORES, _MIB = 0.125, 128  # what a container gets that asks for nothing. See assumptions.
 _CENT_MILLIONTH = Decimal("0.00000001")
+
+OWN = "prices"
+"""Under which key the store remembers prices that it was told."""
 
 Costs = Mapping[str, Decimal]  # USD by resource
 
@@ -38,9 +43,9 @@ class Billing:
     def workspace_billing_rates(
         self, _: api_pb2.WorkspaceBillingRatesRequest
     ) -> api_pb2.WorkspaceBillingRatesResponse:
-        rates = prices()
+        rates = own_prices(self._state.store) or prices()
         units = {_CPU: "core", _MEMORY: "GiB"}
-        lines = ["Modal's list prices, USD per second:"]
+        lines = ["USD per second:"]
         lines += [
             f"  {name:<14} {_written(price):>12} / {units.get(name, 'GPU')}"
             for name, price in rates.items()
@@ -126,6 +131,7 @@ class Billing:
         """By the start of the interval and the app."""
         found: dict[tuple[int, str], dict[str, Decimal]] = {}
         now = self._clock.time()
+        rates = {**prices(), **own_prices(self._state.store)}
         for container in self._ledger.containers(start, stop):
             app = self._state.apps.get(container.app_id)
             if app is None or self._state.workspace_of(app.id) != CALLER.get():
@@ -136,7 +142,7 @@ class Billing:
                 continue
             for interval, ran in _shares(container, start, stop, length, now):
                 costs = found.setdefault((interval, app.id), {})
-                for name, cost in cost_of(container, ran).items():
+                for name, cost in cost_of(container, ran, rates).items():
                     costs[name] = costs.get(name, Decimal()) + cost
         return found
 
@@ -156,6 +162,20 @@ def prices() -> Mapping[str, Decimal]:
     return rates
 
 
+def own_prices(store: Store) -> Costs:
+    """Those that this plane was told to answer; none where it answers Modal's list."""
+    return {name: Decimal(said) for name, said in json.loads(store.get_meta(OWN) or "{}").items()}
+
+
+def set_own_prices(store: Store, wanted: Mapping[str, Any]) -> None:
+    """Answer just these (USD per second) from now on; none: Modal's list. Raises ValueError."""
+    try:
+        said = {name: _written(Decimal(str(price))) for name, price in wanted.items()}
+    except InvalidOperation:
+        raise ValueError("a price is a number of USD per second") from None
+    store.set_meta(OWN, json.dumps(said))
+
+
 @cache
 def _meanings() -> Mapping[str, str]:
     """What other spellings of GPUs mean."""
@@ -164,9 +184,9 @@ def _meanings() -> Mapping[str, str]:
     return {name: row["means"] for table in tables for name, row in table.items()}
 
 
-def cost_of(container: ContainerEntry, ran: Decimal) -> Costs:
+def cost_of(container: ContainerEntry, ran: Decimal, rates: Costs | None = None) -> Costs:
     """What so many seconds of it cost: the GPU it was given, the CPU and memory it asked for."""
-    rates = prices()
+    rates = rates or prices()
     cores = Decimal(str(container.cpu or _CORES))
     gib = Decimal(container.memory or _MIB) / 1024
     costs = {

@@ -1,0 +1,28 @@
+"""What does a workspace say of itself: what it pays, and which Secrets it has?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelctl.platform.errors import speaking_of
+
+
+async def rates() -> Mapping[str, float]:
+    """The workspace's own prices by Modal's names, in USD; what Modal is about to drop is left out.
+
+    Names and units are not documented: they are taken to be USD a second.
+    """
+    import modal
+
+    with speaking_of("asking for the workspace's prices"):
+        found = await modal.Workspace.from_context().billing.rates.aio()
+        return {name: float(found[name]) for name in found}
+
+
+async def secret_names(environment: str) -> frozenset[str]:
+    """The names of the Secrets of an environment."""
+    import modal
+
+    with speaking_of("listing the Secrets"):
+        found = await modal.Secret.objects.list.aio(environment_name=environment)
+    return frozenset(secret.name for secret in found if secret.name)
