@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelctl.assess.bill import Bill
 from modelctl.assess.cost import HOURS_A_MONTH
-from modelctl.resolved import Limits
+from modelctl.resolved import NO_LIMITS, Limits
 from modelctl.views.human.words import wrapped
 from modelctl.views.paint import Paint
 
@@ -33,8 +33,8 @@ def bills(found: Sequence[Bill], *, paint: Paint, width: int) -> str:
     """What keep_warm and what everything at its max costs, a line an environment; "" for none."""
     shown = [b for b in found if b.environment != "local" or len(found) == 1]
     shown = [b for b in shown if b.parts or b.unpriced]
-    if not shown:
-        return ""
+    if not any(b.warm[1] or b.at_most[1] or b.unpriced or b.limits != NO_LIMITS for b in shown):
+        return ""  # nothing is kept warm, and nothing is limited: there is no figure to show
     column = max(len(b.environment) for b in shown) + 2 if len(shown) > 1 else 0
     lines = _labelled("Warm cost", [(b.environment, _warm(b)) for b in shown], column, width)
     lines += _labelled("At most", [(b.environment, _most(b)) for b in shown], column, width)
