@@ -20,12 +20,10 @@ def report_of(assessed: Assessed) -> Report:
     resolved, model = assessed.resolved, assessed.model
     placement = resolved.placement
     first = next((v for v in resolved.variants if v.origin == "entry"), resolved.variants[0])
-    offer = None
-    if first.gpu is not None and not isinstance(first.memory, Unknown):
-        offer = cheapest(first.memory, model, assessed.prices.cards)
     known = model.quantization
     alone = cpu_fit_of(resolved, model)
     fits = assessed.fits if alone is None else (alone,)
+    rows = tuple(_row(assessed, fit) for fit in fits)
     return Report(
         name=resolved.name,
         model=resolved.weights.source.partition("://")[2] or resolved.weights.source,
@@ -38,9 +36,9 @@ def report_of(assessed: Assessed) -> Report:
         environment=resolved.environment,
         cores=DEFAULT_CORES if placement.cpu is None else placement.cpu,
         memory_gib=memory_mib(resolved) / 1024,
-        rows=tuple(_row(assessed, fit) for fit in fits),
+        rows=rows,
         ways=tuple(_ways(assessed)),
-        cheapest=None if offer is None else _priced(assessed, offer),
+        cheapest=_cheapest(assessed, rows),
         keep_warm=resolved.scaling.min_containers,
         containers=resolved.scaling.max_containers,
         warm=assessed.cost.warm_range,
@@ -50,6 +48,22 @@ def report_of(assessed: Assessed) -> Report:
         break_even=assessed.cost.break_even(boot_seconds()),
         boot_seconds=boot_seconds(),
     )
+
+
+def _cheapest(assessed: Assessed, rows: tuple[Row, ...]) -> tuple[str, float] | None:
+    """Of all GPUs that surely fit: by what is computed, or by a boot on one of the list."""
+    resolved = assessed.resolved
+    first = next((v for v in resolved.variants if v.origin == "entry"), None)
+    offers = [
+        (row.key, row.usd_per_hour)
+        for row, fit in zip(rows, assessed.fits, strict=False)
+        if fit.origin == "entry" and not isinstance(row.usd_per_hour, Unknown)
+        if not isinstance(row.memory, Unknown) and row.memory.measured
+    ]
+    if first is not None and first.gpu is not None and not isinstance(first.memory, Unknown):
+        found = cheapest(first.memory, assessed.model, assessed.prices.cards)
+        offers += [] if found is None else [_priced(assessed, found)]
+    return min(offers, key=lambda offer: offer[1], default=None)
 
 
 def _row(assessed: Assessed, fit: Fit) -> Row:

@@ -101,12 +101,13 @@ def command(
     found |= _in_volumes(stale, chosen)
     after = _after(before, found, gone)
     after = replace(after, engines={**kept, **engines} if upgrade else {**engines, **kept})
-    for line in [*_changed_engines(before, after), *_changes(before, after)]:
+    boots = {measured_source(wanted, project.root) for wanted in specs} if whole else None
+    after = replace(after, measured=locks.still_measured(after, boots))
+    changes = [*_changed_engines(before, after), *_changes(before, after)]
+    for line in [*changes, *_boots_gone(before, after)]:
         say(line)
     for name, answer in found.items():
         _renamed(name, answer)
-    boots = {measured_source(wanted, project.root) for wanted in specs} if whole else None
-    after = replace(after, measured=locks.still_measured(after, boots))
     changed = (after.sources, after.engines) != (before.sources, before.engines)
     if check:
         say(_check_line(len(named), changed))
@@ -186,6 +187,16 @@ def _changes(before: Lock, after: Lock) -> list[str]:
         else:
             sign, words = "~", _moved(was, now)
         lines.append(f"  {sign} {name:<{columns}}  {words}")
+    return lines
+
+
+def _boots_gone(before: Lock, after: Lock) -> list[str]:
+    """`  - hf://org/repo  2 measurements of what it was`, one line a source that lost some."""
+    lines = []
+    for name, rows in sorted(before.measured.items()):
+        gone = len(rows) - len(after.measured.get(name, ()))
+        if gone:
+            lines.append(f"  - {name}  {_count(gone, 'measurement')} of what it was")
     return lines
 
 

@@ -30,6 +30,7 @@ from modelctl.weights.measured import Measured
 
 if TYPE_CHECKING:
     from modelctl.assess import Assessed
+    from modelctl.cli.pipeline import Checked
     from modelctl.spec.wanted import ProjectFile, Wanted
 
 LINES = 10_000
@@ -121,6 +122,11 @@ def _row(assessed: Assessed, variant: Variant, boot: Boot, seen: Seen, at: At) -
         return "a CPU in place of a GPU says nothing of the GPU"
     if variant.gpu is not None and at.local:
         return "the local control plane has no GPUs, so this ran on a CPU"
+    if variant.gpu is None and resolved.engine == "vllm":
+        return "on a CPU vLLM takes of its machine what is there, which says nothing of another"
+    argument = resolved.weights.argument
+    if isinstance(argument, Unknown):
+        return f"where its model lies is not known: {argument.reason}"
     if isinstance(inputs, Unknown):
         return f"what its memory follows from is not known: {inputs.reason}"
     if not ran(boot, resolved, variant):
@@ -195,7 +201,7 @@ def measure(chosen: Selection, project: ProjectFile) -> int:
     seen = asyncio.run(look(platform, names))
     at = At(platform.where, project.root, local=chosen.local)
     written = locks.read(project.root)
-    before = written or locks.Lock(engines=_engines(project))
+    before = written or locks.Lock(engines=_engines(project, checked))
     found: dict[str, list[Measured]] = {}
     for wanted, assessed in checked.specs:
         rows, reasons = take(wanted, assessed, seen.get(assessed.resolved.name), at, before)
@@ -220,11 +226,12 @@ def measure(chosen: Selection, project: ProjectFile) -> int:
     return Exit.DONE
 
 
-def _engines(project: ProjectFile) -> Mapping[str, LockedEngine]:
+def _engines(project: ProjectFile, checked: Checked) -> Mapping[str, LockedEngine]:
     """A lock that begins with measurements says what the defaults are, as any other."""
     from modelctl.cli.pipeline import load_chosen
 
-    return default_engines(load_chosen(Selection(), project)[0])
+    everything, _ = load_chosen(Selection(), project)
+    return default_engines([*everything, *(wanted for wanted, _ in checked.specs)])
 
 
 def _line(row: Measured) -> str:

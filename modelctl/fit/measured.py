@@ -132,10 +132,11 @@ def _exact(
 ) -> Memory | Unknown:
     """It started just like this: whatever was computed, it fits."""
     if isinstance(found, Unknown):
-        bare = _bare(row, inputs, card)
-        if bare is None:
+        if card is None or row.weights is None:
             return found
-        found = bare
+        share = inputs.utilization if isinstance(inputs, VllmInputs) else 1.0
+        nothing = Interval.exactly(0.0)
+        found = Memory(card.usable_gib, card.usable_gib * share, nothing, nothing)
     changed = replace(found, measured=True, boot=_boot(row))
     if card is not None:
         changed = replace(changed, verdict="fits", reason="")
@@ -146,7 +147,7 @@ def _exact(
     named = {"compute": row.compute, "CUDA graphs": row.graphs}
     other = {name: _gib(size) for name, size in named.items() if size is not None}
     changed = replace(changed, other={**changed.other, **other})
-    if isinstance(inputs, VllmInputs):
+    if isinstance(inputs, VllmInputs) and card is not None:
         return _counted(changed, row, inputs, model, card)
     whole = changed.weights + changed.cache
     for part in changed.other.values():
@@ -156,27 +157,15 @@ def _exact(
     return replace(changed, verdict="fits", reason="") if sure else changed
 
 
-def _bare(row: Measured, inputs: MemoryInputs, card: Card | None) -> Memory | None:
-    """Room for the figures of a boot, where nothing could be computed."""
-    nothing = Interval.exactly(0.0)
-    if card is None:
-        whole = ((row.weights or 0) + (row.cache or 0)) / GIB
-        return Memory(whole, whole, nothing, nothing, verdict="fits") if whole else None
-    if row.weights is None:
-        return None
-    share = inputs.utilization if isinstance(inputs, VllmInputs) else 1.0
-    return Memory(card.usable_gib, card.usable_gib * share, nothing, nothing)
-
-
 def _counted(
-    found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, card: Card | None
+    found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, card: Card
 ) -> Memory:
     """Tokens as the engine counted them; requests of the usual length, by the model's layout."""
     if row.tokens is not None:
         tokens = float(row.tokens)
         full = Interval.exactly(tokens / inputs.context)
         found = replace(found, tokens=Interval.exactly(tokens), full=full)
-    layout = None if card is None else _layout(inputs, model, card)
+    layout = _layout(inputs, model, card)
     if layout is None or row.cache is None:
         return found
     typical = layout.fit(row.cache, min(TYPICAL, inputs.context)).concurrency

@@ -66,6 +66,11 @@ def test_a_killed_vllm_leaves_each_client_a_whole_answer_or_an_error_and_is_repl
     figures = [line for line in lines if line.startswith("modelctl METRICS ")]
     assert any(json.loads(line.split(" ", 2)[2])["tokens_per_second"] > 0 for line in figures)
     assert any(line.startswith("engine WARNING (") for line in lines)
+    measured = equipped.run("lock", "--measured", name, "--local")
+    assert (measured.code, measured.err.splitlines()[0]) == (
+        6,
+        "not measured: life on the CPU: a CPU in place of a GPU says nothing of the GPU",
+    )
 
 
 def test_llama_cpp_python_proves_itself_and_is_seen_through_its_url(
@@ -83,3 +88,8 @@ def test_llama_cpp_python_proves_itself_and_is_seen_through_its_url(
     lines = log(equipped, "python-life")
     assert "modelctl INFO answered right: 1 of 1 checks" in lines
     assert any("Uvicorn running on" in line for line in lines if line.startswith("engine INFO "))
+    measured = equipped.run("lock", "--measured", "python-life", "--local")
+    assert measured.code == 0, measured.err
+    assert measured.out.startswith(
+        "  + python-life v1 on the CPU: weights 0.09 GiB, cache 0.01 GiB, 512 tokens ("
+    )

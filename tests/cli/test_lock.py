@@ -133,6 +133,27 @@ def test_a_locked_commit_stays_until_upgrade(locking: Project, hub: Hub) -> None
     assert lock_of(locking)["hf://org/m"]["commit"] == second
 
 
+def test_a_measurement_stays_with_its_commit_and_goes_with_it(locking: Project, hub: Hub) -> None:
+    first = hub.add("org/m", SMALL)
+    locking.spec("a", LLAMA)
+    assert locking.run("lock").code == 0
+    lock = json.loads((locking.root / "modelctl.lock").read_text())
+    row = {"engine": "vllm", "version": "0.32.0", "gpu": "L4", "inputs": "ab", "model": "cd"}
+    row |= {"at": "2026-11-20", "app": "a", "commit": first}
+    lock["measured"] = {"hf://org/m": [{**row, "app_version": 3, "weights": 7}]}
+    locking.write("modelctl.lock", json.dumps(lock))
+    assert locking.run("lock", "--check").code == 0
+    assert locking.run("lock").out == "modelctl.lock is up to date: 1 source.\n"
+    hub.add("org/m", {**SMALL, "m.bin": b"22"})
+    ran = locking.run("lock", "--upgrade")
+    assert ran.code == 0
+    assert ran.out.splitlines()[1:] == [
+        "  - hf://org/m  1 measurement of what it was",
+        "modelctl.lock written: 1 source.",
+    ]
+    assert "measured" not in json.loads((locking.root / "modelctl.lock").read_text())
+
+
 def test_check_says_what_is_missing_and_what_nobody_names(locking: Project, hub: Hub) -> None:
     hub.add("org/m", SMALL)
     file = locking.spec("a", LLAMA)
