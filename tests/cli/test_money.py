@@ -147,7 +147,8 @@ def test_a_workspace_s_own_prices_are_asked_for_once_and_come_first(money: Proje
     try:
         money.spec("chat", WARM + "scaling: {max: 2}\n")
         since = money.last_call()
-        ran = money.run("plan", "chat", "--local", "--prices", "workspace")
+        wide = {"COLUMNS": "100"}
+        ran = money.run("plan", "chat", "--local", "--prices", "workspace", env=wide)
         assert ran.code == 0, ran.err
         assert len(money.calls("WorkspaceBillingRates", since)) == 1
         assert (

@@ -100,7 +100,7 @@ def test_the_volume_holds_the_model_under_its_own_hash(deployed: Project, gguf: 
 
 def test_a_second_apply_does_nothing_and_says_so(deployed: Project) -> None:
     since = deployed.last_call()
-    ran = deployed.run("apply", "--local", "--yes")
+    ran = deployed.run("apply", "--local", "--yes", env={"COLUMNS": "100"})
     assert ran.code == 0
     assert ran.out == (
         "local control plane · 1 app\n\n  1 unchanged\n\n"
