@@ -30,8 +30,8 @@ def card_of(fit: Fit) -> gpus.Gpu | None:
     return gpus.gpus().get(fit.gpu)
 
 
-def fits_of(resolved: Resolved, model: ModelFacts) -> tuple[Fit, ...]:
-    """One for each GPU that may come, in the order of the list."""
+def fits_of(resolved: Resolved, model: ModelFacts, *, largest: bool = False) -> tuple[Fit, ...]:
+    """One for each GPU that may come, in the order of the list; with the largest context or not."""
     return tuple(
         Fit(
             variant.key,
@@ -39,7 +39,7 @@ def fits_of(resolved: Resolved, model: ModelFacts) -> tuple[Fit, ...]:
             variant.count,
             variant.entry,
             variant.origin,
-            _memory(resolved, variant, model),
+            _memory(resolved, variant, model, largest=largest),
         )
         for variant in resolved.variants
         if variant.gpu is not None
@@ -67,13 +67,15 @@ def run_of(resolved: Resolved, variant: Variant, inputs: MemoryInputs) -> Run:
     return Run(product, resolved.engine_version, variant.key, inputs, variant.flags)
 
 
-def _memory(resolved: Resolved, variant: Variant, model: ModelFacts) -> Memory | Unknown:
+def _memory(
+    resolved: Resolved, variant: Variant, model: ModelFacts, *, largest: bool
+) -> Memory | Unknown:
     card = gpus.gpus().get(variant.gpu or "")
     if card is None:
         return Unknown("this GPU is not in the tables")
     if isinstance(variant.memory, Unknown):
         return variant.memory
-    found = memory_of(variant.memory, model, card)
+    found = memory_of(variant.memory, model, card, largest=largest)
     if not model.measured:
         return found
     return measured(found, run_of(resolved, variant, variant.memory), model, card)

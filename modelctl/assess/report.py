@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from modelctl.assess import Assessed
 from modelctl.assess.cost import DEFAULT_CORES, memory_mib, price_of
-from modelctl.assess.fits import Fit, card_of, cpu_fit_of
+from modelctl.assess.fits import Fit, card_of, cpu_fit_of, fits_of
 from modelctl.assess.rows import Report, Row
 from modelctl.engines import engine as engine_named
 from modelctl.facts.speed import boot_seconds
@@ -22,7 +22,7 @@ def report_of(assessed: Assessed) -> Report:
     first = next((v for v in resolved.variants if v.origin == "entry"), resolved.variants[0])
     known = model.quantization
     alone = cpu_fit_of(resolved, model)
-    fits = assessed.fits if alone is None else (alone,)
+    fits = fits_of(resolved, model, largest=True) if alone is None else (alone,)
     rows = tuple(_row(assessed, fit) for fit in fits)
     return Report(
         name=resolved.name,

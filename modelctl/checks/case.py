@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from modelctl.assess import Assessed
@@ -39,7 +40,7 @@ class Case:
         """What the facts call the engine: its versions and flags are listed under it."""
         return self.engine.product(self.setting.server)
 
-    @property
+    @cached_property
     def entries(self) -> tuple[tuple[int, Gpu, str, int], ...]:
         """The GPU list as (index, entry, type, count)."""
         return gpu_entries(self.spec)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from modelctl.assess.fits import Fit
 from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
 from modelctl.checks.hardware import an
 from modelctl.engines.base import NO_ENTRY, Finding
 from modelctl.facts import gpus
-from modelctl.fit.search import Way, ways_out
 from modelctl.resolve import parallel_of
 from modelctl.resolved import Unknown, Variant
 from modelctl.spec.wanted import Path_
+
+if TYPE_CHECKING:
+    from modelctl.fit.search import Way
 
 
 def fits(case: Case) -> Iterator[Finding]:
@@ -104,6 +107,8 @@ def _variant(case: Case, fit: Fit) -> Variant:
 
 def _ways(case: Case, fit: Fit) -> str:
     """Each was tried: followed, it fits."""
+    from modelctl.fit.search import ways_out
+
     inputs, card = _variant(case, fit).memory, gpus.gpus().get(fit.gpu)
     if isinstance(inputs, Unknown) or card is None:
         return ""

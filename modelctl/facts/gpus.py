@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from modelctl.facts.tables import Source, source_of, table
 
@@ -89,6 +89,7 @@ def choices() -> Mapping[str, Choice]:
     }
 
 
+@lru_cache(maxsize=1024)
 def written(text: str, count: int | None = None) -> tuple[str, int]:
     """`"L40S:2"` → `("L40S", 2)`. A count of its own wins over the one after the colon."""
     match = _WRITTEN.fullmatch(text.strip())
@@ -99,6 +100,7 @@ def written(text: str, count: int | None = None) -> tuple[str, int]:
     return match["type"], inside if count is None else count
 
 
+@lru_cache(maxsize=1024)
 def choice(name: str) -> Choice | None:
     """What `name` means, with people's other spellings; None where nothing is known by it."""
     facts = table("gpus")

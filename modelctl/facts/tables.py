@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -45,5 +44,7 @@ def names() -> tuple[str, ...]:
 @cache
 def version() -> str:
     """Twelve digits that change with any row of any table, whatever the layout of its file."""
+    import hashlib
+
     content = json.dumps({name: table(name) for name in names()}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from modelctl.facts.gpus import Gpu
 from modelctl.fit import llama_cpp, vllm
@@ -11,17 +12,24 @@ from modelctl.resolved import Unknown
 from modelctl.weights.facts import ModelFacts
 
 
-def memory_of(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Memory | Unknown:
-    """What one card of the variant holds. Unknown where the model's shape is."""
+def memory_of(
+    inputs: MemoryInputs, model: ModelFacts, card: Gpu, *, largest: bool = False
+) -> Memory | Unknown:
+    """What one card of the variant holds. Unknown where the model's shape is.
+
+    `largest` looks for the largest context that fits too, which can take longer than all the rest.
+    """
     found: Memory | Unknown
     if isinstance(inputs, VllmInputs):
-        found = vllm.memory(vllm.model_of(model.config, model.tensors), inputs, card)
+        found = vllm.memory(_checkpoint(model), inputs, card)
     elif isinstance(model.header, Unknown):
         return model.header
     elif isinstance(model.tensors, Unknown):
         return model.tensors
     else:
-        found = llama_cpp.memory(model.header, model.tensors, inputs, card.usable_gib)
+        found = llama_cpp.memory(
+            model.header, model.tensors, inputs, card.usable_gib, largest=largest
+        )
     if not isinstance(found, Unknown) and found.verdict == "unknown":
         return Unknown(found.reason)
     return found
@@ -42,3 +50,9 @@ def on_cpu(inputs: MemoryInputs, model: ModelFacts, asked: float | None) -> Memo
     for part in found.other.values():
         whole = whole + part
     return replace(found, usable=whole.value, budget=whole.value)
+
+
+@lru_cache(maxsize=64)
+def _checkpoint(model: ModelFacts) -> vllm.Model:
+    """Read once, however many GPUs are asked about."""
+    return vllm.model_of(model.config, model.tensors)

@@ -76,7 +76,7 @@ def cheapest(
 
 
 def _shorter(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:
-    found = memory_of(inputs, model, card)
+    found = memory_of(inputs, model, card, largest=True)
     if isinstance(found, Unknown) or not found.largest_context:
         return
     most = found.largest_context

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from modelctl.fit.types import Interval, VllmInputs
@@ -57,6 +59,46 @@ _PROJECTION = re.compile(r"(?:proj|gate|up|down|w[123]|fc[12]|dense|gate_up|quer
                          r"qkv\w*|experts)(?:\.weight)?$")  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What a row's name says of it. Checkpoints are many, and their names few."""
+
+    not_loaded: bool
+    vision: bool
+    table: bool
+    head: bool
+    whole: bool
+    keys: bool
+    fused: bool
+    expert: bool
+    layer: bool
+    extra: bool
+    scale: bool
+    projection: bool
+
+
+@lru_cache(maxsize=8192)
+def _kind(name: str) -> _Kind:
+    def like(pattern: re.Pattern[str]) -> bool:
+        return pattern.search(name) is not None
+
+    special = like(_TABLE) or like(_HEAD) or like(_WHOLE) or like(_VISION)
+    return _Kind(
+        not_loaded=like(_NOT_LOADED),
+        vision=like(_VISION),
+        table=like(_TABLE),
+        head=like(_HEAD),
+        whole=like(_WHOLE),
+        keys=like(_KEYS),
+        fused=like(_FUSED),
+        expert=like(_EXPERT),
+        layer=like(_LAYER),
+        extra=like(_EXTRA),
+        scale=like(_SCALE),
+        projection=like(_PROJECTION) and not special,
+    )
+
+
 def by_tensors(
     rows: Sequence[TensorRow], shape: Shape | Unknown, online: Scheme | None, inputs: VllmInputs
 ) -> Interval | Unknown:
@@ -64,21 +106,22 @@ def by_tensors(
     known = shape if isinstance(shape, Shape) else None
     plain = PLAIN_BYTES.get(inputs.dtype, 2)
     total = vision = 0.0
-    tied = known.tied if known else not any(_HEAD.search(row.name) for row in rows)
-    spare = max((row.count for row in rows if _EXTRA.search(row.name)), default=0)
+    tied = known.tied if known else not any(_kind(row.name).head for row in rows)
+    spare = max((row.count for row in rows if _kind(row.name).extra), default=0)
     for row in rows:
         if row.dtype not in WIDTHS:
             return Unknown(f"no facts about tensors of type {row.dtype}")
-        if _NOT_LOADED.search(row.name) or (tied and _HEAD.search(row.name)):
+        kind = _kind(row.name)
+        if kind.not_loaded or (tied and kind.head):
             continue
         size = bytes_of(row, known, online, plain) * loaded_share(row, known, spare)
-        if _HEAD.search(row.name) and inputs.task != "generate":
+        if kind.head and inputs.task != "generate":
             continue
-        if _VISION.search(row.name):
+        if kind.vision:
             vision += size
             continue
         share = share_of(row, known, inputs)
-        if known and _EXPERT.search(row.name) and row.dtype == "U8":
+        if known and kind.expert and row.dtype == "U8":
             share *= _mxfp4_growth(known, inputs)
         total += size * share
     if known:
@@ -92,28 +135,22 @@ def by_tensors(
 
 def bytes_of(row: TensorRow, shape: Shape | None, online: Scheme | None, plain: int) -> float:
     """Of all tensors of the row, whole, as they lie in memory once they are loaded."""
-    elements = prod(row.shape) * row.count
+    kind, elements = _kind(row.name), prod(row.shape) * row.count
     width = WIDTHS[row.dtype]
-    if row.dtype in _FLOATS and not _SCALE.search(row.name):
+    if row.dtype in _FLOATS and not kind.scale:
         width = float(plain)
-        if online and len(row.shape) > 1 and _projection(row.name):
-            expert = _EXPERT.search(row.name) is not None
-            width = online.experts if expert and online.experts is not None else online.linear
-    if shape and (_TABLE.search(row.name) or _HEAD.search(row.name)) and len(row.shape) == 2:
+        if online and len(row.shape) > 1 and kind.projection:
+            width = online.experts if kind.expert and online.experts is not None else online.linear
+    if shape and (kind.table or kind.head) and len(row.shape) == 2:
         elements += (padded(row.shape[0], 64) - row.shape[0]) * row.shape[1] * row.count
     return elements * width
 
 
-def _projection(name: str) -> bool:
-    special = _TABLE.search(name) or _HEAD.search(name) or _WHOLE.search(name)
-    return bool(_PROJECTION.search(name)) and not special and not _VISION.search(name)
-
-
 def loaded_share(row: TensorRow, shape: Shape | None, spare: int) -> float:
     """1 but for layers behind the last one, which only guess ahead and are not loaded."""
-    if not spare or shape is None or not _LAYER.search(row.name):
+    if not spare or shape is None or not _kind(row.name).layer:
         return 1.0
-    if _EXTRA.search(row.name):
+    if _kind(row.name).extra:
         return 0.0
     if re.search(r"layers\.\*\.embed_tokens", row.name):
         return 0.0
@@ -124,22 +161,22 @@ def loaded_share(row: TensorRow, shape: Shape | None, spare: int) -> float:
 
 def share_of(row: TensorRow, shape: Shape | None, inputs: VllmInputs) -> float:
     """The part of a row's bytes that lies on the fullest GPU."""
-    name, tensor = row.name, inputs.tensor
-    if not _LAYER.search(name):
-        if _WHOLE.search(name):
+    kind, tensor = _kind(row.name), inputs.tensor
+    if not kind.layer:
+        if kind.whole:
             return 1.0
         # The first stage has the embedding, the last the head: one GPU has one of them.
-        split = inputs.pipeline > 1 and _HEAD.search(name) and shape and not shape.tied
+        split = inputs.pipeline > 1 and kind.head and shape and not shape.tied
         return 0.0 if split else 1 / tensor
     stage = stage_of(shape, inputs.pipeline) if shape else 1 / inputs.pipeline
-    if _WHOLE.search(name):
+    if kind.whole:
         return stage
-    if _EXPERT.search(name):
+    if kind.expert:
         return stage / (tensor * inputs.data)
     if shape and shape.latent is None and shape.kv_heads:
-        if _KEYS.search(name):
+        if kind.keys:
             return stage * local_kv_heads(shape.kv_heads, tensor) / shape.kv_heads
-        if _FUSED.search(name):
+        if kind.fused:
             keys = 2 * local_kv_heads(shape.kv_heads, tensor)
             heads = shape.heads / tensor + keys
             return stage * heads / (shape.heads + 2 * shape.kv_heads)

@@ -19,7 +19,7 @@ NOT_READ = Unknown("not read")
 Problem = Literal["", "missing", "outside", "empty", "unreadable", "not-gguf", "broken"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelFacts:
     """What a reader found. Whatever could not be had is `Unknown(reason)`, never left out.
 

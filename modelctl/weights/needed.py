@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from modelctl.resolved import RemoteFile, Selection, Unknown
 from modelctl.weights.sources import is_plain
@@ -39,7 +40,12 @@ class Needed:
 
 def needed(files: Sequence[RemoteFile], wanted: Selection) -> Needed:
     """The part of a listing that serves a purpose: one GGUF model, or a folder."""
-    files = [file for file in files if is_plain(file.path)]
+    return _needed(tuple(files), wanted)
+
+
+@lru_cache(maxsize=1024)
+def _needed(listed: tuple[RemoteFile, ...], wanted: Selection) -> Needed:
+    files = [file for file in listed if is_plain(file.path)]
     if wanted.purpose == "gguf":
         return _gguf(files, wanted.file, wanted.mmproj)
     if wanted.purpose == "adapter":

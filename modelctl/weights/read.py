@@ -8,16 +8,17 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelctl.resolved import RemoteFile, Selection, Unknown
 from modelctl.weights import config, gguf
 from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, NOT_READ, ModelFacts
-from modelctl.weights.headers import BrokenWeights, read_headers
-from modelctl.weights.local import HashCache, examine, files_of, reader
 from modelctl.weights.lock import COMMIT, Lock, Locked, LockedGguf, key
 from modelctl.weights.needed import candidates, missing_part
 from modelctl.weights.sources import local_path, looks_like_gguf, parse
+
+if TYPE_CHECKING:
+    from modelctl.weights.local import HashCache
 
 MAX_TEXT_BYTES = 256 * 2**10
 _NO_CONFIG = Unknown("there is no config.json")
@@ -175,6 +176,8 @@ def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
 def _local(
     path: Path, root: Path, file: str | None, *, hashed: bool, cache: HashCache | None
 ) -> ModelFacts:
+    from modelctl.weights.local import examine, files_of
+
     facts = ModelFacts(kind="local")
     try:
         real = path.resolve()
@@ -198,6 +201,9 @@ def _local(
 
 def _read(facts: ModelFacts, path: Path, found: list[Path], file: str | None) -> ModelFacts:
     """Formats and headers. A file that no engine could load is a problem, said as one."""
+    from modelctl.weights.headers import BrokenWeights, read_headers
+    from modelctl.weights.local import reader
+
     folder = path if path.is_dir() else path.parent
     listing = tuple(
         RemoteFile(one.relative_to(folder).as_posix(), one.stat().st_size) for one in found
