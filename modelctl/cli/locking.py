@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error, in_order
@@ -17,6 +16,7 @@ from modelctl.resolve.sources import selections_of
 from modelctl.resolved import Fetch, Selection
 from modelctl.spec.wanted import Path_, Wanted, show_path
 from modelctl.weights import bucket, hub
+from modelctl.weights.at_once import at_once, beside
 from modelctl.weights.headers import lacking
 from modelctl.weights.hub import Found, HubProblem
 from modelctl.weights.lock import COMMIT, Lock, Locked, LockedEngine, key
@@ -125,22 +125,22 @@ def ask_all(named: Mapping[str, Named]) -> dict[str, Found]:
         except HubProblem as problem:
             return problem
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for item, answer in zip(named.values(), pool.map(one, named.values()), strict=True):
-            if isinstance(answer, Found):
-                found[item.key] = answer
-            elif answer.kind == "again":
-                later.append(answer)
-            else:
-                problems.append(
-                    error(
-                        _CODES[answer.kind],
-                        answer.message,
-                        hint=answer.hint,
-                        place=item.place,
-                        path=item.path,
-                    )
+    items = list(named.values())
+    for item, answer in zip(items, at_once(one, items, AT_ONCE), strict=True):
+        if isinstance(answer, Found):
+            found[item.key] = answer
+        elif answer.kind == "again":
+            later.append(answer)
+        else:
+            problems.append(
+                error(
+                    _CODES[answer.kind],
+                    answer.message,
+                    hint=answer.hint,
+                    place=item.place,
+                    path=item.path,
                 )
+            )
     if problems:
         raise Rejected(in_order(problems))
     if later:
@@ -153,9 +153,9 @@ async def list_files(fetch: Fetch) -> Fetch:
     commit = fetch.commit if isinstance(fetch.commit, str) else None
     try:
         if fetch.bucket is not None:
-            found = await asyncio.to_thread(bucket.look_up, fetch.source, fetch.bucket.endpoint)
+            found = await beside(partial(bucket.look_up, fetch.source, fetch.bucket.endpoint))
         else:
-            found = await asyncio.to_thread(hub.look_up, fetch.source, commit)
+            found = await beside(partial(hub.look_up, fetch.source, commit))
     except HubProblem as problem:
         raise CouldNotFetch(
             f"could not fetch {fetch.source}: {problem.message}", problem.hint

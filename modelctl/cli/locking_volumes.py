@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from modelctl.platform.types import PlatformError
@@ -13,6 +14,7 @@ from modelctl.resolve.sources import selections_of
 from modelctl.resolved import Selection
 from modelctl.spec.wanted import Wanted
 from modelctl.weights import volume
+from modelctl.weights.at_once import beside
 from modelctl.weights.headers import lacking
 from modelctl.weights.hub import Found, HubProblem
 from modelctl.weights.lock import Lock, key
@@ -99,4 +101,4 @@ async def _read(item: InVolume, platform: Platform) -> Found:
 
         return read
 
-    return await asyncio.to_thread(volume.look_up, item.source, item.selections, sizes, open_)
+    return await beside(partial(volume.look_up, item.source, item.selections, sizes, open_))

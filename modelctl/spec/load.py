@@ -301,13 +301,18 @@ def _environments(spec: _SpecFile) -> list[str]:
 
 
 def _only(spec: _SpecFile) -> list[str]:
+    """The names in `only`. One that is no name leaves nothing out, or it would be left unsaid."""
     only = spec.tree.get("only") if spec.tree else None
     if not isinstance(only, Items):
         return []
+    wrong = {d.place for d in spec.diagnostics if d.is_error}
     return [
         item.value
         for item in only.items
-        if isinstance(item, Scalar) and isinstance(item.value, str) and item.value
+        if isinstance(item, Scalar)
+        and isinstance(item.value, str)
+        and item.value
+        and item.place not in wrong
     ]
 
 

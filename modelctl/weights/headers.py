@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from modelctl.resolved import RemoteFile, Selection
 from modelctl.weights import gguf, safetensors
+from modelctl.weights.at_once import at_once
 from modelctl.weights.lock import Locked, LockedGguf
 from modelctl.weights.needed import needed
 from modelctl.weights.shape import TensorRow
@@ -82,10 +83,7 @@ def _read_all(
 ) -> dict[RemoteFile, gguf.Gguf | list[Tensor]]:
     if len(parts) < 2:
         return {file: _read(file, open_) for file in parts}
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(AT_ONCE, len(parts))) as pool:
-        return dict(zip(parts, pool.map(lambda file: _read(file, open_), parts), strict=True))
+    return dict(zip(parts, at_once(lambda file: _read(file, open_), parts, AT_ONCE), strict=True))
 
 
 def _read(file: RemoteFile, open_: Open) -> gguf.Gguf | list[Tensor]:

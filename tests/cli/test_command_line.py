@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -225,38 +226,25 @@ def test_schema_is_json(project: Project) -> None:
 
 
 def test_an_interrupt_is_130_and_no_traceback(project: Project) -> None:
+    """While a Hub is asked that takes the question and says nothing."""
     project.spec("good", GOOD)
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "modelctl", "local", "up"],
-        cwd=project.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.wait(30) == 0
-    try:
-        chat = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "modelctl",
-                "apply",
-                "--local",
-                "--yes",
-                "--allow-unlocked",
-            ],
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        hub.settimeout(30)
+        locking = subprocess.Popen(
+            [sys.executable, "-P", "-m", "modelctl", "lock"],
             cwd=project.root,
+            env={**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{hub.getsockname()[1]}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        time.sleep(0.6)
-        chat.send_signal(signal.SIGINT)
-        out, err = chat.communicate(timeout=30)
-        assert chat.returncode in {130, 0}
-        assert b"Traceback" not in out + err
-    finally:
-        project.run("local", "down")
+        asked, _ = hub.accept()
+        locking.send_signal(signal.SIGINT)
+        out, err = locking.communicate(timeout=30)
+        asked.close()
+    assert (locking.returncode, out) == (130, b"")
+    assert err.endswith(b"interrupted\n")
+    assert b"Traceback" not in err
 
 
 def test_local_up_status_env_and_down(project: Project) -> None:

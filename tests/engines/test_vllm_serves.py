@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ gpu: L4
 keep_warm: 1
 """
 TWO_HOSTS = """\
-model: ../tiny
+model: ../eight-heads
 backend: vllm
 context: 256
 gpu: "H100:8"
@@ -296,6 +296,8 @@ def test_it_embeds(plane: Project) -> None:
 
 def test_two_hosts_serve_one_model_and_end_together(plane: Project) -> None:
     """Each lays out half of every layer; the first answers, and says what one host would say."""
+    # On the GPUs that it asks for, each would have a head.
+    make_llama(plane.root / "eight-heads", shape=replace(TINY, heads=8))
     plane.spec("two-hosts", TWO_HOSTS)
     applied(plane, "two-hosts")
     both = endpoint(plane, "two-hosts")

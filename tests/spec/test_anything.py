@@ -74,6 +74,7 @@ def test_any_bytes(content: bytes) -> None:
 @example("a: &a [*a]")
 @example("environments: {prod: null, local: 5}")
 @example("only: {prod: [x]}")
+@example("only: 9223372036854775808")
 @example("checks: {a: {messages: [{content: [}]}}")
 def test_any_pieces_of_yaml(text: str) -> None:
     check(text)
