@@ -138,5 +138,3 @@ def _files(size: int, *weights: str) -> tuple[RemoteFile, ...]:
         *(RemoteFile(name, size // len(weights), sha256="a" * 64) for name in weights),
         *(RemoteFile(name, 1000, git_sha1="b" * 40) for name in beside),
     )
-
-

@@ -40,7 +40,7 @@ def command(
     check: bool,
     measured: bool,
 ) -> int:
-    """Write down each model's commit, files, hashes and headers, and the engines' versions.
+    """Write down each model's commit, files and hashes, its headers, and the engines' versions.
 
     What modelctl.lock has keeps its commit; --upgrade moves it. Commit the file: from then on
     validate and plan need no network, and every machine deploys the same. --check alone asks
