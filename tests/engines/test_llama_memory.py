@@ -121,7 +121,7 @@ def header_of(path: Path) -> Gguf:
 
 def planned(path: Path, *arguments: str) -> dict[str, float]:
     """What llama-server says that it would allocate in main memory, in MiB."""
-    command = [str(made("llama.cpp/llama-server")), "--model", str(path), "--port", "1"]
+    command = [str(made("llama.cpp/llama-server")), "--model", str(path), "--port", "0"]
     command += ["--fit", "on", "--no-repack", "--log-verbosity", "5", *arguments]
     found: dict[str, float] = {"cache": 0.0, "compute": 0.0}
     with subprocess.Popen(
