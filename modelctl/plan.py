@@ -115,12 +115,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was read for a plan. `details` and `records` hold only the apps that needed them."""
+    """What was read for a plan. `details` and `records` hold only the apps that needed them.
+
+    `secrets` and `volumes` are the names that there are; None where nobody asked, or Modal would
+    not say.
+    """
 
     live: Live
     index: Index | None
     details: Mapping[str, Details]
     records: Mapping[str, AppRecord]
+    secrets: frozenset[str] | None = None
+    volumes: frozenset[str] | None = None
 
 
 def unsettled(

@@ -77,6 +77,12 @@ def check(
     return in_order(dict.fromkeys(located))
 
 
+def ruled(found: Iterable[Finding], wanted: Wanted, today: datetime.date) -> list[Diagnostic]:
+    """What was found later, with its place, after the project's rules and the spec's pardons."""
+    kept = _ruled(_pardoned(found, wanted, today), wanted)
+    return in_order(_located(finding, wanted) for finding in kept)
+
+
 def _worth_saying(found: list[Finding]) -> list[Finding]:
     """Of a spec that is wrong anyway, nobody asks why its memory could not be counted."""
     if not any(finding.severity is Severity.ERROR for finding in found):

@@ -215,4 +215,14 @@ PAGES: Mapping[str, str] = {
         "known tokens do, or is a password in an address, belongs into a Modal Secret. The value "
         "is shown nowhere, not even in this diagnostic."
     ),
+    "secrets/missing": (
+        "Values never stand in a spec, so a Secret is made by a person, with Modal's own command, "
+        "in the same Modal environment. `plan` and `apply` ask once which there are, and apply "
+        "begins nothing while one is missing; `validate` asks nobody. Of an app that is not "
+        "deployed anew it is a warning: containers that run go on, new ones do not start."
+    ),
+    "volumes/missing": (
+        "A Volume that a spec mounts or serves a model from is made by a person; those of the "
+        "weights and of modelctl's own records are made by apply. Asked for as Secrets are."
+    ),
 }

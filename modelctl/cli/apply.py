@@ -23,7 +23,7 @@ from modelctl.cli.options import (
 
 if TYPE_CHECKING:
     from modelctl.apply import Outcome
-    from modelctl.assess.bill import Bill
+    from modelctl.cli.pipeline import Prepared
     from modelctl.plan import Desired
     from modelctl.platform.types import Platform
     from modelctl.spec.wanted import ProjectFile
@@ -87,7 +87,7 @@ def command(
             allow_unlocked=allow_unlocked,
             retry=retry,
             options=ready.chosen.options,
-            bill=ready.bill,
+            ready=ready,
         )
     )
 
@@ -106,12 +106,20 @@ async def _apply(
     allow_unlocked: bool,
     retry: bool,
     options: str,
-    bill: Bill | None = None,
+    ready: Prepared | None = None,
 ) -> int:
+    """`ready` says what may be spent, and what must be there."""
     from modelctl.apply import Gate, apply, forgotten
     from modelctl.cli.locking import list_files
     from modelctl.cli.said import say
-    from modelctl.cli.seeing import denied, see_and_plan
+    from modelctl.cli.seeing import (
+        denied,
+        missing_of_all,
+        needs_of_all,
+        see_and_plan,
+        show_missing,
+    )
+    from modelctl.diagnostics import has_errors
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
     from modelctl.record import remember
@@ -127,22 +135,26 @@ async def _apply(
         allow_unlocked=allow_unlocked,
         retry=retry,
         prune=prune,
-        bill=bill,
+        bill=ready.bill if ready else None,
+        needs=needs_of_all(ready) if ready else (),
     )
+    lacking = missing_of_all(ready, result, seen, platform) if ready else []
     paint, columns = for_stream()
     human_reads = output == "human"
     if human_reads:
         say(changes.plan(result, paint=paint, width=columns))
-    if (refusal := denied(result)) is not None:
+        show_missing(lacking)
+    refusal = denied(result)
+    if refusal is not None or has_errors(lacking):
         if not human_reads:
-            click.echo(machine.outcomes(result, ()))
-        return refusal
+            click.echo(machine.outcomes(result, (), lacking))
+        return refusal or Exit.REJECTED
     idle = {Action.UNCHANGED, *(() if prune else (Action.DELETE,))}
     if all(c.action in idle for c in result.changes):
         if lost := forgotten(result, desired, seen.live.apps, seen.index):
             await remember(platform, project.name, seen.index, lost)
         if not human_reads:
-            click.echo(machine.outcomes(result, ()))
+            click.echo(machine.outcomes(result, (), lacking))
         return Exit.DONE
     if not yes:
         _confirm(platform.where)
@@ -170,7 +182,7 @@ async def _apply(
         text = changes.outcomes(outcomes, seconds, paint=paint, width=columns, options=options)
         say("\n" + text)
     else:
-        click.echo(machine.outcomes(result, outcomes))
+        click.echo(machine.outcomes(result, outcomes, lacking))
     return exit_code(outcomes)
 
 

@@ -270,6 +270,7 @@ class Prepared:
     diagnostics: tuple[Diagnostic, ...]
     desired: tuple[Desired, ...]
     bill: Bill
+    specs: tuple[tuple[Wanted, Assessed], ...] = ()
 
 
 def prepare(
@@ -294,7 +295,9 @@ def prepare(
         chosen, project, hashed=True, found_online=online, prices=prices(chosen, project)
     )
     desired = desired_apps(checked, Path(templates) if templates else None)
-    return Prepared(project, chosen, checked.diagnostics, tuple(desired), checked.bills[0])
+    return Prepared(
+        project, chosen, checked.diagnostics, tuple(desired), checked.bills[0], checked.specs
+    )
 
 
 def prepare_sound(chosen: Selection) -> tuple[Prepared, tuple[Broken, ...]]:

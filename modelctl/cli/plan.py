@@ -43,8 +43,15 @@ def command(
     """Show what apply would do, and why. Changes nothing."""
     from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import say, warnings
-    from modelctl.cli.seeing import denied, see_and_plan
+    from modelctl.cli.seeing import (
+        denied,
+        missing_of_all,
+        needs_of_all,
+        see_and_plan,
+        show_missing,
+    )
     from modelctl.cli.world import asked_prices, platform_for
+    from modelctl.diagnostics import has_errors
     from modelctl.plan import REFUSED
 
     ready = prepare(
@@ -55,28 +62,32 @@ def command(
         prices=asked_prices(prices),
     )
     warnings(ready.diagnostics)
-    result, _ = asyncio.run(
+    platform = platform_for(ready.chosen, ready.project)
+    result, seen = asyncio.run(
         see_and_plan(
-            platform_for(ready.chosen, ready.project),
+            platform,
             ready.desired,
             ready.project.name,
             whole_project=ready.chosen.everything,
             allow_unlocked=allow_unlocked,
             bill=ready.bill,
+            needs=needs_of_all(ready),
         )
     )
+    lacking = missing_of_all(ready, result, seen, platform)
     if output == "json":
         from modelctl.views import machine
 
-        click.echo(machine.plan(result))
+        click.echo(machine.plan(result, lacking))
     else:
         from modelctl.views.human import changes
         from modelctl.views.paint import for_stream
 
         paint, width = for_stream()
         say(changes.plan(result, paint=paint, width=width))
+        show_missing(lacking)
     if (refusal := denied(result)) is not None:
         return refusal
-    if any(change.action in REFUSED for change in result.changes):
+    if has_errors(lacking) or any(change.action in REFUSED for change in result.changes):
         return Exit.REJECTED
     return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE

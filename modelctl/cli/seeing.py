@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import datetime
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from modelctl.assess.bill import Bill
+from modelctl.checks.existing import Need, There, missing, needs_of
 from modelctl.cli.exits import Exit
 from modelctl.cli.said import aside
+from modelctl.diagnostics import Diagnostic
 from modelctl.plan import (
+    DEPLOYS,
+    Action,
     Desired,
     Plan,
     Seen,
@@ -17,9 +24,12 @@ from modelctl.plan import (
     plan,
     unsettled,
 )
-from modelctl.platform.types import Platform
+from modelctl.platform.types import CredentialsRefused, Platform, Refused
 from modelctl.record import read_app, read_index
 from modelctl.resolved import NO_LIMITS
+
+if TYPE_CHECKING:
+    from modelctl.cli.pipeline import Prepared
 
 
 async def see(
@@ -29,9 +39,19 @@ async def see(
     *,
     all_apps: bool,
     thorough: bool = False,
+    needs: Sequence[Need] = (),
 ) -> Seen:
-    """The list and the index in one round; details and records only where these leave a doubt."""
-    live, index = await asyncio.gather(platform.observe(), read_index(platform, project))
+    """The list and the index in one round; details and records only where these leave a doubt.
+
+    With them come the names of all Secrets and Volumes, where there is a need of any.
+    """
+    kinds = {need.kind for need in needs}
+    live, index, secrets, volumes = await asyncio.gather(
+        platform.observe(),
+        read_index(platform, project),
+        _names(platform.secrets) if "Secret" in kinds else _nobody_asked(),
+        _names(lambda: platform.volumes("")) if "Volume" in kinds else _nobody_asked(),
+    )
     doubtful = unsettled(live, index, desired, all_apps=all_apps, thorough=thorough)
     changed = changed_digests(live, index, desired)
     details, records = await asyncio.gather(
@@ -43,7 +63,20 @@ async def see(
         index=index,
         details={app.name: d for app, d in zip(doubtful, details, strict=True)},
         records={n: r for n, r in zip(changed, records, strict=True) if r is not None},
+        secrets=secrets,
+        volumes=volumes,
     )
+
+
+async def _names(ask: Callable[[], Awaitable[Iterable[str]]]) -> frozenset[str] | None:
+    """None where these credentials may deploy, but not list."""
+    with suppress(CredentialsRefused, Refused):
+        return frozenset(await ask())
+    return None
+
+
+async def _nobody_asked() -> None:
+    return None
 
 
 async def see_and_plan(
@@ -57,10 +90,18 @@ async def see_and_plan(
     prune: bool = False,
     thorough: bool = False,
     bill: Bill | None = None,
+    needs: Sequence[Need] = (),
 ) -> tuple[Plan, Seen]:
-    """`bill` says what may be spent, and by whose prices."""
+    """`bill` says what may be spent, and by whose prices; `needs` what must be there."""
     await platform.open()
-    seen = await see(platform, desired, project, all_apps=whole_project, thorough=thorough or prune)
+    seen = await see(
+        platform,
+        desired,
+        project,
+        all_apps=whole_project,
+        thorough=thorough or prune,
+        needs=needs,
+    )
     result = plan(
         desired,
         seen,
@@ -75,6 +116,48 @@ async def see_and_plan(
         prices=bill.words if bill else "",
     )
     return result, seen
+
+
+def needs_of_all(ready: Prepared) -> tuple[Need, ...]:
+    return tuple(need for w, a in ready.specs for need in needs_of(w, a.resolved))
+
+
+def missing_of_all(
+    ready: Prepared, result: Plan, seen: Seen, platform: Platform
+) -> list[Diagnostic]:
+    """What the specs name and the environment does not have."""
+    local = ready.chosen.local
+    there = There(
+        platform.where,
+        seen.secrets,
+        seen.volumes,
+        options="" if local else f"--env {platform.environment} ",
+        before='eval "$(modelctl local env)", then ' if local else "",
+    )
+    today = datetime.datetime.now(datetime.UTC).date()
+    actions = {change.name: change.action for change in result.changes}
+    return [
+        found
+        for wanted, assessed in ready.specs
+        if (action := actions.get(wanted.name)) is not Action.FOREIGN
+        for found in missing(
+            wanted,
+            assessed.resolved,
+            there,
+            deploys=action in DEPLOYS or action is Action.BLOCKED,
+            today=today,
+        )
+    ]
+
+
+def show_missing(found: Sequence[Diagnostic]) -> None:
+    if not found:
+        return
+    from modelctl.views.human import problems
+    from modelctl.views.paint import for_stream
+
+    paint, width = for_stream(err=True)
+    aside("\n" + problems.diagnostics(found, paint=paint, width=width))
 
 
 def denied(result: Plan) -> Exit | None:

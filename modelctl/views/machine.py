@@ -84,8 +84,9 @@ def plan_data(result: Plan) -> dict[str, object]:
     }
 
 
-def plan(result: Plan) -> str:
-    return dump(plan_data(result))
+def plan(result: Plan, lacking: Sequence[Diagnostic] = ()) -> str:
+    """`lacking` is what specs name and the environment does not have."""
+    return dump({**plan_data(result), "diagnostics": [diagnostic(d) for d in lacking]})
 
 
 def fit(report: Report) -> str:
@@ -180,10 +181,11 @@ def weights(shelves: Sequence[Shelf]) -> str:
     )
 
 
-def outcomes(result: Plan, ended: Sequence[Outcome]) -> str:
+def outcomes(result: Plan, ended: Sequence[Outcome], lacking: Sequence[Diagnostic] = ()) -> str:
     return dump(
         {
             **plan_data(result),
+            "diagnostics": [diagnostic(d) for d in lacking],
             "outcomes": [
                 {
                     "name": o.name,

@@ -404,6 +404,8 @@ ELSEWHERE: Mapping[str, str] = {
     "model/no-secret": "cli/test_lock.py::test_a_gated_repository_needs_its_terms_accepted",
     "model/no-weights": "checks/test_vllm_rules.py::test_a_locked_repository_without_weights",
     "model/unlocked": "cli/test_lock.py::test_one_file_of_a_gguf_repository_is_found_by_its_glob",
+    "secrets/missing": "cli/test_existing.py::test_a_missing_secret_is_said_at_its_line",
+    "volumes/missing": "cli/test_existing.py::test_apply_begins_nothing_while_something_is_missing",
     "scaling/startup-timeout": "checks/test_resource_rules.py::test_a_start_has_time_to_read",
 }
 """Codes that need more than a table: the test that reads the sentence and follows the hint."""

@@ -31,7 +31,11 @@ def by_hand(project: Project, program: str) -> None:
 
 @pytest.fixture(scope="module")
 def fleet(live: Project) -> Project:
-    by_hand(live, "import modal\nfor v in ('shelf', 'cache'): modal.Volume.objects.create(v)")
+    by_hand(
+        live,
+        "import modal\nfor v in ('shelf', 'cache'): modal.Volume.objects.create(v)\n"
+        "modal.Secret.objects.create('half', {'ONE': '1'})",
+    )
     return live
 
 
@@ -69,14 +73,14 @@ def test_json_goes_to_standard_output_and_all_else_to_standard_error(fleet: Proj
 
 def test_one_app_that_fails_does_not_stop_the_others(fleet: Project) -> None:
     fleet.spec("good", QUIET)
-    fleet.spec("bad", QUIET + "secrets: [nobody-made-this]\n")
+    fleet.spec("bad", QUIET + "secrets: {half: [OTHER]}\n")
     ran = fleet.run("apply", "--local", "--yes", "--output", "json")
     assert ran.code == 4
     assert results(ran.json)["good"] == "done"
     assert results(ran.json)["bad"] == "failed"
     (detail,) = [o["detail"] for o in ran.json["outcomes"] if o["name"] == "bad"]
     assert detail.startswith("deploying bad: ")
-    assert "nobody-made-this" in detail
+    assert "OTHER" in detail
 
 
 def test_an_app_of_somebody_else_is_left_alone(fleet: Project) -> None:
@@ -117,7 +121,7 @@ def test_nothing_is_pruned_when_something_failed(fleet: Project) -> None:
     fleet.spec("leaver", QUIET)
     assert fleet.run("apply", "leaver", "--local", "--yes").code == 0
     (fleet.root / "specs" / "leaver.yaml").unlink()
-    fleet.spec("broken", QUIET + "secrets: [nobody-made-this]\n")
+    fleet.spec("broken", QUIET + "secrets: {half: [OTHER]}\n")
     ran = fleet.run("apply", "--local", "--yes", "--prune", "--output", "json")
     assert ran.code == 4
     (detail,) = [o["detail"] for o in ran.json["outcomes"] if o["name"] == "leaver"]
