@@ -87,7 +87,7 @@ def measured_tokens(row: Row) -> float | None:
 
 def misstated(row: Row) -> bool:
     kinds = set(row.shape.layers) if not isinstance(row.shape, Unknown) else set()
-    return row.inputs.version <= (0, 19) and len(kinds) > 1
+    return row.inputs.version < (0, 21) and len(kinds) > 1
 
 
 def predict(row: Row) -> Predicted:
