@@ -25,7 +25,7 @@ _STEP = 1024
 class Way:
     """One change that makes it fit: a field of the spec, and its value."""
 
-    field: Literal["context", "kv_cache", "gpu", "quantization"]
+    field: Literal["context", "kv_cache", "gpu"]
     value: str
     memory: Memory
 
@@ -47,7 +47,6 @@ def ways_out(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> 
     """Changes that make it fit this card, the least first. Nothing that the checkpoint lacks."""
     yield from _shorter(inputs, model, card)
     yield from _smaller_cache(inputs, model, card)
-    yield from _smaller_weights(inputs, model, card)
     yield from _more(inputs, model, card, count)
 
 
@@ -105,17 +104,6 @@ def _smaller_cache(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterat
         changed = replace(inputs, k_type=word, v_type=word, flash_attention=True)
     if (memory := _fits(changed, model, card)) is not None:
         yield Way("kv_cache", word, memory)
-
-
-def _smaller_weights(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:
-    """vLLM can quantize 16-bit weights to 8 while it loads them; llama.cpp cannot."""
-    if not isinstance(inputs, VllmInputs) or inputs.quantization is not None:
-        return
-    if model.quantization not in ("bfloat16", "float16") or card.compute_capability < (8, 9):
-        return
-    changed = replace(inputs, quantization="fp8_per_tensor")
-    if (memory := _fits(changed, model, card)) is not None:
-        yield Way("quantization", "fp8_per_tensor", memory)
 
 
 def _more(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> Iterator[Way]:

@@ -15,8 +15,8 @@ WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
         "heads that eight GPUs cannot share",
         model(WIZARDLM, models.WIZARDLM_33B),
         spec(WIZARDLM, "L4:4", context=2048),
-        "quantization: fp8_per_tensor",
-        spec(WIZARDLM, "L4:4", context=2048, quantization="fp8_per_tensor"),
+        "a GPU with more memory: modelctl fit wizardlm-33b-v1-0-uncensored",
+        spec(WIZARDLM, "H100", context=2048),
     ),
     (
         "tensor said",
