@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from modelctl.checks.case import doubtful, wrong
@@ -22,12 +22,16 @@ _REGISTRY_KEYS = ("REGISTRY_USERNAME", "REGISTRY_PASSWORD")
 
 @dataclass(frozen=True)
 class Need:
-    """A Secret or a Volume that must be there before anything is deployed, and how to make it."""
+    """A Secret or a Volume that must be there before anything is deployed, and how to make it.
+
+    `to_fetch` is what only fetches weights: nothing lacks it where they are in the Volume already.
+    """
 
     kind: Literal["Secret", "Volume"]
     name: str
     path: Path_
     make: str
+    to_fetch: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,13 @@ def missing(
 
 
 def _findings(wanted: Wanted, resolved: Resolved, there: There, deploys: bool) -> Iterator[Finding]:
-    say = wrong if deploys else doubtful
-    later = "" if deploys else ": containers that start from now on fail"
     for need in needs_of(wanted, resolved):
         names = there.secrets if need.kind == "Secret" else there.volumes
         if names is None or need.name in names:
             continue
+        say = wrong if deploys and not need.to_fetch else doubtful
+        later = "" if deploys else ": containers that start from now on fail"
+        later = ": what is not in its Volume yet cannot be fetched" if need.to_fetch else later
         made = need.make.replace(" create ", f" create {there.options}")
         made = made.replace(" put ", f" put {there.options}")
         yield say(
@@ -94,9 +99,9 @@ def _secrets(wanted: Wanted) -> Iterator[Need]:
         yield _secret(key.secret, ("endpoint", "api_key"), (key.key or "KEY",))
     if spec.model and spec.model.secret:
         hub = parse(spec.model.source).kind == "hub"
-        yield _secret(
-            spec.model.secret, ("model", "secret"), ("HF_TOKEN",) if hub else _BUCKET_KEYS
-        )
+        keys_of_it = ("HF_TOKEN",) if hub else _BUCKET_KEYS
+        need = _secret(spec.model.secret, ("model", "secret"), keys_of_it)
+        yield replace(need, to_fetch=hub or bool(spec.model.copy_))
     for path, mount in (spec.buckets or {}).items():
         if mount.secret:
             yield _secret(mount.secret, ("buckets", path, "secret"), _BUCKET_KEYS)

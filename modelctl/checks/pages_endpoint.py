@@ -219,7 +219,8 @@ PAGES: Mapping[str, str] = {
         "Values never stand in a spec, so a Secret is made by a person, with Modal's own command, "
         "in the same Modal environment. `plan` and `apply` ask once which there are, and apply "
         "begins nothing while one is missing; `validate` asks nobody. Of an app that is not "
-        "deployed anew it is a warning: containers that run go on, new ones do not start."
+        "deployed anew it is a warning: containers that run go on, new ones do not start. So is "
+        "the one that only fetches weights, which may be in their Volume already."
     ),
     "volumes/missing": (
         "A Volume that a spec mounts or serves a model from is made by a person; those of the "

@@ -110,6 +110,25 @@ def test_of_an_app_that_stays_as_it_is_it_is_a_warning(shelf: Project) -> None:
     )
 
 
+def test_a_secret_that_only_fetches_is_a_warning(shelf: Project) -> None:
+    """Its weights may be in the Volume already, and nothing else reads it."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    shelf.spec(
+        "gated",
+        f"model: {{source: hf://org/m, revision: {commit}, secret: of-the-hub, file: m.gguf}}\n"
+        f"{BASE}",
+    )
+    ran = shelf.run("plan", "gated", "--local", "--output", "json")
+    assert ran.code == 0, ran.err
+    (found,) = ran.json["diagnostics"]
+    assert (found["severity"], found["message"]) == (
+        "warning",
+        "there is no Secret of-the-hub in the local control plane: what is not in its Volume yet "
+        "cannot be fetched",
+    )
+    assert found["hint"].endswith("modal secret create of-the-hub HF_TOKEN=…")
+
+
 def test_all_names_are_had_with_one_call_of_each_kind_and_only_where_one_is_named(
     shelf: Project,
 ) -> None:
