@@ -13,6 +13,7 @@ import pytest
 from modelctl.local import lifecycle
 from tests.conftest import Project
 from tests.hub.server import Hub
+from tests.weights.test_gguf import file as header
 
 QUIET = "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\nrollout: {gate: none}\n"
 
@@ -248,7 +249,7 @@ def test_without_a_terminal_apply_wants_yes(fleet: Project) -> None:
 
 
 def test_a_model_that_nothing_pins_is_rejected_unless_allowed(fleet: Project, hub: Hub) -> None:
-    hub.add("org/m", {"m.gguf": b"GGUF"})
+    hub.add("org/m", {"m.gguf": header()})
     fleet.spec("hub", "model: {source: hf://org/m, file: m.gguf}\nrollout: {gate: none}\n")
     ran = fleet.run("apply", "hub", "--local", "--yes")
     assert ran.code == 1
