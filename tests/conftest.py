@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,11 @@ settings.load_profile("steady" if os.environ.get("CI") else "searching")
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def obey_interrupts() -> None:
+    """What runs in the background of a script inherits that it ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _obey_file_modes() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from modelctl.cli import COMMANDS, cli
 from modelctl.cli.exits import Exit, worst
-from tests.conftest import Project
+from tests.conftest import Project, obey_interrupts
 
 GOOD = "model: hf://Qwen/Qwen3-8B\nbackend: vllm\ncontext: 8192\ngpu: H100\n"
 
@@ -237,6 +237,7 @@ def test_an_interrupt_is_130_and_no_traceback(project: Project) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=obey_interrupts,
         )
         asked, _ = hub.accept()
         locking.send_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ from modelctl.cli.local_images import compared
 from modelctl.local import lifecycle
 from modelctl.local.faults import KINDS
 from modelctl.local.tested import TESTED, other_version
-from tests.conftest import Project, Ran
+from tests.conftest import Project, obey_interrupts, Ran
 from tests.local.conftest import until
 
 
@@ -264,6 +264,7 @@ def test_calls_are_followed_until_interrupted(plane: Here) -> None:
         cwd=plane.project.root,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=obey_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
     _sdk(plane.project, "modal.App.lookup('followed', create_if_missing=True)")
