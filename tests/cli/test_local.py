@@ -21,7 +21,7 @@ from modelctl.cli.local_images import compared
 from modelctl.local import lifecycle
 from modelctl.local.faults import KINDS
 from modelctl.local.tested import TESTED, other_version
-from tests.conftest import Project, obey_interrupts, Ran
+from tests.conftest import Project, Ran, obey_interrupts
 from tests.local.conftest import until
 
 
