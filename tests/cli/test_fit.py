@@ -150,3 +150,69 @@ def test_fit_looks_at_one_spec(known: Project) -> None:
     ran = known.run("fit")
     assert ran.code == 1
     assert "fit looks at one spec, and 2 are chosen: modelctl fit NAME" in ran.err
+
+
+def test_what_does_not_fit_is_an_error_at_its_entry(known: Project) -> None:
+    known.spec("llama-70b", LLAMA)
+    (found,) = known.run("validate", "--output", "json").json["diagnostics"]
+    assert (found["code"], found["severity"], found["line"]) == ("fit/too-large", "error", 5)
+    assert found["message"] == (
+        "meta-llama/Llama-3.3-70B-Instruct in bfloat16 does not fit an A100-80GB at 16k context"
+    )
+    assert found["detail"].startswith("weights 13")
+    assert found["detail"].endswith("usable 72.9 GiB per GPU")
+    assert found["hint"] == "A100-80GB:4"
+    assert known.run("fit", "llama-70b").code == 1
+
+
+def test_following_the_hint_leaves_nothing_to_say(known: Project) -> None:
+    known.spec("llama-70b", LLAMA.replace("A100-80GB", "A100-80GB:4"))
+    ran = known.run("validate", "--output", "json")
+    assert (ran.code, ran.json["diagnostics"]) == (0, [])
+
+
+def test_what_fits_only_if_all_goes_well_is_a_warning_that_can_be_allowed(known: Project) -> None:
+    text = LLAMA.replace("A100-80GB", "H100!:2")
+    known.spec("llama-70b", text)
+    (found,) = known.run("validate", "--output", "json").json["diagnostics"]
+    assert (found["code"], found["severity"]) == ("fit/may-not-fit", "warning")
+    assert found["message"] == (
+        "meta-llama/Llama-3.3-70B-Instruct in bfloat16 may not fit 2 × H100 at 16k context"
+    )
+    allowed = 'allow: {fit/may-not-fit: {reason: "it ran for a week"}}\n'
+    known.spec("llama-70b", text + allowed)
+    assert known.run("validate", "--output", "json").json["diagnostics"] == []
+
+
+def test_a_target_that_memory_has_no_room_for_is_a_warning(known: Project) -> None:
+    known.spec(
+        "qwen3-8b",
+        QWEN3.replace("L40S:2, L4", "A100-80GB")
+        .replace("32,", "400,")
+        .replace("max: 64", "max: 600"),
+    )
+    (found,) = known.run("validate", "--output", "json").json["diagnostics"]
+    assert found["code"] == "fit/target"
+    assert found["message"].startswith("H100 has room for ")
+    assert found["message"].endswith("requests of 2k tokens, and the autoscaler aims at 400")
+
+
+def test_nothing_is_said_of_what_the_lock_does_not_know_by_the_rules_either(
+    project: Project,
+) -> None:
+    project.spec("qwen3-8b", QWEN3)
+    codes = [d["code"] for d in project.run("validate", "--output", "json").json["diagnostics"]]
+    assert codes == ["model/unlocked"]
+    shown = project.run("fit", "qwen3-8b").out
+    assert "H100: not checked: not in modelctl.lock." in shown
+
+
+def test_an_architecture_without_facts_is_not_checked_by_the_rules_either(known: Project) -> None:
+    lock = (known.root / "modelctl.lock").read_text()
+    known.write("modelctl.lock", lock.replace('"qwen3"', '"qwen99"'))
+    known.spec("qwen3-8b", QWEN3)
+    (found,) = known.run("validate", "--output", "json").json["diagnostics"]
+    assert (found["code"], found["severity"]) == ("fit/not-checked", "not checked")
+    assert found["message"] == (
+        "whether it fits is not known: no facts about the architecture qwen99"
+    )
