@@ -12,7 +12,8 @@ from modelctl.engines import engine as engine_named
 from modelctl.facts.speed import boot_seconds
 from modelctl.fit.search import Offer, Way, cheapest, ways_out
 from modelctl.fit.speed import Speed, speed_of
-from modelctl.fit.work import load_of
+from modelctl.fit.types import LlamaInputs
+from modelctl.fit.work import at_once, cards_at_work, load_of
 from modelctl.resolved import Resolved, Unknown, Variant
 
 
@@ -82,12 +83,20 @@ def _speed(assessed: Assessed, fit: Fit) -> Speed | Unknown:
     inputs, card = _variant(assessed.resolved, fit).memory, card_of(fit)
     if isinstance(inputs, Unknown) or card is None:
         return Unknown("how it runs is not known")
+    if isinstance(inputs, LlamaInputs) and inputs.gpu_layers is None and not _fits(fit):
+        return Unknown("llama.cpp would leave a part of it to the CPU")
     load = load_of(inputs, assessed.model)
     if isinstance(load, Unknown):
         return load
     target = assessed.resolved.scaling.target_concurrency or assessed.resolved.max_concurrency or 1
-    speed = speed_of(load, card, max(1, fit.count), max(1, round(target)))
+    speed = speed_of(
+        load, card, cards_at_work(inputs, fit.count), at_once(inputs, max(1, round(target)))
+    )
     return speed or Unknown(f"the compute of a {fit.gpu} is not known")
+
+
+def _fits(fit: Fit) -> bool:
+    return not isinstance(fit.memory, Unknown) and fit.memory.verdict == "fits"
 
 
 def _variant(resolved: Resolved, fit: Fit) -> Variant:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from modelctl.fit import llama_speed
 from modelctl.fit.cache import cache_of
 from modelctl.fit.speed import Load
-from modelctl.fit.types import MemoryInputs, VllmInputs
+from modelctl.fit.types import LlamaInputs, MemoryInputs
 from modelctl.fit.weights import parts_of
 from modelctl.resolved import Unknown
 from modelctl.weights.config_scheme import PLAIN, named, scheme_of
 from modelctl.weights.config_shape import shape_of
 from modelctl.weights.facts import ModelFacts
+from modelctl.weights.gguf_layers import Keys
+from modelctl.weights.shape import Header
 
 _WIDTH = 2
 """Bytes of a parameter that is not quantized: what their number is told by."""
@@ -19,8 +22,8 @@ _WIDTH = 2
 
 def load_of(inputs: MemoryInputs, model: ModelFacts) -> Load | Unknown:
     """What one copy of the model reads and computes, on all its GPUs together."""
-    if not isinstance(inputs, VllmInputs):
-        return Unknown("the speed of llama.cpp is not computed")
+    if isinstance(inputs, LlamaInputs):
+        return _of_a_gguf(inputs, model)
     if isinstance(model.config, Unknown):
         return model.config
     if inputs.task != "generate":
@@ -54,6 +57,35 @@ def load_of(inputs: MemoryInputs, model: ModelFacts) -> Load | Unknown:
         active=experts.active if experts else 0,
         fixed=max(0.0, layout.bytes_for(_FAR) - kv * _FAR),
     )
+
+
+def cards_at_work(inputs: MemoryInputs, count: int) -> int:
+    """How many of a variant's cards read and compute for a token at the same time."""
+    if isinstance(inputs, LlamaInputs) and inputs.split in ("layer", "none"):
+        return 1  # one hands on to the next
+    return max(1, count)
+
+
+def at_once(inputs: MemoryInputs, asked: int) -> int:
+    """How many of so many requests are answered at the same time; the others wait."""
+    return min(asked, inputs.slots) if isinstance(inputs, LlamaInputs) else asked
+
+
+def _of_a_gguf(inputs: LlamaInputs, model: ModelFacts) -> Load | Unknown:
+    if isinstance(model.header, Unknown):
+        return model.header
+    if isinstance(model.tensors, Unknown):
+        return model.tensors
+    if inputs.pooled:
+        return Unknown("a model that embeds writes no tokens")
+    beside = inputs.gpu_layers is not None and inputs.gpu_layers <= _layers(model.header)
+    if beside or inputs.cpu_expert_layers or not inputs.kv_on_gpu:
+        return Unknown("a part of it runs on the CPU, whose speed is not computed")
+    return llama_speed.load_of(model.header, model.tensors, inputs)
+
+
+def _layers(header: Header) -> int:
+    return Keys(header).of("block_count")
 
 
 _FAR, _MORE = 2**17, 2**16

@@ -94,11 +94,22 @@ def _prices(found: Report, paint: Paint, width: int) -> str:
         return f"{drawn}\n{machine}"
     asked = speed.request
     said = (
-        f"{machine}; * predicted within ± 25 % for {speed.requests} requests at once, "
+        f"{machine}; * predicted {_how_far(found)} for {_at_once(speed.requests)}, "
         f"{asked.prompt:,} tokens in, {asked.output:,} out; bound: what the card's bandwidth and "
         "compute allow"
     )
     return drawn + "\n" + "\n".join(line.removeprefix("  ") for line in wrapped(said, width + 2))
+
+
+def _how_far(found: Report) -> str:
+    """What an engine reaches of a card was told from starts of vLLM alone."""
+    if found.engine == "vLLM":
+        return "within ± 25 %"
+    return f"from what vLLM reaches of a card ({found.engine} was not measured)"
+
+
+def _at_once(requests: int) -> str:
+    return "one request" if requests == 1 else f"{requests} requests at once"
 
 
 def _price(row: Row) -> list[str]:
