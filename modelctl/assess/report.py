@@ -25,6 +25,7 @@ def report_of(assessed: Assessed) -> Report:
     alone = cpu_fit_of(resolved, model)
     fits = fits_of(resolved, model, largest=True) if alone is None else (alone,)
     rows = tuple(_row(assessed, fit) for fit in fits)
+    most = resolved.scaling.max_containers
     return Report(
         name=resolved.name,
         model=resolved.weights.source.partition("://")[2] or resolved.weights.source,
@@ -40,8 +41,9 @@ def report_of(assessed: Assessed) -> Report:
         rows=rows,
         ways=tuple(_ways(assessed)),
         cheapest=_cheapest(assessed, rows),
-        keep_warm=resolved.scaling.min_containers,
-        containers=resolved.scaling.max_containers,
+        keep_warm=resolved.scaling.min_containers // resolved.nodes,
+        containers=most and most // resolved.nodes,
+        nodes=resolved.nodes,
         warm=assessed.cost.warm_range,
         at_most=assessed.cost.at_most_range,
         prices=assessed.prices.words,
@@ -74,8 +76,13 @@ def _row(assessed: Assessed, fit: Fit) -> Row:
         count=fit.count,
         memory=fit.memory,
         speed=_speed(assessed, fit),
-        usd_per_hour=assessed.cost.of(fit.key),
+        usd_per_hour=_of_a_copy(assessed, fit.key),
     )
+
+
+def _of_a_copy(assessed: Assessed, key: str) -> float | Unknown:
+    price = assessed.cost.of(key)
+    return price if isinstance(price, Unknown) else price * assessed.resolved.nodes
 
 
 def _speed(assessed: Assessed, fit: Fit) -> Speed | Unknown:

@@ -12,7 +12,7 @@ from modelctl.resolved import Unknown
 
 @dataclass(frozen=True)
 class Row:
-    """One GPU of the list, or one that may come in its place. Prices are of one container."""
+    """One GPU of the list, or one that may come in its place. Prices are of a copy of the model."""
 
     key: str
     gpu: str
@@ -36,8 +36,9 @@ class Report:
     `dtype` is what weights are kept as, in the checkpoint's words. `target` and `most` are the
     concurrency that the spec asks for. `cores` and `memory_gib` stand beside each GPU. `ways` are
     sentences: what fits instead, each tried. `cheapest` is the least expensive GPU of all that
-    fits, with its price an hour. `warm` and `at_most` are USD an hour of `keep_warm` and of
-    `containers` at most, on the cheapest and on the dearest GPU of the list.
+    fits, with its price an hour. A copy of the model has `nodes` containers. `warm` and `at_most`
+    are USD an hour of `keep_warm` copies and of `containers` at most, of these too, on the cheapest
+    and on the dearest GPU of the list.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Report:
     ways: tuple[str, ...] = ()
     cheapest: tuple[str, float] | None = None
     keep_warm: int = 0
+    nodes: int = 1
     containers: int | None = None
     warm: tuple[float, float] | Unknown = (0.0, 0.0)
     at_most: tuple[float, float] | Unknown = NO_MAX

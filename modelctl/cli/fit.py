@@ -38,18 +38,23 @@ def command(
         raise Rejected([error("spec/none-chosen", _SEVERAL.format(len(checked.specs)))])
     ((_, assessed),) = checked.specs
     report = report_of(assessed)
+    # What does not fit is in the rows; what else is wrong with it makes them beside the point.
+    refused = [d for d in checked.diagnostics if d.is_error and not d.code.startswith("fit/")]
     if output == "json":
         from modelctl.views import machine
 
         click.echo(machine.fit(report))
     else:
         from modelctl.cli.said import say
-        from modelctl.views.human import fits
+        from modelctl.views.human import fits, problems
         from modelctl.views.paint import for_stream
 
         paint, width = for_stream()
         say(fits.report(report, paint=paint, width=width))
-    return Exit.REJECTED if report.refused else Exit.DONE
+        if refused:
+            say("\nvalidate refuses it:\n")
+            say(problems.diagnostics(refused, paint=paint, width=width))
+    return Exit.REJECTED if report.refused or refused else Exit.DONE
 
 
 _SEVERAL = "fit looks at one spec, and {} are chosen: modelctl fit NAME"

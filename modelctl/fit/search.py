@@ -44,7 +44,12 @@ class Offer:
 
 
 def ways_out(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> Iterator[Way]:
-    """Changes that make it fit this card, the least first. Nothing that the checkpoint lacks."""
+    """Changes that make it fit this card, the least first. Nothing that the checkpoint lacks.
+
+    None where the engine takes such weights or such a cache on no number of these cards.
+    """
+    if not _computes(inputs, model, card):
+        return
     yield from _shorter(inputs, model, card)
     yield from _smaller_cache(inputs, model, card)
     yield from _more(inputs, model, card, count)

@@ -125,6 +125,8 @@ FAMILIES: Mapping[str, Family] = {
 }  # fmt: skip
 
 
+MOST_LAYERS = 4096
+"""Beyond what anybody makes: such a config.json is broken, and would be counted for minutes."""
 _ATTENTION = {"full", "sliding", "chunked", "both"}
 
 
@@ -150,6 +152,8 @@ def _shape(config: Config, text: Config, kind: str, family: Family) -> Shape | U
     blocks = text.get("layers_block_type")
     layers = len(blocks) if isinstance(blocks, list) else 0
     layers = layers or _need(text, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
+    if layers > MOST_LAYERS:
+        return Unknown(f"{layers:,} layers are more than any model has")
     words = mixers(text, kind, layers)
     if isinstance(words, Unknown):
         return words

@@ -75,3 +75,10 @@ def test_of_an_architecture_without_facts_nothing_is_said_of_memory() -> None:
         "gpu[0] not checked fit/not-checked: whether it fits is not known: no facts about the "
         "architecture qwen99"
     ]
+
+
+def test_no_number_of_cards_that_the_engine_refuses_is_a_way_out() -> None:
+    known = model(QWEN3_8B, models.QWEN3)()
+    refused = spec(QWEN3_8B, "T4", context=32768, dtype="float16", kv_cache="fp8")
+    (hint,) = [d.hint for d in judged(refused, known) if d.code.startswith("fit/")]
+    assert hint == "a GPU with more memory: modelctl fit qwen3-8b"

@@ -80,7 +80,7 @@ def test_every_gpu_of_the_list_has_a_bar_its_tokens_and_a_verdict(known: Project
         "vLLM 0.32.0",
     ]
     assert lines[4] == (
-        "GPU          ▓ weights ▒ cache ░ other       tokens     32k      2k  verdict"
+        "GPU          ▓ weights ▒ cache ░ other       tokens    32k     2k  verdict"
     )
     cards = {line.split()[0]: line for line in lines[5:8]}
     assert list(cards) == ["H100", "L40S:2", "L4"]
@@ -216,3 +216,31 @@ def test_an_architecture_without_facts_is_not_checked_by_the_rules_either(known:
     assert found["message"] == (
         "whether it fits is not known: no facts about the architecture qwen99"
     )
+
+
+def test_what_the_engine_refuses_there_is_said_beside_what_would_fit(known: Project) -> None:
+    known.spec("qwen3-8b", QWEN3.replace("[H100!, L40S:2, L4]", "T4:4") + "kv_cache: fp8\n")
+    ran = known.run("fit", "qwen3-8b")
+    assert ran.code == 1
+    table, _, refused = ran.out.partition("\nvalidate refuses it:\n\n")
+    assert "\nT4:4 " in table
+    assert "specs/qwen3-8b.yaml:5:6 error gpu/kv-cache\n" in refused
+    assert " fits with " not in table
+
+
+def test_a_row_that_does_not_fit_counts_no_requests(known: Project) -> None:
+    known.spec("llama-70b", LLAMA)
+    known.variables["COLUMNS"] = "80"
+    ran = known.run("fit", "llama-70b")
+    (row,) = [line for line in ran.out.splitlines() if line.endswith("does not fit")]
+    assert row.split()[-6:] == ["-", "-", "-", "does", "not", "fit"]
+    assert len(row) <= 80
+
+
+def test_a_copy_on_two_hosts_costs_both(known: Project) -> None:
+    known.spec("llama-70b", LLAMA.replace("A100-80GB", "H100!:8") + "keep_warm: 1\n")
+    one = known.run("fit", "llama-70b", "--output", "json").json["rows"][0]["usd_per_hour"]
+    known.spec("llama-70b", LLAMA.replace("A100-80GB", "H100!:8") + "keep_warm: 1\nnodes: 2\n")
+    ran = known.run("fit", "llama-70b", "--output", "json")
+    assert ran.json["rows"][0]["usd_per_hour"] == pytest.approx(2 * one)
+    assert "keep_warm 1: $63.20 an hour" in known.run("fit", "llama-70b").out

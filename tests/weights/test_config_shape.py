@@ -50,6 +50,14 @@ def test_an_architecture_without_facts_is_unknown() -> None:
     assert shape_of(PLAIN) == Unknown("no model_type")
 
 
+def test_more_layers_than_any_model_has_are_not_counted() -> None:
+    """Each would be a row: a config.json that is broken must not take all memory."""
+    broken = PLAIN | {"model_type": "llama", "num_hidden_layers": 10**18}
+    assert shape_of(broken) == Unknown(
+        "1,000,000,000,000,000,000 layers are more than any model has"
+    )
+
+
 @pytest.mark.parametrize(
     "missing", ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"]
 )

@@ -46,26 +46,32 @@ def _memory(found: Report, paint: Paint, width: int) -> str:
     """One bar a GPU. The number after it is what CUDA reports of one card, in GiB."""
     length = "full" if isinstance(found.context, Unknown) else _short(found.context)
     names = max(12, *(len(row.key) for row in found.rows))
-    rest = names + 2 + 8 + 12 + 8 + 8 + 2 + len("does not fit")
+    rest = names + 2 + 8 + 10 + 7 + 7 + 2 + len("does not fit")
     bar = max(_LEAST_BAR, min(_MOST_BAR, width - rest))
     head = f"{WEIGHTS} weights {CACHE} cache {OTHER} other"
-    over = " " * (names + 1) + "GiB per GPU".ljust(bar + 8) + " " * 12 + "requests at".rjust(16)
-    room = max(bar + 8, len(head) + 1)
+    room = max(bar + 8, len(head))
+    over = " " * (names + 1) + "GiB per GPU".ljust(room) + " " * 10 + "requests at".rjust(14)
     lines = [
         over.rstrip(),
-        f"{'GPU':<{names}} {head:<{room}}{'tokens':>12}{length:>8}{_short(TYPICAL):>8}  verdict",
+        f"{'GPU':<{names}} {head:<{room}}{'tokens':>10}{length:>7}{_short(TYPICAL):>7}  verdict",
     ]
     shown = [paint(line, "dim") for line in lines]
     for row in found.rows:
         memory = row.memory
         if isinstance(memory, Unknown):
             colour = _COLOUR["unknown"]
-            shown.append(f"{row.key:<{names}} {' ' * (room + 28)}  {paint('unknown', colour)}")
+            shown.append(f"{row.key:<{names}} {' ' * (room + 24)}  {paint('unknown', colour)}")
             continue
         drawn = f"{_bar(memory, bar)} {memory.usable:>6.1f}".ljust(room)
         verdict = paint(memory.verdict, _COLOUR[memory.verdict])
         verdict += " (measured)" if memory.measured else ""
-        counts = f"{_count(memory.tokens):>12}{_count(memory.full):>8}{_count(memory.typical):>8}"
+        found_room = (memory.tokens, memory.full, memory.typical)
+        if memory.verdict == "does not fit":
+            counts = f"{'-':>10}{'-':>7}{'-':>7}"
+        else:
+            counts = "".join(
+                f"{_count(n):>{w}}" for n, w in zip(found_room, (10, 7, 7), strict=True)
+            )
         shown.append(f"{row.key:<{names}} {drawn}{counts}  {verdict}")
     return "\n".join(shown)
 
