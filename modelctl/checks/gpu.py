@@ -87,6 +87,12 @@ def none_among_others(case: Case) -> Iterator[Finding]:
             )
 
 
+def _most(name: str) -> int:
+    """How many of a card one container may have."""
+    choice = gpus.choice(name)
+    return choice.card.max_count if choice else 0
+
+
 def parallel_beside_count(case: Case) -> Iterator[Finding]:
     nodes = case.setting.nodes
     for index, entry, name, count in case.entries:
@@ -104,7 +110,9 @@ def parallel_beside_count(case: Case) -> Iterator[Finding]:
                 "parallel/does-not-match-count",
                 f"parallel asks for {spread} GPUs, and {on} {'has' if nodes == 1 else 'have'} "
                 f"{there}",
-                f"{gpus.key(name, spread)} in the list, or {tensor}" if nodes == 1 else tensor,
+                f"{gpus.key(name, spread)} in the list, or {tensor}"
+                if nodes == 1 and spread <= _most(name)
+                else tensor,
                 detail=f"tensor × pipeline × data = {asked.tensor} × {rest}",
             )
 

@@ -126,7 +126,10 @@ def check_all(
             dockerfile=wanted.spec.image.dockerfile if wanted.spec.image else None,
         )
         assessed = assess(resolve(wanted, facts), facts, prices)
-        return assessed, check(wanted, assessed, facts, today=today)
+        problems = check(wanted, assessed, facts, today=today)
+        if unreadable:  # what it lacks is not known
+            problems = [d for d in problems if d.code != "model/unlocked"]
+        return assessed, problems
 
     for stack, result in zip(stacks, loaded, strict=True):
         environment = "+".join(stack)

@@ -361,6 +361,14 @@ def test_sentences(spec: dict[str, Any], sentence: str) -> None:
     assert said(judged(spec)) == [sentence]
 
 
+def test_more_cards_than_a_container_has_are_no_way_out() -> None:
+    forty = {**VLLM, "gpu": [{"type": "L4:4"}], "parallel": {"tensor": 10, "pipeline": 4}}
+    assert said(judged(forty)) == [
+        "parallel error parallel/does-not-match-count: parallel asks for 40 GPUs, and L4:4 has 4 | "
+        "tensor: 1"
+    ]
+
+
 L4: dict[str, Any] = {"gpu": [{"type": "L4"}]}
 KEY: dict[str, Any] = {"secret": "team", "key": "KEY"}
 HUB: dict[str, Any] = VLLM["model"]

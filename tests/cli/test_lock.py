@@ -332,6 +332,7 @@ def test_a_broken_lock_is_said_at_its_line_by_every_command(locking: Project, hu
     for command in (("validate",), ("render", "-o", "out"), ("lock",)):
         said = refused(locking.run(*command))
         assert "modelctl.lock:3:14 error lock/unreadable modelctl.lock cannot be understood" in said
+        assert "is not in modelctl.lock" not in said  # nobody knows
     (locking.root / "modelctl.lock").unlink()
     assert locking.run("lock").code == 0
     assert "lock/unreadable" not in locking.run("validate").err

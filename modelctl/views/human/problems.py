@@ -81,7 +81,8 @@ def validation(
     errors = sum(d.severity is Severity.ERROR for d in found)
     warnings = sum(d.severity is Severity.WARNING for d in found)
     unchecked = len(found) - errors - warnings
-    files = len({d.place.file for d in found if d.place and d.severity is not Severity.NOT_CHECKED})
+    counting = [d for d in found if d.severity is not Severity.NOT_CHECKED]
+    files = len({d.place.file for d in counting if d.place and d.code != "lock/unreadable"})
     parts = []
     if errors or warnings:
         counts = [counted(errors, "error")] if errors else []
