@@ -13,7 +13,6 @@ from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
 from modelctl.weights.config import inner
 
-_BFLOAT16: Capability = (8, 0)
 _SHOWN = 4
 
 
@@ -82,15 +81,16 @@ def numbers(case: Case) -> Iterator[Finding]:
     if case.spec.dtype not in (None, "auto") or case.facts.quantization != "bfloat16":
         return
     for index, card in _cards(case):
-        if card.compute_capability < _BFLOAT16:
-            instead = "float32" if delicate else "float16"
-            price = "takes twice the memory" if delicate else "has a smaller range"
+        instead = vllm.instead_of_bfloat16(kind, case.setting.version, card.compute_capability)
+        if instead is not None:
+            wide = instead == "float32"
+            price = "takes twice the memory" if wide else "has a smaller range"
             yield doubtful(
                 ("gpu", index),
                 "gpu/no-bfloat16",
                 f"the model is bfloat16 and {an(card.name)} has none: vLLM takes {instead} there, "
                 f"which {price}",
-                f"dtype: {instead} says so for every GPU, or {_at_least(_BFLOAT16)}",
+                f"dtype: {instead} says so for every GPU, or {_at_least(vllm.BFLOAT16)}",
             )
 
 

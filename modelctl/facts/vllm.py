@@ -7,6 +7,9 @@ from functools import cache
 
 from modelctl.facts.tables import Source, source_of, table
 
+BFLOAT16 = (8, 0)
+"""The compute capability from which on a GPU computes in bfloat16."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -58,3 +61,15 @@ def nearest(version: str, default: str) -> Names:
     found = names(version) or names(default)
     assert found is not None, f"the table has no vLLM {default}"
     return found
+
+
+def instead_of_bfloat16(kind: str, version: str, capability: tuple[int, int]) -> str | None:
+    """What a bfloat16 model becomes on such a GPU where no dtype is said; None: it stays so.
+
+    `kind` is its model_type. Of a release, `0.32`, the first version counts.
+    Source: `_resolve_auto_dtype`, vllm/config/model.py, 0.32.0.
+    """
+    if capability >= BFLOAT16:
+        return None
+    known = names(version) or names(".".join([*version.split(".")[:2], "0"]))
+    return "float32" if known is not None and kind in known.no_float16 else "float16"

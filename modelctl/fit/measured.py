@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
+from modelctl.facts.gpus import Gpu
 from modelctl.fit.cache import CacheLayout, cache_of
+from modelctl.fit.numbers import with_numbers
 from modelctl.fit.overhead import with_batch
 from modelctl.fit.types import (
     GIB,
@@ -18,7 +20,6 @@ from modelctl.fit.types import (
     Verdict,
     VllmInputs,
 )
-from modelctl.fit.vllm import Card
 from modelctl.resolved import Flag, Unknown
 from modelctl.weights.config_scheme import cache_type_of
 from modelctl.weights.config_shape import shape_of
@@ -64,7 +65,7 @@ class Run:
         also = [list(map(str, flag)) for flag in self.flags if str(flag[0]) in _ALSO]
         return digest([type(self.inputs).__name__, _said(self.inputs), *sorted(also)])
 
-    def alike(self, card: Card | None) -> str:
+    def alike(self, card: Gpu | None) -> str:
         """The same without the context; "" where the rest depends on it."""
         inputs = self.inputs
         if not isinstance(inputs, VllmInputs) or card is None or inputs.task != "generate":
@@ -94,7 +95,7 @@ class Run:
 
 
 def measured(
-    found: Memory | Unknown, run: Run, model: ModelFacts, card: Card | None
+    found: Memory | Unknown, run: Run, model: ModelFacts, card: Gpu | None
 ) -> Memory | Unknown:
     """What was computed, with the figures of a boot in it where the lock has one of this run.
 
@@ -128,7 +129,7 @@ def _exact(
     row: Measured,
     inputs: MemoryInputs,
     model: ModelFacts,
-    card: Card | None,
+    card: Gpu | None,
 ) -> Memory | Unknown:
     """It started just like this: whatever was computed, it fits."""
     if isinstance(found, Unknown):
@@ -158,7 +159,7 @@ def _exact(
 
 
 def _counted(
-    found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, card: Card
+    found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, card: Gpu
 ) -> Memory:
     """Tokens as the engine counted them; requests of the usual length, by the model's layout."""
     if row.tokens is not None:
@@ -173,9 +174,7 @@ def _counted(
     return replace(found, typical=Interval.exactly(typical), largest_context=largest)
 
 
-def _near(
-    found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, card: Card
-) -> Memory:
+def _near(found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, card: Gpu) -> Memory:
     """Everything but the context is as at that boot, so weights and cache are as large."""
     layout = _layout(inputs, model, card)
     if layout is None or row.cache is None or row.weights is None:
@@ -207,10 +206,10 @@ def _near(
     )
 
 
-def _layout(inputs: VllmInputs, model: ModelFacts, card: Card) -> CacheLayout | None:
+def _layout(inputs: VllmInputs, model: ModelFacts, card: Gpu) -> CacheLayout | None:
     if isinstance(model.config, Unknown):
         return None
-    inputs = with_batch(inputs, card.usable_gib, card.name)
+    inputs = with_batch(with_numbers(inputs, model, card), card.usable_gib, card.name)
     if inputs.kv_dtype == "auto":
         inputs = replace(inputs, kv_dtype=cache_type_of(model.config))
     shape = shape_of(model.config)

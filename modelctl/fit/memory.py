@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from modelctl.facts.gpus import Gpu
 from modelctl.fit import llama_cpp, vllm
+from modelctl.fit.numbers import with_numbers
 from modelctl.fit.types import Memory, MemoryInputs, VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights.facts import ModelFacts
@@ -21,7 +22,7 @@ def memory_of(
     """
     found: Memory | Unknown
     if isinstance(inputs, VllmInputs):
-        found = vllm.memory(_checkpoint(model), inputs, card)
+        found = vllm.memory(_checkpoint(model), with_numbers(inputs, model, card), card)
     elif isinstance(model.header, Unknown):
         return model.header
     elif isinstance(model.tensors, Unknown):
