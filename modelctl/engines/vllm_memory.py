@@ -58,6 +58,7 @@ def memory(ask: Ask) -> VllmInputs | Unknown:
         async_scheduling=heard.yes("async-scheduling"),
         state_dtype=heard.text("mamba-ssm-cache-dtype"),
         hybrid_cache=heard.yes("disable-hybrid-kv-cache-manager") is not True,
+        offload=_offload(heard),
     )
 
 
@@ -93,6 +94,18 @@ def _quantization(ask: Ask, heard: Said) -> str | None:
     method, own = heard.text("quantization"), ask.setting.model.quantization
     known = vllm_flags.names(ask.setting.version).quantization
     return None if method is None or (isinstance(own, str) and own in known) else method
+
+
+def _offload(heard: Said) -> str:
+    """The flag that keeps weights in main memory. Source: vllm/config/offload.py, 0.32.0.
+
+    What --kv-offloading-size keeps there is a copy: the GPU's cache stays as large.
+    """
+    backend = heard.text("offload-backend")
+    for flag, passed_over_by in (("offload-group-size", "uva"), ("cpu-offload-gb", "prefetch")):
+        if (heard.number(flag) or 0) > 0 and backend != passed_over_by:
+            return f"--{flag}"
+    return ""
 
 
 def _eager(heard: Said) -> bool:

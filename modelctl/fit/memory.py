@@ -21,6 +21,8 @@ def memory_of(
     `largest` looks for the largest context that fits too, which can take longer than all the rest.
     """
     found: Memory | Unknown
+    if isinstance(inputs, VllmInputs) and inputs.offload:
+        return Unknown(f"{inputs.offload} keeps weights in main memory, and how many is not known")
     if isinstance(inputs, VllmInputs):
         found = vllm.memory(_checkpoint(model), with_numbers(inputs, model, card), card)
     elif isinstance(model.header, Unknown):

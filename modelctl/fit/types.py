@@ -82,6 +82,8 @@ class VllmInputs:
     """Type of a state-space layer's matrices, `--mamba-ssm-cache-dtype`; None for the model's."""
     hybrid_cache: bool = True
     """Whether layers with a window let go of what has left it (the hybrid KV cache manager)."""
+    offload: str = ""
+    """The flag that has weights kept in main memory, "" for none: how many is not computed."""
 
 
 @dataclass(frozen=True)

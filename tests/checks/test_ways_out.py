@@ -82,3 +82,13 @@ def test_no_number_of_cards_that_the_engine_refuses_is_a_way_out() -> None:
     refused = spec(QWEN3_8B, "T4", context=32768, dtype="float16", kv_cache="fp8")
     (hint,) = [d.hint for d in judged(refused, known) if d.code.startswith("fit/")]
     assert hint == "a GPU with more memory: modelctl fit qwen3-8b"
+
+
+@pytest.mark.parametrize("flag", ["cpu-offload-gb", "offload-group-size"])
+def test_of_weights_that_are_kept_in_main_memory_nothing_is_said(flag: str) -> None:
+    known = models.locked(LLAMA3, models.LLAMA3_70B)
+    moved = spec(LLAMA3, "A100-80GB", context=8192, backend={"args": {flag: 80}})
+    assert said(judged(moved, known)) == [
+        f"gpu[0] not checked fit/not-checked: whether it fits is not known: --{flag} keeps weights "
+        "in main memory, and how many is not known"
+    ]

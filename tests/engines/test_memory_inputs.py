@@ -86,6 +86,12 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (vllm(**{"block-size": 32}), {"block_size": 32}),
     (vllm(**{"async-scheduling": False}), {"async_scheduling": False}),
     (vllm(**{"mamba-ssm-cache-dtype": "float32"}), {"state_dtype": "float32"}),
+    (vllm(**{"cpu-offload-gb": 4}), {"offload": "--cpu-offload-gb"}),
+    (vllm(**{"cpu-offload-gb": 0}), {}),
+    (vllm(**{"cpu-offload-gb": 4, "offload-backend": "prefetch"}), {}),
+    (vllm(**{"offload-group-size": 8, "cpu-offload-gb": 4}), {"offload": "--offload-group-size"}),
+    (vllm(**{"offload-group-size": 8, "offload-backend": "uva"}), {}),
+    (vllm(**{"kv-offloading-size": 4}), {}),
     (vllm(**{"disable-hybrid-kv-cache-manager": True}), {"hybrid_cache": False}),
     (
         vllm(
