@@ -49,6 +49,8 @@ def memory(
     known. GPUs of one variant are alike. Unknown with the reason where the model is not. Without
     `largest` the largest context is not looked for, which takes longer than all the rest.
     """
+    if (unsized := of_a_type_unknown(inputs)) is not None:
+        return unsized
     model = model_of(header, tensors)
     if isinstance(model, Unknown):
         return model
@@ -77,6 +79,14 @@ def cache_bytes(layer: Layer, cells: Cells, inputs: LlamaInputs, guessed: int = 
     count = cells.windowed if layer.mixer in ("sliding", "chunked") else cells.full
     cached = cells.streams * count * bytes_per_token(layer, inputs)
     return cached + layer.state * _STATE * inputs.slots * (1 + guessed)
+
+
+def of_a_type_unknown(inputs: LlamaInputs) -> Unknown | None:
+    """Why the cache cannot be counted: a type that ggml does not have, such as fp8."""
+    for kind in (inputs.k_type, inputs.v_type):
+        if kind.upper() not in ggml_types():
+            return Unknown(f"llama.cpp has no KV cache of type {kind}")
+    return None
 
 
 def bytes_per_token(layer: Layer, inputs: LlamaInputs) -> float:

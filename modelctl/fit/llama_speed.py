@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from modelctl.fit.llama_cpp import bytes_per_token
+from modelctl.fit.llama_cpp import bytes_per_token, of_a_type_unknown
 from modelctl.fit.llama_weights import model_of
 from modelctl.fit.speed import Load
 from modelctl.fit.types import LlamaInputs
@@ -18,6 +18,8 @@ _STATE = 4
 
 
 def load_of(header: Header, tensors: Sequence[TensorRow], inputs: LlamaInputs) -> Load | Unknown:
+    if (unsized := of_a_type_unknown(inputs)) is not None:
+        return unsized
     model = model_of(header, tensors)
     if isinstance(model, Unknown):
         return model

@@ -48,6 +48,7 @@ def test_a_gguf_is_read_whole_for_each_token_but_for_what_is_looked_up() -> None
             GGUF,
             "a part of it runs on the CPU, whose speed is not computed",
         ),
+        (replace(ON_GPU, k_type="fp8"), GGUF, "llama.cpp has no KV cache of type fp8"),
     ],
 )
 def test_what_is_not_known_of_its_speed_is_said(

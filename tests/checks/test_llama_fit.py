@@ -1,0 +1,18 @@
+"""What is said of the memory of a GGUF model, where it is counted and where it is not?"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.checks.judging import judged, said
+from tests.checks.real_specs import gguf, of_gguf
+
+
+@pytest.mark.parametrize("kind", ["fp8", "int8"])
+def test_a_cache_of_a_type_that_llama_cpp_lacks_is_not_counted(kind: str) -> None:
+    near = "q8_0" if kind == "fp8" else "auto"
+    assert said(judged(gguf("L4", context=8192, kv_cache=kind), of_gguf())) == [
+        f"kv_cache error engine/wrong-option: llama.cpp has no KV cache of type {kind} | {near}, "
+        "or another of auto, f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1",
+    ]
+    assert said(judged(gguf("L4", context=8192, kv_cache=near), of_gguf())) == []
