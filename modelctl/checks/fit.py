@@ -26,7 +26,7 @@ def fits(case: Case) -> Iterator[Finding]:
         path, memory = _path(fit), fit.memory
         if isinstance(memory, Unknown):
             # Of a model without a lock, model/unlocked says that this is not checked.
-            if not isinstance(case.facts.config, Unknown):
+            if _read(case):
                 unknown.setdefault(memory.reason, path)
         elif path in said or memory.verdict == "fits":
             continue
@@ -71,6 +71,14 @@ def enough_at_once(case: Case) -> Iterator[Finding]:
                 "or a GPU with more memory",
             )
             return
+
+
+def _read(case: Case) -> bool:
+    """Whether the model's own files were read: a configuration, or a GGUF file."""
+    facts = case.facts
+    if isinstance(facts.config, Unknown):
+        return not isinstance(facts.header, Unknown) and not isinstance(facts.tensors, Unknown)
+    return True
 
 
 def _path(fit: Fit) -> Path_:

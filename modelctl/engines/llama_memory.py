@@ -23,6 +23,14 @@ _GUESSED_BY_NGRAM = 48
 """How many tokens are guessed where nobody says it: common/common.h of llama.cpp, b11312."""
 PYTHON_CONTEXT, PYTHON_BATCH = 2048, 512
 
+_PLACED = ("device", "override-tensor", "rpc", "mmproj-device")
+_PLACED_OF_A_DRAFT = (
+    "spec-draft-device",
+    "spec-draft-override-tensor",
+    "spec-draft-cpu-moe",
+    "spec-draft-n-cpu-moe",
+)
+
 _KINDS = {number: name for name, number in llama_cpp_python.GGML_TYPES.items()}
 _SPLITS: tuple[Literal["none", "layer", "row", "tensor"], ...] = ("none", "layer", "row", "tensor")
 
@@ -68,6 +76,7 @@ def of_server(ask: Ask, flags: Iterable[Flag]) -> LlamaInputs | Unknown:
         kv_on_gpu=heard.yes("kv-offload") is not False,
         adapters=adapters_size(ask.setting),
         projector=projector_size(ask.setting),
+        by_hand=_by_hand(heard, drafting=draft is not None) if ask.count else "",
     )
 
 
@@ -106,6 +115,18 @@ def _heard(ask: Ask, flags: Iterable[Flag], product: str) -> Said:
         return said(flags, None)
     known = flag_table(server, ask.setting.version)
     return said(flags, known or flag_table(server, engine_facts(product).default))
+
+
+def _by_hand(heard: Said, *, drafting: bool) -> str:
+    """Flags that place tensors, as they were said; those of a draft only where there is one."""
+    names = (*_PLACED, *(_PLACED_OF_A_DRAFT if drafting else ()))
+    said = {name: heard.values.get(name, False) for name in names}
+    words = [
+        f"--{name}" if value is True else f"--{name} {value}"
+        for name, value in said.items()
+        if value
+    ]
+    return " ".join(words)
 
 
 def _either(heard: Said, main: str, ours: str) -> str | None:

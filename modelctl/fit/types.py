@@ -96,7 +96,8 @@ class LlamaInputs:
     on a CPU. `outputs` is for how many tokens of a batch there are logits or embeddings at once,
     None for all; `pooled` whether they are embeddings of whole texts. `shares` are what each GPU
     gets of the layers, none for as much as its memory allows. `adapters` and `projector` are bytes
-    of files beside the model, None where unknown.
+    of files beside the model, None where unknown. `by_hand` are the flags that place tensors one by
+    one, as they are written: what then lies where is not followed.
     """
 
     context: int
@@ -119,6 +120,7 @@ class LlamaInputs:
     kv_on_gpu: bool = True
     adapters: int | None = 0
     projector: int | None = 0
+    by_hand: str = ""
 
 
 EVERY_LAYER = 2**31 - 1

@@ -78,6 +78,8 @@ def _of_a_gguf(inputs: LlamaInputs, model: ModelFacts) -> Load | Unknown:
         return model.tensors
     if inputs.pooled:
         return Unknown("a model that embeds writes no tokens")
+    if inputs.by_hand:
+        return Unknown(f"{inputs.by_hand} says what runs where, which is not followed")
     beside = inputs.gpu_layers is not None and inputs.gpu_layers <= _layers(model.header)
     if beside or inputs.cpu_expert_layers or not inputs.kv_on_gpu:
         return Unknown("a part of it runs on the CPU, whose speed is not computed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.checks.judging import judged, said
@@ -16,3 +18,21 @@ def test_a_cache_of_a_type_that_llama_cpp_lacks_is_not_counted(kind: str) -> Non
         "or another of auto, f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1",
     ]
     assert said(judged(gguf("L4", context=8192, kv_cache=near), of_gguf())) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "written"),
+    [
+        ({"override-tensor": ".*=CPU"}, "--override-tensor .*=CPU"),
+        ({"ot": "ffn=CPU", "device": "CUDA0"}, "--device CUDA0 --override-tensor ffn=CPU"),
+        ({"device": "none"}, "--device none"),
+    ],
+)
+def test_tensors_that_are_placed_by_hand_are_not_counted(
+    args: dict[str, Any], written: str
+) -> None:
+    by_hand = gguf("T4", context=131072, backend={"args": args})
+    assert said(judged(by_hand, of_gguf())) == [
+        f"gpu[0] not checked fit/not-checked: whether it fits is not known: {written} says what "
+        "lies where, which is not followed"
+    ]

@@ -213,6 +213,10 @@ LLAMA_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         llama(**{"tensor-split": [3, 1], "split-mode": "row"}),
         {"shares": (3.0, 1.0), "split": "row"},
     ),
+    (llama(ot=".*=CPU"), {"by_hand": "--override-tensor .*=CPU"}),
+    (llama(device="none"), {"by_hand": "--device none"}),
+    (llama(rpc="10.0.0.2:50052"), {"by_hand": "--rpc 10.0.0.2:50052"}),
+    (llama(**{"spec-draft-device": "none"}), {}),  # nothing is drafted
 ]
 
 
@@ -230,6 +234,8 @@ def test_a_text_that_is_embedded_goes_through_in_one_step() -> None:
 
 def test_without_a_gpu_nothing_is_put_there() -> None:
     assert inputs(LLAMA, "cpu") == replace(SERVER, gpu_layers=0, gpus=0)
+    alone = {**LLAMA, **llama(device="none")}
+    assert inputs(alone, "cpu") == replace(SERVER, gpu_layers=0, gpus=0)
 
 
 def test_the_models_own_length_is_the_context_where_the_server_is_told_so() -> None:

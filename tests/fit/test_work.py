@@ -48,6 +48,11 @@ def test_a_gguf_is_read_whole_for_each_token_but_for_what_is_looked_up() -> None
             GGUF,
             "a part of it runs on the CPU, whose speed is not computed",
         ),
+        (
+            replace(ON_GPU, by_hand="--device none"),
+            GGUF,
+            "--device none says what runs where, which is not followed",
+        ),
         (replace(ON_GPU, k_type="fp8"), GGUF, "llama.cpp has no KV cache of type fp8"),
     ],
 )
