@@ -9,6 +9,7 @@ from dataclasses import replace
 from modelctl.assess import Assessed
 from modelctl.checks import (
     arguments,
+    batch,
     budget,
     endpoint,
     engine,
@@ -46,6 +47,7 @@ RULES: tuple[Rule, ...] = (
     *model.RULES,
     *template.RULES,
     *engine.RULES,
+    *batch.RULES,
     *arguments.RULES,
     *flag_fields.RULES,
     *scaling.RULES,
