@@ -87,10 +87,12 @@ def adapter_rank(case: Case) -> Iterator[Finding]:
 
 def _variants(case: Case) -> Iterator[tuple[int | None, Said]]:
     """For each GPU of the list what its flags are, that of the entry before that of the backend."""
-    table = flag_table(case.setting.server, case.setting.version)
-    if case.engine.name != "vllm" or table is None:
-        return
     ours = (case.spec.backend and case.spec.backend.args) or {}
+    if case.engine.name != "vllm" or not (ours or any(e.args for e in case.spec.gpu or ())):
+        return
+    table = flag_table(case.setting.server, case.setting.version)
+    if table is None:
+        return
     entries: list[tuple[int | None, Gpu]] = [*enumerate(case.spec.gpu or ())]
     for index, entry in entries or [(None, NO_ENTRY)]:
         said: dict[str, tuple[Path_, Any]] = {}
