@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from modelctl.diagnostics import Severity
-from modelctl.engines import vllm_words
+from modelctl.engines import vllm_draft, vllm_words
 from modelctl.engines.base import Finding, Setting
 from modelctl.engines.vllm_flags import names_gpus
 from modelctl.facts import gpus, vllm
@@ -32,6 +32,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _adapters(setting)
     yield from _speculative(setting.spec)
     yield from _draft(setting)
+    yield from vllm_draft.find(setting)
     yield from _hosts(setting)
     yield from _open_routes(setting.spec)
 

@@ -16,7 +16,8 @@ class Names:
     """What one version's registries hold. `online` are methods that quantize while loading,
     `deprecated` those that need a flag of their own, `lora_ranks` what --max-lora-rank may be,
     `gpu_only` flags that mean nothing on a CPU or stop a start there. `no_float16` are the model
-    types that are refused in float16, `variables` those of VLLM_…; both empty where nobody looked.
+    types that are refused in float16, `mtp` the model types and architectures whose own layers can
+    guess ahead, `variables` those of VLLM_…; all three empty where nobody looked.
     """
 
     source: Source
@@ -30,6 +31,7 @@ class Names:
     lora_ranks: tuple[int, ...]
     gpu_only: frozenset[str]
     no_float16: frozenset[str]
+    mtp: frozenset[str]
     variables: tuple[str, ...]
 
 
@@ -51,6 +53,7 @@ def names(version: str) -> Names | None:
         lora_ranks=tuple(row["lora_ranks"]),
         gpu_only=frozenset(row["gpu_only"]),
         no_float16=frozenset(row.get("no_float16", ())),
+        mtp=frozenset(row.get("mtp", ())),
         variables=tuple(row.get("variables", ())),
     )
 

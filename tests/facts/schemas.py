@@ -133,7 +133,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "lora_ranks": {"type": "array", "items": {"type": "integer"}},
                 "gpu_only": _NAMES,
             },
-            {"no_float16": _NAMES, "variables": _NAMES},
+            {"no_float16": _NAMES, "mtp": _NAMES, "variables": _NAMES},
         )
     ),
 }
