@@ -1,4 +1,4 @@
-"""What fits instead? A shorter context, a smaller cache, more cards or others: each is tried."""
+"""What fits instead? Another share, a shorter context, a smaller cache, more: each is tried."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from modelctl.facts import gpus
 from modelctl.facts.gpus import Gpu
+from modelctl.facts.memory import most_utilization
 from modelctl.facts.quantization import kv_types, need_of
 from modelctl.fit.memory import memory_of
 from modelctl.fit.types import LlamaInputs, Memory, MemoryInputs, VllmInputs
@@ -17,6 +18,8 @@ from modelctl.weights.sharing import cannot_cut
 
 COUNTS = (1, 2, 4, 8)
 _KV_8 = {"vllm": "fp8", "llama": "q8_0"}
+_SHARES = (0.9, 0.92, 0.95, 0.98)
+"""Of a GPU, the share that is usual, and what may be tried up to all that the driver leaves."""
 _STEP = 1024
 """Contexts are proposed in multiples of this many tokens, once they are longer."""
 
@@ -25,7 +28,7 @@ _STEP = 1024
 class Way:
     """One change that makes it fit: a field of the spec, and its value."""
 
-    field: Literal["context", "kv_cache", "gpu"]
+    field: Literal["memory_utilization", "context", "kv_cache", "gpu"]
     value: str
     memory: Memory
 
@@ -50,6 +53,7 @@ def ways_out(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> 
     """
     if not _computes(inputs, model, card):
         return
+    yield from _another_share(inputs, model, card)
     yield from _shorter(inputs, model, card)
     yield from _smaller_cache(inputs, model, card)
     yield from _more(inputs, model, card, count)
@@ -77,6 +81,19 @@ def cheapest(
         key=lambda offer: (offer.usd_per_hour, offer.count, offer.card.name),
     )
     return next((offer for offer in offers if _on(inputs, model, offer.card, offer.count)), None)
+
+
+def _another_share(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:
+    """The usual share of the GPU where less was asked for, less of it where all of it was."""
+    if not isinstance(inputs, VllmInputs):
+        return
+    asked, most = inputs.utilization, most_utilization(inputs.tensor * inputs.pipeline)
+    shares = _SHARES[:1] if asked < _SHARES[0] else _SHARES if asked > most else ()
+    for share in shares:
+        changed = replace(inputs, utilization=share)
+        if share <= most and (memory := _fits(changed, model, card)) is not None:
+            yield Way("memory_utilization", str(share), memory)
+            return
 
 
 def _shorter(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:

@@ -10,6 +10,9 @@ from tests.checks import real_models as models
 from tests.checks.judging import judged, said
 from tests.checks.real_specs import LLAMA3, QWEN3_8B, WIZARDLM, Model, model, spec
 
+ON_AN_L40S = spec(QWEN3_8B, "L40S", context=16384)
+ON_AN_L4 = spec(QWEN3_8B, "L4", context=16384)
+
 WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
     (
         "heads that eight GPUs cannot share",
@@ -38,6 +41,27 @@ WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
         spec(LLAMA3, "A100-80GB:2", context=8192, parallel={"tensor": 1, "data": 2}),
         "A100-80GB:4 with parallel: {tensor: 4, data: 1}",
         spec(LLAMA3, "A100-80GB:4", context=8192, parallel={"tensor": 4, "data": 1}),
+    ),
+    (
+        "nearly nothing of the GPU",
+        model(QWEN3_8B, models.QWEN3),
+        {**ON_AN_L40S, "memory_utilization": 0.05},
+        "memory_utilization: 0.9",
+        {**ON_AN_L40S, "memory_utilization": 0.9},
+    ),
+    (
+        "all of the GPU",
+        model(QWEN3_8B, models.QWEN3),
+        {**ON_AN_L40S, "memory_utilization": 1.0},
+        "memory_utilization: 0.9",
+        {**ON_AN_L40S, "memory_utilization": 0.9},
+    ),
+    (
+        "all of the GPU, most of which it needs",
+        model(QWEN3_8B, models.QWEN3),
+        {**ON_AN_L4, "memory_utilization": 0.999},
+        "memory_utilization: 0.95",
+        {**ON_AN_L4, "memory_utilization": 0.95},
     ),
     (
         "several entries",
