@@ -21,6 +21,8 @@ from modelctl.weights.config_scheme import cache_type_of, named, scheme_of
 from modelctl.weights.config_shape import shape_of
 from modelctl.weights.shape import Scheme, Shape, TensorRow
 
+_WHOLE_MODELS = ("draft_model", "")
+"""Methods whose draft is a model of any size; the heads of others are some layers of this one."""
 _NOTHING = Interval.exactly(0.0)
 
 
@@ -80,6 +82,8 @@ def assembled(shape: Shape | Unknown, loaded: Interval, inputs: VllmInputs, card
     """The same from weights that are known, in GiB. `inputs` must say what a batch is."""
     if isinstance(shape, Unknown):
         return _unknown(card, inputs, loaded, {}, shape)
+    if inputs.draft and inputs.draft.method in _WHOLE_MODELS and inputs.draft.weights is None:
+        return _unknown(card, inputs, loaded, {}, Unknown("how large the draft is is not known"))
     other = overhead(shape, inputs)
     layout = cache_of(shape, inputs)
     if isinstance(layout, Unknown):

@@ -289,3 +289,10 @@ def test_a_config_that_is_wrong_somewhere_has_a_verdict_all_the_same(
     for tensors in (rows, NO_TENSORS):
         found = memory(model_of(config, tensors), inputs, H100)
         assert found.verdict in ("fits", "may fit", "does not fit", "unknown")
+
+
+def test_a_draft_model_of_unknown_size_leaves_the_verdict_open() -> None:
+    unknown = replace(RUN, draft=Draft("draft_model", 3, weights=None, layers=1))
+    found = fit(QWEN3_8B, unknown)
+    assert (found.verdict, found.reason) == ("unknown", "how large the draft is is not known")
+    assert fit(QWEN3_8B, replace(RUN, draft=Draft("eagle3", 3, layers=1))).verdict == "fits"
