@@ -47,7 +47,7 @@ def fits_of(resolved: Resolved, model: ModelFacts, *, largest: bool = False) -> 
 
 
 def cpu_fit_of(resolved: Resolved, model: ModelFacts) -> Fit | None:
-    """What it takes of main memory, where no GPU is asked for; nothing judges it."""
+    """What it takes of main memory, where no GPU is asked for."""
     variant = resolved.variants[0]
     if resolved.placement.gpus or variant.gpu is not None:
         return None

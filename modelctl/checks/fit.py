@@ -1,11 +1,12 @@
-"""Does the model fit every GPU that may come?"""
+"""Does the model fit every GPU that may come, or the main memory that is asked for?"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from modelctl.assess.fits import Fit
+from modelctl.assess.fits import Fit, cpu_fit_of
 from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
 from modelctl.checks.hardware import an
 from modelctl.engines.base import NO_ENTRY, Finding
@@ -50,6 +51,26 @@ def fits(case: Case) -> Iterator[Finding]:
             )
     for reason, path in unknown.items():
         yield unchecked(path, "fit/not-checked", f"whether it fits is not known: {reason}")
+
+
+def in_main_memory(case: Case) -> Iterator[Finding]:
+    """A container may get more than it asks for, and mapped weights may be read again: it starts
+    with less, so this is never more than a doubt."""
+    asked = case.resolved.placement.memory
+    fit = None if asked is None else cpu_fit_of(case.resolved, case.facts)
+    if asked is None or fit is None or isinstance(fit.memory, Unknown):
+        return
+    memory = fit.memory
+    if memory.verdict in ("fits", "unknown"):
+        return
+    most = memory.weights.high + memory.cache.high + sum(one.high for one in memory.other.values())
+    yield doubtful(
+        ("memory",),
+        "fit/may-not-fit",
+        f"{_model(case)} may not fit {asked / 1024:.3g} GiB of main memory {_at(case, fit)}",
+        f"memory: {max(1, math.ceil(most))}GiB",
+        detail=memory.reason,
+    )
 
 
 def enough_at_once(case: Case) -> Iterator[Finding]:
@@ -141,4 +162,4 @@ def _way(way: Way, case: Case, fit: Fit) -> str:
     return f"{way.value} with parallel: {{{', '.join([f'tensor: {count}', *others])}}}"
 
 
-RULES: tuple[Rule, ...] = (fits, enough_at_once)
+RULES: tuple[Rule, ...] = (fits, in_main_memory, enough_at_once)

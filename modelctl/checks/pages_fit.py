@@ -8,7 +8,8 @@ PAGES: Mapping[str, str] = {
     "fit/may-not-fit": (
         "Weights, the cache of one request of the whole context, and what the engine takes beside "
         "them fit the card if every estimate is a good one, and do not if each is a bad one. "
-        "modelctl fit shows the parts. Where it is known to run, allow it with that reason."
+        "Without a GPU it is the main memory that the spec asks for, of which a container may get "
+        "more. modelctl fit shows the parts. Where it is known to run, allow it with that reason."
     ),
     "fit/not-checked": (
         "The arithmetic knows many architectures and quantizations, and does not guess about "

@@ -36,3 +36,35 @@ def test_tensors_that_are_placed_by_hand_are_not_counted(
         f"gpu[0] not checked fit/not-checked: whether it fits is not known: {written} says what "
         "lies where, which is not followed"
     ]
+
+
+def on_cpu(memory: str, **more: Any) -> dict[str, Any]:
+    return gguf(context=8192, memory=memory, **more)  # of an empty list of GPUs
+
+
+@pytest.mark.parametrize(
+    ("memory", "written", "more", "enough"),
+    [
+        ("2GiB", "2", {}, "memory: 6GiB"),
+        ("5.5GiB", "5.5", {}, "memory: 6GiB"),
+        ("512MiB", "0.5", {"kv_cache": "q8_0"}, "memory: 6GiB"),
+    ],
+)
+def test_main_memory_that_is_too_small_is_doubted(
+    memory: str, written: str, more: dict[str, Any], enough: str
+) -> None:
+    assert said(judged(on_cpu(memory, **more), of_gguf())) == [
+        "memory warning fit/may-not-fit: bartowski/Meta-Llama-3.1-8B-Instruct-GGUF may not fit "
+        f"{written} GiB of main memory at 8k context | {enough}"
+    ]
+    followed = enough.removeprefix("memory: ")
+    assert said(judged(on_cpu(followed, **more), of_gguf())) == []
+
+
+def test_what_is_asked_for_where_nobody_says_it_is_judged_too() -> None:
+    spec = on_cpu("6GiB")
+    del spec["memory"]
+    assert said(judged(spec, of_gguf())) == [
+        "memory warning fit/may-not-fit: bartowski/Meta-Llama-3.1-8B-Instruct-GGUF may not fit "
+        "4 GiB of main memory at 8k context | memory: 6GiB"
+    ]
