@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from modelctl.facts.ggml import ggml_types
@@ -100,10 +100,7 @@ def _memory(model: GgufModel, inputs: LlamaInputs, usable: float | None) -> Memo
     part = max(buffers.gpus, key=_expected) if inputs.gpus else buffers.host
     other = {"compute": _gib(part.compute), **_beside(model, inputs)}
     weights, cache = _gib(Interval.exactly(part.weights)), _gib(Interval.exactly(part.cache))
-    total = weights + cache
-    for one in other.values():
-        total = total + one
-    verdict, reason = _judged(total, usable, on_gpu=inputs.gpus > 0)
+    verdict, reason = _judged(weights, cache, other, usable, on_gpu=inputs.gpus > 0)
     cells = cells_of(model.layers, inputs)
     return Memory(
         usable=usable or 0.0,
@@ -120,18 +117,32 @@ def _memory(model: GgufModel, inputs: LlamaInputs, usable: float | None) -> Memo
     )
 
 
-def _judged(total: Interval, usable: float | None, *, on_gpu: bool) -> tuple[Verdict, str]:
+def _judged(
+    weights: Interval,
+    cache: Interval,
+    other: Mapping[str, Interval],
+    usable: float | None,
+    *,
+    on_gpu: bool,
+) -> tuple[Verdict, str]:
     """A container may have more main memory than it asked for; a GPU has what it has."""
     if usable is None:
         return "unknown", "how much memory there is, is not known"
+    total, beside = weights + cache, sum(part.value for part in other.values())
+    for part in other.values():
+        total = total + part
     if total.high <= usable:
         return "fits", ""
-    what = f"it takes {total.value:.1f} GiB of {usable:.1f}"
-    if on_gpu and total.low > usable:
-        return "does not fit", what
-    if on_gpu:
-        return "may fit", f"{what}, give or take {max(total.high - total.value, 0.1):.1f}"
-    return "may fit", f"{what} that were asked for"
+    parts = (
+        f"weights {weights.value:.1f} + cache {cache.value:.1f} + other {beside:.1f} = "
+        f"{total.value:.1f}"
+    )
+    if not on_gpu:
+        return "may fit", f"{parts}, and the container asks for {usable:.1f} GiB"
+    if total.low > usable:
+        return "does not fit", f"{parts}, usable {usable:.1f} GiB per GPU"
+    more = max(total.high - total.value, 0.1)
+    return "may fit", f"{parts}, give or take {more:.1f}, usable {usable:.1f} GiB per GPU"
 
 
 def _with_as_many_as_fit(

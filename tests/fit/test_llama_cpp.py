@@ -87,14 +87,16 @@ def test_what_a_70b_takes_of_one_gpu() -> None:
 def test_it_does_not_fit_where_the_least_that_it_may_take_is_too_much() -> None:
     found = of(usable=L4)
     assert found.verdict == "does not fit"
-    assert found.reason == "it takes 39.9 GiB of 22.0"
+    parts = "weights 36.7 + cache 2.5 + other 0.7 = 39.9"
+    assert found.reason == f"{parts}, usable 22.0 GiB per GPU"
     assert found.largest_context is None
 
 
 def test_it_may_fit_where_only_the_most_that_it_may_take_is_too_much() -> None:
     found = of(usable=40.0)
     assert found.verdict == "may fit"
-    assert found.reason == "it takes 39.9 GiB of 40.0, give or take 0.7"
+    parts = "weights 36.7 + cache 2.5 + other 0.7 = 39.9"
+    assert found.reason == f"{parts}, give or take 0.7, usable 40.0 GiB per GPU"
 
 
 def test_several_gpus_hold_a_group_of_layers_each() -> None:
@@ -156,7 +158,8 @@ def test_main_memory_is_what_was_asked_for_and_may_be_more() -> None:
     assert of(cpu, 64.0).verdict == "fits"
     small = of(cpu, 16.0)
     assert small.verdict == "may fit"
-    assert small.reason == "it takes 40.1 GiB of 16.0 that were asked for"
+    parts = "weights 37.2 + cache 2.5 + other 0.4 = 40.1"
+    assert small.reason == f"{parts}, and the container asks for 16.0 GiB"
 
 
 def test_a_quantized_cache_takes_what_its_blocks_take() -> None:
