@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.facts.gpus import choice
 from modelctl.fit.types import VllmInputs
@@ -26,14 +28,12 @@ QWEN3_VOCABULARY = 151_936
 GEMMA_POSITIONS = 131_072
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(Struct, frozen=True):
     name: str
     usable_gib: float
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One start-up. `shape` and `scheme` are Unknown where the row does not say them."""
 
     said: Mapping[str, Any]

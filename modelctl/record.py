@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from modelctl.resolved import Scaling
 
@@ -35,8 +37,7 @@ class Files(Protocol):
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None: ...
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What the index holds of one app: enough to see that nothing has to be done.
 
     `version` is the one that this digest was deployed as: a digest is believed only while the live
@@ -57,13 +58,11 @@ class Entry:
     weights: Weights | None = None
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(Struct, frozen=True):
     apps: Mapping[str, Entry]
 
 
-@dataclass(frozen=True)
-class AppRecord:
+class AppRecord(Struct, frozen=True):
     """All that is remembered of one app: read only when something about it changes."""
 
     entry: Entry

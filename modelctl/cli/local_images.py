@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from modelctl.cli.exits import Exit
 from modelctl.cli.options import output
@@ -89,8 +90,7 @@ def diff(a: str, b: str, output: str) -> int:
     return Exit.DONE
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """Two layers that stand for each other, or one that has no counterpart; lines as in a diff."""
 
     a: str | None

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct
+
 from modelctl.diagnostics import Diagnostic, Place, error, has_errors, in_order
 from modelctl.spec.find import find
 from modelctl.spec.kinds import ShapeKind
@@ -28,8 +30,7 @@ LOCAL = "local"
 """The overlay of `--local`. It is no environment: it is always there and is merged after one."""
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What is wanted, what is wrong, and the files that were read for it.
 
     `partial` holds the specs that have errors, without the values that are wrong: never to be
@@ -43,8 +44,7 @@ class Loaded:
     partial: tuple[Wanted, ...] = ()
 
 
-@dataclass(frozen=True)
-class _SpecFile:
+class _SpecFile(Struct, frozen=True):
     """A file in long form, and what is wrong with it in every environment."""
 
     path: Path

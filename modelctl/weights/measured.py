@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import fields
 
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What one boot reported, in bytes of the fullest GPU, or of main memory where `gpu` is `cpu`.
 
     `inputs` is the digest of what memory follows from, `alike` of the same without the context, and

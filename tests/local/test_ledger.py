@@ -4,13 +4,13 @@ import asyncio
 import os
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from modelctl.local.keeping import ledger as ledger_module
 from modelctl.local.keeping.ledger import ContainerEntry, InputEntry, Ledger, RequestEntry, Sample
