@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,21 +54,21 @@ async def beside(ask: Callable[[], _Answer]) -> _Answer:
     loop = asyncio.get_running_loop()
     waiting: asyncio.Future[_Answer] = loop.create_future()
 
-    def settle(answer: _Answer | None, problem: BaseException | None) -> None:
-        if waiting.cancelled():
-            return
-        if problem is not None:
-            waiting.set_exception(problem)
-        else:
-            waiting.set_result(answer)  # type: ignore[arg-type]
+    def settle(how: Callable[[Any], None], what: Any) -> None:
+        if not waiting.cancelled():
+            how(what)
+
+    def answer(how: Callable[[Any], None], what: Any) -> None:
+        with suppress(RuntimeError):  # the loop is gone, and so is who waited
+            loop.call_soon_threadsafe(settle, how, what)
 
     def work() -> None:
         try:
-            found, problem = ask(), None
-        except BaseException as raised:  # noqa: BLE001 - it is raised where it is waited for
-            found, problem = None, raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, found, problem)
+            found = ask()
+        except BaseException as problem:  # noqa: BLE001 - it is raised where it is waited for
+            answer(waiting.set_exception, problem)
+        else:
+            answer(waiting.set_result, found)
 
     threading.Thread(target=work, daemon=True).start()
     return await waiting

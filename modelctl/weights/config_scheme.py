@@ -90,8 +90,9 @@ _ONLINE: Mapping[str, Scheme] = {
 def _section(config: Config) -> Config | None:
     for part in (config, inner(config)):
         for name in ("quantization_config", "compression_config"):
-            if isinstance(part.get(name), Mapping) and part[name]:
-                return part[name]  # type: ignore[no-any-return]
+            found = part.get(name)
+            if isinstance(found, Mapping) and found:
+                return found
     return None
 
 

@@ -133,6 +133,7 @@ def test_nothing_is_said_of_what_the_lock_does_not_know(project: Project) -> Non
     project.spec("qwen3-8b", QWEN3)
     shown = project.run("fit", "qwen3-8b").out
     assert "H100: not checked: not in modelctl.lock." in shown
+    assert "are computed" not in shown
 
 
 def test_an_architecture_without_facts_is_not_checked(known: Project) -> None:
@@ -205,6 +206,7 @@ def test_nothing_is_said_of_what_the_lock_does_not_know_by_the_rules_either(
     assert codes == ["model/unlocked"]
     shown = project.run("fit", "qwen3-8b").out
     assert "H100: not checked: not in modelctl.lock." in shown
+    assert "are computed" not in shown
 
 
 def test_an_architecture_without_facts_is_not_checked_by_the_rules_either(known: Project) -> None:

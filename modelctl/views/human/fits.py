@@ -145,10 +145,11 @@ def _notes(found: Report) -> list[str]:
     if found.cheapest is not None:
         notes.append(f"Cheapest that fits: {found.cheapest[0]}, ${found.cheapest[1]:.2f} an hour.")
     notes += _money(found)
-    notes.append(
-        "Weights and cache are computed from what the lock knows of the model, the rest is "
-        "estimated; a row says (measured) where modelctl lock --measured took them from a boot."
-    )
+    if any(not isinstance(row.memory, Unknown) for row in found.rows):
+        notes.append(
+            "Weights and cache are computed from what the lock knows of the model, the rest is "
+            "estimated; a row says (measured) where modelctl lock --measured took them from a boot."
+        )
     return notes
 
 
