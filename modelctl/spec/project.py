@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modelctl.diagnostics import Rejected, error, has_errors, in_order
+from modelctl.diagnostics import Rejected, has_errors, in_order
 from modelctl.spec.kinds import ShapeKind
 from modelctl.spec.merge import without_nulls
 from modelctl.spec.parse import build, problems, tidy
@@ -66,7 +66,7 @@ def read_policy(file: Path, cwd: Path | None = None) -> OutsidePolicy:
         found += problems(tree, Policy)
     found = tidy(found)
     if not isinstance(tree, Mapping) or has_errors(found):
-        raise Rejected(in_order(found) or [error("project/policy", f"{name} holds no policy")])
+        raise Rejected(in_order(found))
     return OutsidePolicy(name, build(without_nulls(tree), Policy), tree)
 
 

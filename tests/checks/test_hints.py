@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tests.checks import (
     test_rules,
     test_vllm_rules,
 )
+from tests.checks.elsewhere import ELSEWHERE
 from tests.checks.judging import LLAMA, VLLM, judged, said
 from tests.checks.test_llama_rules import LORAS, MODEL, ONE
 from tests.checks.test_place_rules import ADDRESS, PRICE
@@ -389,26 +390,6 @@ def test_a_file_that_the_disk_refuses(tmp_path: Path) -> None:
         "may read it"
     ]
     assert said(judged({**LLAMA, "model": MODEL}, local_gguf())) == []
-
-
-ELSEWHERE: Mapping[str, str] = {
-    "engine/unlisted-flag": "checks/test_arguments.py::test_the_flags_of_a_version_without_a_list",
-    "fit/may-not-fit": "checks/test_real_failures.py::test_what_failed_in_public",
-    "fit/not-checked": "checks/test_ways_out.py::test_of_an_architecture_without_facts",
-    "fit/target": "checks/test_ways_out.py::test_a_target_that_memory_has_room_for",
-    "fit/too-large": "checks/test_real_failures.py::test_what_failed_in_public",
-    "hub/no-access": "cli/test_lock.py::test_a_gated_repository_needs_its_terms_accepted",
-    "hub/not-found": "cli/test_lock.py::test_private_repositories_and_wrong_tokens",
-    "lock/unreadable": "cli/test_lock.py::test_a_broken_lock_is_said_at_its_line",
-    "model/code-elsewhere": "checks/test_model_rules.py::test_code_of_another_repository",
-    "model/no-secret": "cli/test_lock.py::test_a_gated_repository_needs_its_terms_accepted",
-    "model/no-weights": "checks/test_vllm_rules.py::test_a_locked_repository_without_weights",
-    "model/unlocked": "cli/test_lock.py::test_one_file_of_a_gguf_repository_is_found_by_its_glob",
-    "secrets/missing": "cli/test_existing.py::test_a_missing_secret_is_said_at_its_line",
-    "volumes/missing": "cli/test_existing.py::test_apply_begins_nothing_while_something_is_missing",
-    "scaling/startup-timeout": "checks/test_resource_rules.py::test_a_start_has_time_to_read",
-}
-"""Codes that need more than a table: the test that reads the sentence and follows the hint."""
 
 
 def codes_of(sentences: list[str]) -> set[str]:

@@ -327,8 +327,10 @@ def test_a_file_that_takes_another_spec_s_name_is_found_when_it_is_named_alone(
 def test_an_empty_folder_of_specs_is_no_success(project: Project) -> None:
     (project.root / "specs").mkdir()
     ran = project.run("validate")
-    assert ran.code == 1
-    assert "there is no spec to validate here" in ran.out + ran.err
+    assert (ran.code, ran.err) == (
+        1,
+        "error spec/none-chosen\n  there is no spec to validate here\n",
+    )
 
 
 def test_templates_that_are_no_templates_are_a_sentence(project: Project) -> None:
@@ -360,6 +362,10 @@ def test_a_code_is_explained(project: Project) -> None:
         "gpu/count\n\n  A container gets GPUs of one host: up to 8, of an A10 up to 4.\n",
     )
     assert "gpu/kv-cache\n" in project.run("explain").out
+    assert project.run("explain", "spec/missing").out == (
+        "spec/missing\n\n  Two things have no default: what the app is called and what it serves. "
+        "The least spec is `name:\n  qwen3-8b` and `model: hf://Qwen/Qwen3-8B`.\n"
+    )
     ran = project.run("explain", "gpu/coumt")
     assert (ran.code, "there is no code gpu/coumt; did you mean gpu/count?" in ran.err) == (
         64,
