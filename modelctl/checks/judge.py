@@ -11,6 +11,7 @@ from modelctl.checks import (
     arguments,
     batch,
     budget,
+    codes,
     endpoint,
     engine,
     fit,
@@ -62,6 +63,7 @@ RULES: tuple[Rule, ...] = (
     *secrets.RULES,
     *budget.RULES,
     *later.RULES,
+    *codes.RULES,
 )
 """What the project's `rules` and a spec's `allow` have a say in; `policy.RULES` come after."""
 

@@ -13,6 +13,11 @@ PAGES: Mapping[str, str] = {
         "A diagnostic may be allowed, but not silently: whoever reads the spec next year must see "
         "why. Give `reason`, and `until` if it is for a time only."
     ),
+    "allow/unknown-code": (
+        "A pardon is for one code, as a diagnostic shows it: `allow: {endpoint/auth-none: a "
+        "gateway is in front}`. No diagnostic has this one, so nothing is allowed by it. A code "
+        "that a newer version of modelctl no longer has can be taken out."
+    ),
     "args/looks-like-a-secret": (
         "`args` stand in the rendered file, on the engine's command line, in the plan and in git. "
         "What is named like a secret, or begins as known tokens do, belongs into a Modal Secret. "
@@ -202,6 +207,11 @@ PAGES: Mapping[str, str] = {
     "resources/too-much": (
         "A container gets the cores, memory and disk of one host. Modal refuses what no host has "
         "when it is deployed, and waits without end for what none has free."
+    ),
+    "rules/unknown-code": (
+        "`rules` in modelctl.yaml gives one code its severity, or turns it off: `rules: "
+        "{endpoint/auth-none: error}`. No diagnostic has this one, so that what was meant to be "
+        "stricter is not. A code that a newer version no longer has can be taken out."
     ),
     "scaling/keep-warm-above-max": "Modal refuses more kept-warm containers than it may run.",
     "scaling/startup-timeout": (

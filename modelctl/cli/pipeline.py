@@ -97,7 +97,7 @@ def check_all(
     """
     from modelctl.assess import assess
     from modelctl.assess.bill import bill_of
-    from modelctl.checks import check, check_together, limits_of
+    from modelctl.checks import check, check_project, check_together, limits_of
     from modelctl.resolve import resolve
     from modelctl.resolve.sources import sources_beside
     from modelctl.weights.read import model_facts
@@ -106,7 +106,8 @@ def check_all(
     stacks, loaded = _load(chosen, project)
     found: list[tuple[str, Diagnostic]] = []
     lock, unreadable = _lock(project, found_online)
-    found += [("+".join(stack), d) for stack in stacks for d in unreadable]
+    of_project = (*unreadable, *check_project(project))
+    found += [("+".join(stack), d) for stack in stacks for d in of_project]
     specs: list[tuple[Wanted, Assessed]] = []
     wrong: dict[str, str] = {}
     bills: list[Bill] = []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modelctl.diagnostics import Rejected, has_errors, in_order
+from modelctl.diagnostics import Diagnostic, Rejected, has_errors, in_order
 from modelctl.spec.kinds import ShapeKind
 from modelctl.spec.merge import without_nulls
 from modelctl.spec.parse import build, problems, tidy
 from modelctl.spec.project_models import Policy, Project
 from modelctl.spec.shorthand import expand
 from modelctl.spec.source import read
-from modelctl.spec.tree import Entry, Mapping, is_null
+from modelctl.spec.tree import Entry, Mapping, Scalar, is_null
 from modelctl.spec.wanted import OutsidePolicy, ProjectFile
 
 FILE = "modelctl.yaml"
@@ -47,7 +47,7 @@ def read_project(file: Path, cwd: Path | None = None) -> ProjectFile:
         expanded = expand(source.tree, ShapeKind(Project))
         if isinstance(expanded, Mapping):
             tree = _declared(expanded)
-            found += problems(tree, Project)
+            found = [*_without_off(found, tree), *problems(tree, Project)]
     elif all(d.code == "yaml/empty" for d in found):
         return ProjectFile(file.parent, file, Project())
     found = tidy(found)
@@ -68,6 +68,14 @@ def read_policy(file: Path, cwd: Path | None = None) -> OutsidePolicy:
     if not isinstance(tree, Mapping) or has_errors(found):
         raise Rejected(in_order(found))
     return OutsidePolicy(name, build(without_nulls(tree), Policy), tree)
+
+
+def _without_off(found: list[Diagnostic], tree: Mapping) -> list[Diagnostic]:
+    """In `rules` off is the word itself, and no other reader of YAML reads this file."""
+    rules = tree.get("rules")
+    entries = rules.entries.values() if isinstance(rules, Mapping) else ()
+    off = {entry.node.place for entry in entries if isinstance(entry.node, Scalar)}
+    return [d for d in found if d.code != "yaml/ambiguous" or d.place not in off]
 
 
 def _declared(tree: Mapping) -> Mapping:

@@ -17,6 +17,7 @@ ELSEWHERE: Mapping[str, str] = {
     "model/no-secret": "cli/test_lock.py::test_a_gated_repository_needs_its_terms_accepted",
     "model/no-weights": "checks/test_vllm_rules.py::test_a_locked_repository_without_weights",
     "model/unlocked": "cli/test_lock.py::test_one_file_of_a_gguf_repository_is_found_by_its_glob",
+    "rules/unknown-code": "cli/test_command_line.py::test_a_rule_for_a_code_that_does_not_exist",
     "scaling/startup-timeout": "checks/test_resource_rules.py::test_a_start_has_time_to_read",
     "secrets/missing": "cli/test_existing.py::test_a_missing_secret_is_said_at_its_line",
     "spec/duplicate-name": "spec/test_load.py::test_two_specs_cannot_have_one_name",

@@ -160,6 +160,9 @@ def flags(engine: dict[str, Any], **values: Any) -> dict[str, Any]:
     return {**engine, "backend": {**engine["backend"], "args": values}}
 
 
+OPEN_REASON = {"reason": "a gateway is in front"}
+OPEN = {"endpoint/auth-none": OPEN_REASON}
+
 MORE: list[tuple[dict[str, Any], str, Change]] = [
     (
         flags(VLLM, **{"max-num-seq": 8}),
@@ -189,6 +192,12 @@ MORE: list[tuple[dict[str, Any], str, Change]] = [
         "model.source error model/endpoint: a bucket of R2 is found by its account's address, and "
         "none is given | model: {endpoint: https://ACCOUNT.r2.cloudflarestorage.com}",
         {"model": {"source": "r2://b/x", "endpoint": ADDRESS}},
+    ),
+    (
+        {**VLLM, "endpoint": {"auth": "none"}, "allow": {**OPEN, "gpu/uncountable": OPEN_REASON}},
+        "allow.gpu/uncountable warning allow/unknown-code: there is no code gpu/uncountable, so "
+        "that line does nothing | did you mean gpu/count?",
+        {"allow": OPEN},
     ),
     (
         {**VLLM, "snapshot": "gpu", "gpu": [{"type": "none"}], "image": {"base": "acme/cpu:1"}},

@@ -371,3 +371,32 @@ def test_a_code_is_explained(project: Project) -> None:
         64,
         True,
     )
+
+
+def test_a_rule_for_a_code_that_does_not_exist(project: Project) -> None:
+    project.spec("good", GOOD)
+    project.write(
+        "modelctl.yaml",
+        "project: team\nenvironments: {a: {}, b: {}}\nrules:\n  fit/to-large: error\n  pep8: off\n",
+    )
+    ran = project.run("validate", "--output", "json")
+    said = [d for d in ran.json["diagnostics"] if d["file"] == "modelctl.yaml"]
+    assert [(d["line"], d["column"], d["code"], d["message"], d["hint"]) for d in said] == [
+        (
+            4,
+            3,
+            "rules/unknown-code",
+            "there is no code fit/to-large, so that line does nothing",
+            "did you mean fit/too-large?",
+        ),
+        (
+            5,
+            3,
+            "rules/unknown-code",
+            "there is no code pep8, so that line does nothing",
+            "modelctl explain lists them all",
+        ),
+    ]
+    assert (ran.code, [d["environments"] for d in said]) == (0, [[], []])
+    project.write("modelctl.yaml", "project: team\nrules: {fit/too-large: error}\n")
+    assert "there is no code" not in project.run("validate").out
