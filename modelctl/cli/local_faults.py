@@ -15,9 +15,12 @@ _WORDS = {
     "gpu": "GPUs",
     "status": "status",
     "message": "says",
+    "skip": "skips",
     "seconds": "seconds",
+    "when": "when",
     "code": "code",
     "after": "after",
+    "waiting": "waiting now",
 }
 
 
@@ -33,6 +36,8 @@ def command() -> None:
 @click.option("--gpu", metavar="GLOB", help="Which GPUs: H100, 'H100*'.")
 @click.option("--seconds", type=float, metavar="S", help="How late, how slow, how long until.")
 @click.option("--times", type=int, metavar="N", help="How often; until it is cleared if not said.")
+@click.option("--skip", type=int, metavar="N", help="How many calls pass by before the first.")
+@click.option("--when", metavar="before|after", help="Whether a late call takes effect at once.")
 @click.option("--status", metavar="NAME", help="The gRPC status of a refusal.")
 @click.option("--message", metavar="TEXT", help="The sentence of a refusal or a failure.")
 @click.option("--code", type=int, metavar="N", help="The exit code of a crash.")
@@ -44,7 +49,7 @@ def add(kind: str, output: str, **options: Any) -> int:
     It holds until it is cleared, was met N times, or the plane ends.
 
     \b
-    latency      calls are answered --seconds later
+    latency      calls wait --seconds, --when before or after they take effect
     refuse       calls are refused with --status and --message
     lose-answer  calls take effect and their answer is lost
     cut          streams break off, after --seconds or their first message
@@ -125,7 +130,8 @@ def _met(fault: dict[str, Any]) -> str:
 
 
 def _what(fault: dict[str, Any]) -> str:
-    said = [(word, fault[name]) for name, word in _WORDS.items() if fault.get(name)]
+    usual = (None, 0, "", "before")
+    said = [(word, fault[name]) for name, word in _WORDS.items() if fault.get(name) not in usual]
     return ", ".join(
         f"{word} {value:g}" if isinstance(value, float) else f"{word} {value}"
         for word, value in said

@@ -4,9 +4,11 @@ Faults live in memory and end with the plane. Those on calls meet clients alone,
 Standard library only: a command line uses this too.
 """
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, TypeVar
@@ -31,16 +33,27 @@ class Fault:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency(Fault):
-    """A call is answered so much later."""
+class OnCalls(Fault):
+    """The first `skip` calls that it would meet pass by."""
+
+    skip: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency(OnCalls):
+    """A call waits so long: before it takes effect, or after it, so that only its answer is late.
+
+    A stream waits before its beginning or before its end.
+    """
 
     KIND = "latency"
     method: str = "*"
     seconds: float
+    when: str = "before"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refuse(Fault):
+class Refuse(OnCalls):
     """A call is refused before it takes effect."""
 
     KIND = "refuse"
@@ -50,7 +63,7 @@ class Refuse(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoseAnswer(Fault):
+class LoseAnswer(OnCalls):
     """A call takes effect and its answer is lost; streams have no one answer to lose."""
 
     KIND = "lose-answer"
@@ -58,7 +71,7 @@ class LoseAnswer(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut(Fault):
+class Cut(OnCalls):
     """A stream breaks off: after its first message, or after so many seconds."""
 
     KIND = "cut"
@@ -105,7 +118,7 @@ class Crash(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Revoke(Fault):
+class Revoke(OnCalls):
     """The token that clients show is good no longer."""
 
     KIND = "revoke"
@@ -149,6 +162,12 @@ def _check(name: str, value: Any) -> None:
         case "times":
             if type(value) is not int or value < 1:
                 raise ValueError(f"times must be a whole number of at least 1, not {value!r}")
+        case "skip":
+            if type(value) is not int or value < 0:
+                raise ValueError(f"skip must be a whole number of at least 0, not {value!r}")
+        case "when":
+            if value not in ("before", "after"):
+                raise ValueError(f"when must be before or after, not {value!r}")
         case "code":
             if type(value) is not int or not 0 <= value <= 255:
                 raise ValueError(f"code must be an exit code from 0 to 255, not {value!r}")
@@ -167,7 +186,7 @@ def _check(name: str, value: Any) -> None:
 class Trouble:
     """What meets one call, in this order; the default is a call that nothing happens to."""
 
-    delay: float = 0.0
+    late: Latency | None = None
     refusal: Refuse | Revoke | None = None
     lost: LoseAnswer | None = None
     cut: Cut | None = None
@@ -177,12 +196,23 @@ NO_TROUBLE = Trouble()
 
 
 @dataclass
+class _Wait:
+    """How many calls a latency keeps waiting now, and whether that is over before its time."""
+
+    fault: Latency
+    calls: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class Faults:
     """The faults that hold now, oldest first. `changed` is called when one comes or goes."""
 
     changed: Callable[[], None] = lambda: None
     _holding: dict[str, Fault] = field(default_factory=dict)
     _met: Counter[str] = field(default_factory=Counter)
+    _passed: Counter[str] = field(default_factory=Counter)
+    _waits: "dict[str, _Wait]" = field(default_factory=dict)
     _made: int = 0
 
     def add(self, fault: Fault) -> Fault:
@@ -193,23 +223,57 @@ class Faults:
         return fault
 
     def clear(self, fault_id: str | None = None) -> int:
-        """Takes one back, or all; how many there were."""
-        gone = [fault_id] if fault_id is not None else list(self._holding)
-        count = sum(self._holding.pop(known, None) is not None for known in gone)
+        """Takes one back, or all; how many there were. The calls that they kept waiting go on."""
+        there = self._all()
+        gone = [fault_id] if fault_id is not None else list(there)
+        for known in gone:
+            self._holding.pop(known, None)
+            if known in self._waits:
+                self._waits[known].over.set()
         self.changed()
-        return count
+        return sum(known in there for known in gone)
 
     def listed(self) -> list[dict[str, Any]]:
-        """All that hold, as JSON: their words, and how often they were met."""
-        return [
-            {"kind": fault.KIND, **asdict(fault), "met": self._met[fault.id]}
-            for fault in self._holding.values()
-        ]
+        """All that hold, as JSON: their words, how often they were met, how many calls wait now."""
+        return [self._described(fault) for fault in self._all().values()]
+
+    def _all(self) -> dict[str, Fault]:
+        """Those that will meet somebody, and those that still keep a call waiting."""
+        waited_for = {
+            fault_id: wait.fault
+            for fault_id, wait in self._waits.items()
+            if not wait.over.is_set() and fault_id not in self._holding
+        }
+        return {**waited_for, **self._holding}
+
+    def _described(self, fault: Fault) -> dict[str, Any]:
+        described = {"kind": fault.KIND, **asdict(fault), "met": self._met[fault.id]}
+        if isinstance(fault, Latency):
+            wait = self._waits.get(fault.id)
+            described["waiting"] = wait.calls if wait else 0
+        return described
+
+    async def wait(self, late: Latency | None, when: str) -> None:
+        """Lets a call wait, until its time is over or the fault is taken back."""
+        if late is None or late.when != when:
+            return
+        wait = self._waits.setdefault(late.id, _Wait(late))
+        wait.calls += 1
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wait.over.wait(), late.seconds)
+        finally:
+            wait.calls -= 1
+            if not wait.calls:
+                del self._waits[late.id]
 
     def _take(self, kind: type[F], meets: Callable[[F], bool]) -> F | None:
         """The first of its kind that meets the case, which counts as one of its times."""
         for fault in self._holding.values():
             if isinstance(fault, kind) and meets(fault):
+                if isinstance(fault, OnCalls) and self._passed[fault.id] < fault.skip:
+                    self._passed[fault.id] += 1
+                    continue
                 self._met[fault.id] += 1
                 if fault.times is not None and self._met[fault.id] >= fault.times:
                     del self._holding[fault.id]
@@ -226,13 +290,12 @@ class Faults:
             return fnmatchcase(method, fault.method)
 
         late = self._take(Latency, named)
-        delay = late.seconds if late else 0.0
         refusal = self._take(Revoke, lambda _: True) or self._take(Refuse, named)
         if refusal is not None:
-            return Trouble(delay, refusal)
+            return Trouble(late, refusal)
         if streaming:
-            return Trouble(delay, cut=self._take(Cut, named))
-        return Trouble(delay, lost=self._take(LoseAnswer, named))
+            return Trouble(late, cut=self._take(Cut, named))
+        return Trouble(late, lost=self._take(LoseAnswer, named))
 
     def of_build(self, app: str) -> tuple[SlowBuild | None, FailBuild | None]:
         return (

@@ -119,8 +119,7 @@ class Router:
     def __mapping__(self) -> dict[str, Handler]:
         mapping: dict[str, Handler] = {}
         for name, (_, cardinality, request_type, response_type) in _signatures().items():
-            streaming = cardinality.server_streaming
-            handler = self._handler(name, self._methods.get(name), streaming, response_type)
+            handler = self._handler(name, self._methods.get(name), cardinality.server_streaming)
             path = f"/modal.client.ModalClient/{name}"
             mapping[path] = Handler(handler, cardinality, request_type, response_type)
         return mapping
@@ -144,7 +143,7 @@ class Router:
         return Caller(version, self._task_id, workspace)
 
     def _handler(
-        self, name: str, method: Method | None, streaming: bool, answer_type: Any
+        self, name: str, method: Method | None, streaming: bool
     ) -> Callable[["Stream[Any, Any]"], Awaitable[None]]:
         async def handle(stream: "Stream[Any, Any]") -> None:
             began = time.perf_counter()
@@ -156,24 +155,29 @@ class Router:
                 trouble = NO_TROUBLE
                 if self._faults is not None:
                     trouble = self._faults.of_call(name, streaming=streaming)
-                    await _meet(trouble)
+                    await self._faults.wait(trouble.late, "before")
+                    _refuse(trouble)
                 if method is None:
                     raise Refused(
                         Status.UNIMPLEMENTED, f"The local control plane does not serve {name}."
                     )
                 if self._enter is not None:
                     self._enter(request, caller)
+                try:
+                    if streaming:
+                        answers = method(request, caller)
+                        self._settle()
+                        if not await _send_all(stream, answers, trouble.cut):
+                            status = Status.CANCELLED
+                            return
+                    else:
+                        answer = await self._answer(name, method, stream, request, caller)
+                except Refused:
+                    await self._late(trouble)
+                    raise
+                await self._late(trouble)
                 if streaming:
-                    answers = method(request, caller)
-                    self._settle()
-                    if not await _send_all(stream, answers, trouble.cut):
-                        status = Status.CANCELLED
                     return
-                metadata: Mapping[str, Any] = stream.metadata or {}
-                if key := str(metadata.get("x-idempotency-key", "")):
-                    key = f"{caller.workspace} {key}"
-                make = partial(self._carry_out, method, request, caller)
-                answer = await self._once.answer(name, key, answer_type, make)
                 if trouble.lost is not None:
                     raise Refused(
                         Status.UNAVAILABLE,
@@ -186,6 +190,9 @@ class Router:
                 raise GRPCError(status, refused.message) from None
             except StreamTerminatedError:
                 status = Status.CANCELLED
+            except asyncio.CancelledError:
+                status = Status.CANCELLED  # the caller went away
+                raise
             except Exception as error:
                 status = Status.INTERNAL
                 log.exception("%s failed", name)
@@ -201,6 +208,19 @@ class Router:
 
         return handle
 
+    async def _late(self, trouble: Trouble) -> None:
+        if self._faults is not None:
+            await self._faults.wait(trouble.late, "after")
+
+    async def _answer(
+        self, name: str, method: Method, stream: "Stream[Any, Any]", request: Any, caller: Caller
+    ) -> Any:
+        metadata: Mapping[str, Any] = stream.metadata or {}
+        if key := str(metadata.get("x-idempotency-key", "")):
+            key = f"{caller.workspace} {key}"
+        make = partial(self._carry_out, method, request, caller)
+        return await self._once.answer(name, key, _signatures()[name].reply_type, make)
+
     async def _carry_out(self, method: Method, request: Any, caller: Caller) -> Any:
         answer = method(request, caller)
         answer = await answer if inspect.isawaitable(answer) else answer
@@ -209,10 +229,7 @@ class Router:
         return answer
 
 
-async def _meet(trouble: Trouble) -> None:
-    """What happens to a call before it is looked at."""
-    if trouble.delay:
-        await asyncio.sleep(trouble.delay)
+def _refuse(trouble: Trouble) -> None:
     match trouble.refusal:
         case Refuse() as refusal:
             sentence = refusal.message or f"The call was refused on demand (fault {refusal.id})."

@@ -168,7 +168,7 @@ def test_faults_are_added_shown_and_cleared(plane: Here) -> None:
     [
         (["quake"], "there is no fault quake; there are latency, "),
         (["latency"], "latency needs seconds"),
-        (["revoke", "--gpu", "H100"], "revoke takes no gpu; it takes times"),
+        (["revoke", "--gpu", "H100"], "revoke takes no gpu; it takes skip and times"),
         (["refuse", "--status", "SAD"], "there is no status SAD; there are "),
         (["crash", "--times", "0"], "times must be a whole number of at least 1, not 0"),
     ],

@@ -3,10 +3,13 @@ would show it."""
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +24,7 @@ from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientStub
 
 from modelctl.local import lifecycle, once
-from modelctl.local.faults import KINDS, STATUSES, Faults, made
+from modelctl.local.faults import KINDS, STATUSES, Faults, Trouble, made
 from modelctl.local.lifecycle import LocalError, Plane
 from modelctl.local.once import Once
 from modelctl.local.protobuf import Empty
@@ -199,6 +202,112 @@ async def _stream(plane: Plane, app_id: str) -> int:
             return len([message async for message in stream])
 
 
+# -- a call that waits
+
+
+WRITES = """
+import modal
+words = modal.Dict.from_name({name!r}, create_if_missing=True)
+words.put("word", "there")
+"""
+
+
+@contextmanager
+def _writing(client: Client, name: str, fault: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A client that puts a word into a Dict, while its call waits."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES.format(name=name)],
+        env=client.environment,
+    ) as process:
+        try:
+            until(lambda: _waiting(client.plane, fault) == 1)
+            yield process
+        finally:
+            process.kill()
+
+
+def _waiting(plane: Plane, fault: str) -> int:
+    return sum(held["waiting"] for held in lifecycle.faults(plane) if held["id"] == fault)
+
+
+def _word(client: Client, name: str) -> Any:
+    return client.sdk(f"result = modal.Dict.from_name({name!r}).get('word')")
+
+
+@pytest.mark.parametrize(("when", "word"), [("before", None), ("after", "there")])
+def test_a_client_is_killed_while_its_call_waits_before_or_after_its_effect(
+    client: Client, plane: Plane, when: str, word: str | None
+) -> None:
+    since = _last(client)
+    fault = lifecycle.add_fault(
+        plane, "latency", method="DictUpdate", seconds=3600, times=1, when=when
+    )
+    with _writing(client, f"killed-{when}", fault) as process:
+        (held,) = lifecycle.faults(plane)
+        assert (held["met"], held["waiting"]) == (1, 1)
+        process.kill()
+        until(lambda: lifecycle.faults(plane) == [])
+    until(lambda: _statuses(client, "DictUpdate", since) == ["CANCELLED"])
+    assert _word(client, f"killed-{when}") == word
+
+
+def test_a_call_that_waits_goes_on_when_the_fault_is_taken_back(
+    client: Client, plane: Plane
+) -> None:
+    fault = lifecycle.add_fault(plane, "latency", method="DictUpdate", seconds=3600, times=1)
+    with _writing(client, "freed", fault) as process:
+        assert lifecycle.clear_faults(plane, fault) == 1
+        assert process.wait(timeout=20) == 0
+    assert _word(client, "freed") == "there"
+
+
+def test_a_plane_ends_although_a_call_waits(own_client: Client) -> None:
+    fault = lifecycle.add_fault(own_client.plane, "latency", method="DictUpdate", seconds=3600)
+    with _writing(own_client, "left-behind", fault):
+        began = time.monotonic()
+        lifecycle.down(own_client.plane.state_dir)
+        assert time.monotonic() - began < 30
+
+
+def test_the_first_calls_pass_by(client: Client, plane: Plane) -> None:
+    lifecycle.add_fault(plane, "refuse", method=LOOKUP, skip=2, times=1, message="the third")
+    _look_up(client)
+    client.rpc("AppList", api_pb2.AppListRequest())
+    _look_up(client)
+    assert lifecycle.faults(plane)[0]["met"] == 0
+    assert _refusal(lambda: _look_up(client)) == (Status.UNAVAILABLE, "the third")
+    _look_up(client)
+
+
+@pytest.mark.parametrize("kind", ["latency", "refuse", "lose-answer", "cut", "revoke"])
+def test_every_fault_on_calls_can_let_calls_pass_by(kind: str) -> None:
+    faults = Faults()
+    faults.add(made(kind, {"skip": 3, **({"seconds": 1} if kind == "latency" else {})}))
+    met = [faults.of_call("AnyCall", streaming=kind == "cut") != Trouble() for _ in range(5)]
+    assert met == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize(("when", "first"), [("before", 0.4), ("after", 0.0)])
+def test_a_stream_waits_before_its_beginning_or_before_its_end(
+    client: Client, plane: Plane, when: str, first: float
+) -> None:
+    client.sdk("modal.Dict.from_name('streamed-words', create_if_missing=True).put('word', 1)")
+    lifecycle.add_fault(plane, "latency", method="DictContents", seconds=0.4, when=when)
+    came, ended = client.sdk(
+        """
+        import time
+        words = modal.Dict.from_name("streamed-words")
+        words.hydrate()
+        began = time.monotonic()
+        result = [time.monotonic() - began for _ in words.keys()]
+        result.append(time.monotonic() - began)
+        """
+    )
+    assert ended >= 0.4
+    assert came >= first
+    assert first or came < 0.4
+
+
 # -- one key, one effect
 
 
@@ -372,7 +481,10 @@ def test_what_holds_is_listed_until_it_is_cleared(plane: Plane) -> None:
     first = lifecycle.add_fault(plane, "latency", seconds=0.001, times=3)
     second = lifecycle.add_fault(plane, "no-capacity", gpu="H100*")
     assert lifecycle.faults(plane) == [
-        {"id": first, "kind": "latency", "times": 3, "met": 0, "method": "*", "seconds": 0.001},
+        {
+            **{"id": first, "kind": "latency", "times": 3, "met": 0, "method": "*"},
+            **{"seconds": 0.001, "skip": 0, "when": "before", "waiting": 0},
+        },
         {"id": second, "kind": "no-capacity", "times": None, "met": 0, "gpu": "H100*"},
     ]
     assert lifecycle.clear_faults(plane, first) == 1
@@ -388,7 +500,10 @@ def test_what_holds_is_listed_until_it_is_cleared(plane: Plane) -> None:
         ("earthquake", {}, "there is no fault earthquake; there are latency, refuse"),
         ("latency", {}, "latency needs seconds"),
         ("latency", {"seconds": -1}, "seconds must be a number of at least 0, not -1"),
-        ("revoke", {"seconds": 1}, "revoke takes no seconds; it takes times"),
+        ("latency", {"seconds": 1, "when": "never"}, "when must be before or after, not 'never'"),
+        ("refuse", {"skip": -1}, "skip must be a whole number of at least 0, not -1"),
+        ("crash", {"skip": 1}, "crash takes no skip; it takes after and app and code and seconds"),
+        ("revoke", {"seconds": 1}, "revoke takes no seconds; it takes skip and times"),
         ("no-capacity", {"times": 1}, "no-capacity takes no times; it takes gpu"),
         ("refuse", {"status": "BROKEN"}, "there is no status BROKEN; there are CANCELLED, "),
         ("refuse", {"status": "OK"}, "there is no status OK"),
@@ -410,7 +525,9 @@ def test_a_fault_that_cannot_be_is_a_sentence(
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     said=st.dictionaries(
-        st.sampled_from(["method", "app", "gpu", "seconds", "times", "status", "code", "x"]),
+        st.sampled_from(
+            ["method", "app", "gpu", "seconds", "times", "skip", "when", "status", "code", "x"]
+        ),
         st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.booleans()),
     ),
 )
