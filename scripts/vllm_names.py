@@ -93,7 +93,38 @@ def names() -> dict[str, Any]:
         "speculative": sorted(get_args(module("vllm.config.speculative").SpeculativeMethod)),
         "lora_ranks": list(get_args(module("vllm.config.lora").MaxLoRARanks)),
         "gpu_only": gpu_only(),
+        "pooling": sorted(models := pooling()),
+        "unchunked": sorted(name for name, info in models.items() if unchunked(info)),
     }
+
+
+def unchunked(info: Any) -> bool:
+    """Whether a prompt is taken whole: `attn_type` of vllm/config/model.py."""
+    return bool(info.default_seq_pooling_type == "CLS" or info.attn_type == "encoder_only")
+
+
+def pooling() -> dict[str, Any]:
+    """The architectures that give vectors or scores where no runner is named.
+
+    As `_get_default_runner_type` of vllm/config/model.py decides. Those whose module needs a
+    package that is not here are left out.
+    """
+    registry, config = module("vllm.model_executor.models.registry"), module("vllm.config.model")
+    found = {}
+    for name, (file, cls) in registry._VLLM_MODELS.items():
+        if name.startswith("Transformers"):  # what stands in for any of them
+            continue
+        try:
+            model = getattr(module(f"vllm.model_executor.models.{file}"), cls)
+        except ImportError:
+            continue
+        info = registry._ModelInfo.from_model_cls(model)
+        default = config.try_match_architecture_defaults(name)
+        by_name = not info.is_text_generation_model and default and default[1][0] == "pooling"
+        drafts = name in registry._SPECULATIVE_DECODING_MODELS
+        if (info.is_pooling_model or by_name) and not drafts:
+            found[name] = info
+    return found
 
 
 def gpu_only() -> list[str]:

@@ -1,4 +1,4 @@
-"""Does a step of vLLM's own choice hold one token of each sequence that it may run?"""
+"""Does a step of vLLM hold what it has to: a token of each sequence, or a whole prompt?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.checks.hardware import an
 from modelctl.engines.base import Finding
-from modelctl.facts import gpus
+from modelctl.engines.said import said
+from modelctl.facts import gpus, vllm
+from modelctl.facts.engines import engine_facts
+from modelctl.facts.flags import flag_table
 from modelctl.fit.overhead import with_batch
 from modelctl.fit.types import VllmInputs
 from modelctl.resolved import Unknown, Variant
@@ -46,6 +49,58 @@ def steps(case: Case) -> Iterator[Finding]:
             )
 
 
+def whole_prompts(case: Case) -> Iterator[Finding]:
+    """Where prompts are not taken in chunks, vLLM refuses a step shorter than the context.
+
+    Source: `verify_max_model_len`, vllm/config/scheduler.py, and `is_chunked_prefill_supported`,
+    vllm/config/model.py, 0.32.0. A step of its own choice is as long as the context then.
+    """
+    for variant in case.resolved.variants:
+        inputs = variant.memory
+        if variant.origin == "upgrade" or not isinstance(inputs, VllmInputs):
+            continue
+        tokens = inputs.batched_tokens
+        if tokens is None or tokens >= inputs.context:
+            continue
+        chunked, why = _chunked(case, variant, inputs)
+        if not chunked:
+            yield wrong(
+                _step(case, variant),
+                "engine/wrong-option",
+                f"a step of {tokens:,} tokens cannot hold a prompt of {inputs.context:,}, and "
+                f"{why}: vLLM refuses to start",
+                f"leave it out, or {inputs.context}",
+            )
+            return
+
+
+def _chunked(case: Case, variant: Variant, inputs: VllmInputs) -> tuple[bool, str]:
+    """(whether prompts are cut, why not)"""
+    version, model = case.setting.version, case.facts.architecture
+    chunked = said(variant.flags, flag_table("vllm", version)).yes("enable-chunked-prefill")
+    if chunked is not None:
+        return chunked, "enable-chunked-prefill is off"
+    names = vllm.names(version) or vllm.names(engine_facts("vllm").default)
+    whole = names is not None and inputs.task != "generate" and model in names.unchunked
+    return not whole, f"vLLM takes the prompts of {model} whole"
+
+
+def _step(case: Case, variant: Variant) -> Path_:
+    """Where the length of a step is written: a field or a flag, of the entry or of the spec."""
+    fields: list[tuple[Path_, bool]] = []
+    for index, entry, _, _ in case.entries:
+        if index == variant.entry:
+            fields += [(("gpu", index, "args", name), _is_step(name)) for name in entry.args or ()]
+            fields.append((("gpu", index, "max_batched_tokens"), bool(entry.max_batched_tokens)))
+    ours = (case.spec.backend and case.spec.backend.args) or {}
+    fields += [(("backend", "args", name), _is_step(name)) for name in ours]
+    return next((path for path, is_it in fields if is_it), ("max_batched_tokens",))
+
+
+def _is_step(name: str) -> bool:
+    return name.lstrip("-").replace("_", "-") == "max-num-batched-tokens"
+
+
 def _known(case: Case, variant: Variant, inputs: VllmInputs) -> bool:
     """Whether the step is the card's alone: images may need a longer one, so may whole prompts."""
     config = case.facts.config
@@ -54,8 +109,8 @@ def _known(case: Case, variant: Variant, inputs: VllmInputs) -> bool:
     shape = shape_of(config)
     if isinstance(shape, Unknown) or shape.vision:
         return False
-    said = " ".join(str(flag[0]).replace("_", "-") for flag in variant.flags)
-    return not any(word in said for word in _CHANGES_IT)
+    flags = " ".join(str(flag[0]).replace("_", "-") for flag in variant.flags)
+    return not any(word in flags for word in _CHANGES_IT)
 
 
 def _path(case: Case, variant: Variant) -> Path_:
@@ -66,4 +121,4 @@ def _path(case: Case, variant: Variant) -> Path_:
     return ("gpu", variant.entry or 0)
 
 
-RULES: tuple[Rule, ...] = (steps,)
+RULES: tuple[Rule, ...] = (steps, whole_prompts)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from modelctl.assess import Assessed
 from modelctl.checks import (
     arguments,
+    attention,
     batch,
     budget,
     codes,
@@ -49,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     *template.RULES,
     *engine.RULES,
     *batch.RULES,
+    *attention.RULES,
     *arguments.RULES,
     *flag_fields.RULES,
     *scaling.RULES,

@@ -14,6 +14,13 @@ PAGES: Mapping[str, str] = {
         "made for embeddings name theirs in the GGUF header. Of any other, and with pooling: none, "
         "llama-server answers /v1/embeddings with 400: Pooling type 'none' is not OAI compatible."
     ),
+    "engine/no-text": (
+        "BERT and its kin, and models that sentence-transformers made for vectors, cannot write: "
+        "vLLM starts them for /v1/embeddings or /score, without a route for a chat, and "
+        "llama-server answers each request with 500. task: generate is the default, so that such a "
+        "model needs its own: `model: {source: hf://BAAI/bge-m3, task: embed}`, and rerank for a "
+        "cross-encoder."
+    ),
     "engine/adapters-mix": (
         "llama-server keeps what it computed of a prompt and uses it again for the next one that "
         "begins alike. It looks at the adapters only where a request names some, so a plain "

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from modelctl.diagnostics import Severity
-from modelctl.engines import llama_cpp_python, llama_cpp_python_rules, llama_server_rules
+from modelctl.engines import (
+    llama_cpp_python,
+    llama_cpp_python_rules,
+    llama_server_rules,
+    task_rules,
+)
 from modelctl.engines.base import Finding, Setting
 from modelctl.engines.finding import unsupported, wrong
 from modelctl.engines.gguf_files import projector_path
@@ -22,6 +27,7 @@ _NO_MODEL = Model.model_construct()
 
 def find(setting: Setting) -> Iterator[Finding]:
     yield from _format(setting)
+    yield from task_rules.of_llama_cpp(setting)
     yield from _beside(setting)
     yield from _projector(setting)
     yield from _without_counterpart(setting.spec)

@@ -38,7 +38,6 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _speculative(setting.spec)
     yield from _reasoning(setting.spec)
     yield from _kept_prompts(setting.spec)
-    yield from _flash_attention(setting.spec)
     yield from _pooling(setting)
 
 
@@ -146,27 +145,3 @@ def _pooling(setting: Setting) -> Iterator[Finding]:
 
 def _pools(name: str) -> bool:
     return name.lstrip("-").replace("_", "-") == "pooling"
-
-
-def _flash_attention(spec: Spec) -> Iterator[Finding]:
-    """A V cache of fewer than 16 bits is read by flash attention only."""
-    ours = (spec.backend.args if spec.backend else None) or {}
-    asked: list[tuple[Path_, str | None, object]] = [
-        (("backend", "args"), spec.kv_cache, ours.get("flash-attn"))
-    ]
-    for index, entry in enumerate(spec.gpu or ()):
-        theirs = entry.args or {}
-        if entry.kv_cache is not None or "flash-attn" in theirs:
-            where: Path_ = ("gpu", index, "args") if "flash-attn" in theirs else asked[0][0]
-            off = theirs.get("flash-attn", ours.get("flash-attn"))
-            asked.append((where, entry.kv_cache or spec.kv_cache, off))
-    for path, kind, value in asked:
-        if (kind or "").startswith(("q", "iq")) and value in (False, "off", 0):
-            yield wrong(
-                (*path, "flash-attn"),
-                "engine/wrong-option",
-                f"a KV cache of type {kind} needs flash attention",
-                "leave flash-attn out, or kv_cache: f16",
-                key=True,
-            )
-            return

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from modelctl.diagnostics import Severity
-from modelctl.engines import vllm_draft, vllm_words
+from modelctl.engines import task_rules, vllm_draft, vllm_words
 from modelctl.engines.base import Finding, Setting
 from modelctl.engines.vllm_flags import names_gpus
 from modelctl.facts import gpus, vllm
@@ -26,6 +26,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield from _format(setting)
     yield from _needs_a_gpu(setting.spec)
     yield from _python(setting.spec)
+    yield from task_rules.of_vllm(setting)
     yield from vllm_words.find(setting)
     yield from _numbers(setting.spec)
     yield from _batch(setting.spec)

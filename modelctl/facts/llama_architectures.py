@@ -23,7 +23,7 @@ class Architecture:
     the file says, `default_window` where it says nothing; None: such a file has no such layers.
     `only_with` is the one number of layers that has windows at all. `own_cache` layers come first
     and have a cache, the others read theirs. `rolls_back` is whether a state is kept for each
-    guessed token.
+    guessed token, `embeds` whether such a model gives vectors and never text.
     """
 
     layers: Kind
@@ -34,6 +34,7 @@ class Architecture:
     only_with: int | None
     own_cache: int | None
     rolls_back: bool
+    embeds: bool
     source: Source
 
 
@@ -50,6 +51,7 @@ def architectures() -> Mapping[str, Architecture]:
             only_with=row.get("only_with"),
             own_cache=row.get("own_cache"),
             rolls_back=row.get("rolls_back", False),
+            embeds=row.get("embeds", False),
             source=source_of(row),
         )
         for name, row in table("llama_architectures").items()

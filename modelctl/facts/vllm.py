@@ -17,7 +17,9 @@ class Names:
     `deprecated` those that need a flag of their own, `lora_ranks` what --max-lora-rank may be,
     `gpu_only` flags that mean nothing on a CPU or stop a start there. `no_float16` are the model
     types that are refused in float16, `mtp` the model types and architectures whose own layers can
-    guess ahead, `variables` those of VLLM_…; all three empty where nobody looked.
+    guess ahead, `variables` those of VLLM_…, `pooling` the architectures that it serves for vectors
+    or scores alone, `unchunked` those of them whose prompts it takes whole; all five empty where
+    nobody looked.
     """
 
     source: Source
@@ -33,6 +35,8 @@ class Names:
     no_float16: frozenset[str]
     mtp: frozenset[str]
     variables: tuple[str, ...]
+    pooling: frozenset[str]
+    unchunked: frozenset[str]
 
 
 @cache
@@ -55,6 +59,8 @@ def names(version: str) -> Names | None:
         no_float16=frozenset(row.get("no_float16", ())),
         mtp=frozenset(row.get("mtp", ())),
         variables=tuple(row.get("variables", ())),
+        pooling=frozenset(row.get("pooling", ())),
+        unchunked=frozenset(row.get("unchunked", ())),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 ELSEWHERE: Mapping[str, str] = {
     "engine/unlisted-flag": "checks/test_arguments.py::test_the_flags_of_a_version_without_a_list",
+    "engine/no-text": "checks/test_task_rules.py::test_vllm_writes_no_text_with_it",
     "fit/may-not-fit": "checks/test_real_failures.py::test_what_failed_in_public",
     "fit/not-checked": "checks/test_ways_out.py::test_of_an_architecture_without_facts",
     "fit/target": "checks/test_ways_out.py::test_a_target_that_memory_has_room_for",

@@ -37,6 +37,11 @@ Change = dict[str, Any]
 SERVER = {"backend": {"name": "llama.cpp"}}
 BASE = {"base": "registry/name:tag"}
 
+
+def flags(engine: dict[str, Any], **values: Any) -> dict[str, Any]:
+    return {**engine, "backend": {**engine["backend"], "args": values}}
+
+
 OF_VLLM: list[Change] = [
     {"kv_cache": "fp8"},
     {"gpu": [{"type": "L4", "kv_cache": "fp8_e4m3"}]},
@@ -72,6 +77,9 @@ OF_LLAMA: list[Change] = [
     {"speculative": {"method": "draft_model", "model": "volume://v/d.gguf", "tokens": 4}},
     {"speculative": {"method": "ngram"}},
     SERVER,
+    flags(LLAMA, flash_attn="off", **{"cache-type-v": "f16"}),
+    {"kv_cache": "f16"},
+    flags(ONE, flash_attn=False, type_v=1),
     {"parallel": {}, "scaling": {"max": 2}},
     {"gpu": [{"type": "L4:2"}], "parallel": {"tensor": 2}},
     {"parallel": {"tensor": 4}},
@@ -154,10 +162,6 @@ def test_the_hint_followed_is_right(spec: dict[str, Any], sentence: str, change:
 def sure(found: list[Diagnostic]) -> list[str]:
     """Without what could not be checked."""
     return said([d for d in found if d.severity is not Severity.NOT_CHECKED])
-
-
-def flags(engine: dict[str, Any], **values: Any) -> dict[str, Any]:
-    return {**engine, "backend": {**engine["backend"], "args": values}}
 
 
 OPEN_REASON = {"reason": "a gateway is in front"}

@@ -95,6 +95,31 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "attention | leave flash-attn out, or kv_cache: f16",
     ),
     (
+        {
+            **LLAMA,
+            "backend": {"name": "llama.cpp", "args": {"flash_attn": "off", "cache-type-v": "q4_0"}},
+        },
+        "backend.args.flash_attn error engine/wrong-option: a V cache of type q4_0 needs flash "
+        "attention | leave flash_attn out, or cache-type-v: f16",
+    ),
+    (
+        {
+            **LLAMA,
+            "gpu": [{"type": "L4"}, {"type": "T4", "args": {"flash-attn": False}}],
+            "kv_cache": "q5_1",
+        },
+        "gpu[1].args.flash-attn error engine/wrong-option: a KV cache of type q5_1 needs flash "
+        "attention | leave flash-attn out, or kv_cache: f16",
+    ),
+    (
+        {
+            **ONE,
+            "backend": {**ONE["backend"], "args": {"flash_attn": False, "type_v": 8}},
+        },
+        "backend.args.flash_attn error engine/wrong-option: a V cache of type q8_0 needs flash "
+        "attention | leave flash_attn out, or type_v: 1",
+    ),
+    (
         {**TWO, "parallel": {"data": 2}},
         "parallel.data error engine/unsupported-field: llama.cpp has no data parallelism | "
         "scaling: {max: N} adds containers, each with a copy",

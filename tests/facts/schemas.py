@@ -112,6 +112,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "period": {"type": "integer", "minimum": 2},
                 "full_first": {"const": True},
                 "rolls_back": {"const": True},
+                "embeds": {"const": True},
                 **{
                     name: {"type": "integer", "minimum": 1}
                     for name in ("window", "default_window", "only_with", "own_cache")
@@ -133,7 +134,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "lora_ranks": {"type": "array", "items": {"type": "integer"}},
                 "gpu_only": _NAMES,
             },
-            {"no_float16": _NAMES, "mtp": _NAMES, "variables": _NAMES},
+            dict.fromkeys(("no_float16", "mtp", "variables", "pooling", "unchunked"), _NAMES),
         )
     ),
 }
