@@ -14,9 +14,11 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -33,8 +35,7 @@ from modelctl.resolved import Unknown
 FILE = Path(__file__).parent / "data" / "measured.jsonl"
 
 
-@dataclass(frozen=True)
-class Predicted:
+class Predicted(Struct, frozen=True):
     """GiB and tokens; None where the row says too little to predict, or nothing was measured."""
 
     row: Row

@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelctl.health import Ask, Verdict, http_get, until_healthy
 from modelctl.loglines import Said, read, telling
@@ -26,8 +28,7 @@ class Result(StrEnum):
     UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one app. `lines` are the log lines that matter where it failed.
 
     `scaling` is what it was left at where that is not what its spec says.
@@ -46,8 +47,7 @@ class Outcome:
     scaling: Scaling | None = None
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One thing that began (or ended, with an outcome) for one app."""
 
     name: str
@@ -59,8 +59,7 @@ class Step:
 Tell = Callable[[Step], None]
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """What is needed to see an endpoint through its URL; no headers: skipped aloud."""
 
     headers: Mapping[str, str] | None
@@ -69,8 +68,7 @@ class Gate:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-@dataclass
-class _Memory:
+class _Memory(Struct):
     """What is written down of the apps; one write at a time, so that none undoes another."""
 
     platform: Platform
@@ -91,8 +89,7 @@ class _Memory:
         self.written.update(records)
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(Struct, frozen=True):
     """What every app of one apply is done with."""
 
     platform: Platform

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Severity(StrEnum):
@@ -13,8 +15,7 @@ class Severity(StrEnum):
     NOT_CHECKED = "not checked"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where in a file something stands. Lines and columns count from 1, as editors do.
 
     `width` is how many characters the caret underlines; `text` is the whole source line, so that
@@ -28,8 +29,7 @@ class Place:
     text: str = ""
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One problem. `message` is the sentence at the caret, `detail` the arithmetic behind it.
 
     `path` is the field in the spec's own words (`gpu[1]`); `environments` names those in which

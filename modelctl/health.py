@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class Ask(Protocol):
@@ -17,8 +18,7 @@ class Ask(Protocol):
     async def __call__(self, url: str, headers: Mapping[str, str]) -> int | None: ...
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """`healthy` with the seconds that it took, or not, and the sentence why."""
 
     healthy: bool

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 WIDTH = 100
 INDENT = 4
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """A list or mapping that is always written one element a line, however short."""
 
     items: Sequence[Any] | Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call by a name of our own; only its arguments are values from outside."""
 
     name: str
@@ -36,15 +35,13 @@ class Call:
             raise ValueError(f"not a name that may be called: {self.name}")
 
 
-@dataclass(frozen=True)
-class Joined:
+class Joined(Struct, frozen=True):
     """A string put together at run time: literals, and names of our own that hold strings."""
 
     parts: tuple[str | Name, ...]
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(Struct, frozen=True):
     """A name of our own in the generated code."""
 
     text: str
@@ -54,8 +51,7 @@ class Name:
             raise ValueError(f"not a name: {self.text}")
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """Calls one after another, each on the result of the one before."""
 
     calls: tuple[Call, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from modelctl.platform.types import LogLine
 from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED
@@ -19,8 +20,7 @@ _OURS = "modelctl: "
 _FRAME = re.compile(r"(\(\S+ pid=\d+\) )?(\[[\w./-]+:\d+\] ?+)?(\s|Traceback |$)")
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(Struct, frozen=True):
     """One line. `who` is engine, modelctl, app (what else its container wrote) or modal.
 
     `level` is one of LEVELS, METRICS for figures, and "" where the line has none.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.platform.types import Capabilities, Details, Live, LiveApp
 from modelctl.record import AppRecord, Fields, Index
@@ -29,8 +31,7 @@ REFUSED = frozenset({Action.BLOCKED, Action.FOREIGN})
 DEPLOYS = frozenset({Action.CREATE, Action.REDEPLOY, Action.RECREATE})
 
 
-@dataclass(frozen=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """An app as it should be: its text, and what its spec says in the spec's own words."""
 
     rendered: Rendered
@@ -44,8 +45,7 @@ class Desired:
         return self.rendered.name
 
 
-@dataclass(frozen=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """None: nothing was, or is, said."""
 
     path: str
@@ -53,8 +53,7 @@ class FieldChange:
     after: object
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What keep-warm costs an hour, USD, on the first GPU of the list; None where unknown.
 
     `dearest` is `after` on the dearest of the list, `at_max` with every container that may run.
@@ -66,8 +65,7 @@ class Cost:
     at_max: float | None = None
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """What apply does to one app. `version` is the one that lives now, `scaling` what it should be
     scaled to where nothing else changes."""
 
@@ -82,8 +80,7 @@ class Change:
     protected: bool = False
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
     `limits` are those of all apps together; `prices` say whose prices these are."""
 
@@ -113,8 +110,7 @@ class Plan:
         return self.others + sum(c.cost.after or 0 for c in self.changes)
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What was read for a plan. `details` and `records` hold only the apps that needed them.
 
     `secrets` and `volumes` are the names that there are; None where nobody asked, or Modal would
@@ -447,7 +443,7 @@ _SCALING_FIELDS = {
 
 def _scaling_differences(before: Scaling | None, after: Scaling) -> tuple[FieldChange, ...]:
     return tuple(
-        FieldChange(_SCALING_FIELDS[f.name], getattr(before, f.name, None), getattr(after, f.name))
-        for f in fields(Scaling)
-        if getattr(before, f.name, None) != getattr(after, f.name)
+        FieldChange(_SCALING_FIELDS[name], getattr(before, name, None), getattr(after, name))
+        for name in Scaling.__struct_fields__
+        if getattr(before, name, None) != getattr(after, name)
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from modelctl.resolved import Scaling
 
@@ -35,8 +37,7 @@ class Files(Protocol):
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None: ...
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What the index holds of one app: enough to see that nothing has to be done.
 
     `version` is the one that this digest was deployed as: a digest is believed only while the live
@@ -57,13 +58,11 @@ class Entry:
     weights: Weights | None = None
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(Struct, frozen=True):
     apps: Mapping[str, Entry]
 
 
-@dataclass(frozen=True)
-class AppRecord:
+class AppRecord(Struct, frozen=True):
     """All that is remembered of one app: read only when something about it changes."""
 
     entry: Entry
@@ -81,7 +80,7 @@ def path_of(name: str) -> str:
 
 
 def encode_index(index: Index) -> bytes:
-    return _dump({"format": FORMAT, "apps": {n: asdict(e) for n, e in index.apps.items()}})
+    return _dump({"format": FORMAT, "apps": {n: to_builtins(e) for n, e in index.apps.items()}})
 
 
 def decode_index(content: bytes | None) -> Index | None:
@@ -99,7 +98,7 @@ def encode_app(record: AppRecord) -> bytes:
     return _dump(
         {
             "format": FORMAT,
-            "entry": asdict(record.entry),
+            "entry": to_builtins(record.entry),
             "fields": dict(record.fields),
             "text": record.text,
         }

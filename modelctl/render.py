@@ -7,10 +7,11 @@ import keyword
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict, replace
 
 import modelctl
 from modelctl.engines import engine

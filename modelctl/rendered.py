@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from modelctl.resolved import Resolved
 
@@ -20,8 +21,7 @@ TAG_PROJECT = "modelctl-project"
 TAG_DIGEST = "modelctl-digest"
 
 
-@dataclass(frozen=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """A Modal app as text.
 
     `digest` is 32 hexadecimal digits over the text without what the autoscaler changes in place;

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from modelctl.fit.types import MemoryInputs
 
 
-@dataclass(frozen=True)
-class Rooted:
+class Rooted(Struct, frozen=True):
     """A word of a command line with a path of the container in it.
 
     The app writes `before`, then the mount root and `path`, then `after`.
@@ -31,15 +32,13 @@ Flag = tuple[Word, ...]
 """One flag of an engine with its values: `("--ctx-size", "8192")`, `("--metrics",)`."""
 
 
-@dataclass(frozen=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """An answer that cannot be had offline, and why. Never an error by itself."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What may be spent in USD: on keep_warm, and on every container at once; None: no limit."""
 
     usd_per_hour: float | None = None
@@ -50,8 +49,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True)
-class Scaling:
+class Scaling(Struct, frozen=True):
     """What the autoscaler may change in place: no new version, no new container.
 
     Windows are seconds. `max_containers`, `scaleup_window` and `target_concurrency` are None where
@@ -66,8 +64,7 @@ class Scaling:
     target_concurrency: float | None
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """How the engine runs on one kind of GPU.
 
     `key` is what the app looks up when it starts: `H100`, `L40S:2`, `cpu`. `entry` is the index in
@@ -87,8 +84,7 @@ class Variant:
     memory: MemoryInputs | Unknown = field(default_factory=lambda: Unknown("not worked out"))
 
 
-@dataclass(frozen=True)
-class ImageStep:
+class ImageStep(Struct, frozen=True):
     """One call of the chain that makes the image: `.uv_pip_install("vllm==0.32.0")`.
 
     `secret` is the Modal Secret that the call gets as `secret=`.
@@ -100,8 +96,7 @@ class ImageStep:
     secret: str | None = None
 
 
-@dataclass(frozen=True)
-class LocalFile:
+class LocalFile(Struct, frozen=True):
     """One file that a local model consists of. `path` is relative, with forward slashes."""
 
     path: str
@@ -109,8 +104,7 @@ class LocalFile:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(Struct, frozen=True):
     """A local model that apply puts into a Volume, by content: `files` land under `prefix`."""
 
     root: str
@@ -123,8 +117,7 @@ class Upload:
         return sum(f.size for f in self.files)
 
 
-@dataclass(frozen=True)
-class RemoteFile:
+class RemoteFile(Struct, frozen=True):
     """One file of a Hub repository or a bucket; `size` in bytes.
 
     Large files of the Hub have a sha256, small ones only git's blob id, those of a bucket neither.
@@ -136,8 +129,7 @@ class RemoteFile:
     git_sha1: str | None = None
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which part of a source is wanted: what it is for, and the globs of its GGUF files.
 
     `layout` says which weights are taken of a repository that has them twice, "" as vLLM chooses.
@@ -152,12 +144,11 @@ class Selection:
     @property
     def key(self) -> str:
         """What the manifest beside fetched files calls it."""
-        said = {name: value for name, value in vars(self).items() if value}
+        said = {name: value for name, value in asdict(self).items() if value}
         return json.dumps(said, sort_keys=True)
 
 
-@dataclass(frozen=True)
-class Fetch:
+class Fetch(Struct, frozen=True):
     """A remote model that an app of its own puts into a Volume before any GPU starts.
 
     `files` are those that the engine needs and land under `prefix`. `commit` is the Hub's, or the
@@ -180,8 +171,7 @@ class Fetch:
         return self.files if isinstance(self.files, Unknown) else sum(f.size for f in self.files)
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """One source that the engine reads: the model, or what stands beside it.
 
     `argument` is the path inside the container, below the mount root. It is Unknown where it
@@ -197,8 +187,7 @@ class Weights:
     fetch: Fetch | None = None
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(Struct, frozen=True):
     """A Volume in the container. Paths are absolute; the app puts the mount root before them."""
 
     path: str
@@ -207,8 +196,7 @@ class Mount:
     create: bool = False
 
 
-@dataclass(frozen=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     path: str
     bucket: str
     read_only: bool = False
@@ -217,8 +205,7 @@ class Bucket:
     endpoint: str | None = None
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """What a container asks for. `gpus` are Modal's own strings in order; empty for a CPU.
 
     `cpu` in cores, `memory` and `disk` in MiB, None for Modal's default.
@@ -233,8 +220,7 @@ class Placement:
     nonpreemptible: bool
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """`startup_timeout` and `drain` are seconds. `api_key` is (secret, key) with auth api-key."""
 
     auth: Literal["proxy", "api-key", "none"]
@@ -244,8 +230,7 @@ class Endpoint:
     drain: int
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     name: str
     messages: tuple[tuple[str, str], ...]
     contains: str | None
@@ -255,8 +240,7 @@ class Check:
     max_tokens: int
 
 
-@dataclass(frozen=True)
-class Rollout:
+class Rollout(Struct, frozen=True):
     strategy: Literal["rolling", "recreate"]
     gate: Literal["none", "health", "checks"]
     place_timeout: float
@@ -266,8 +250,7 @@ class Rollout:
     wave: str | None
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """A spec with every question answered: what `render` writes and `plan` compares.
 
     `command` starts the engine (`("vllm", "serve")`); the flags of a variant follow. `variants`

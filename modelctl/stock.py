@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelctl.platform.types import Platform, Progress
 from modelctl.resolved import Fetch, Resolved, Unknown, Upload
@@ -21,8 +23,7 @@ FETCHING = 4
 """How many apps that fetch run at once."""
 
 
-@dataclass
-class Stock:
+class Stock(Struct):
     """The uploads and fetches that are under way, one task each, however many apps need them."""
 
     tasks: dict[Upload | _Place, asyncio.Task[int]] = field(default_factory=dict)

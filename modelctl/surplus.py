@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from modelctl.platform.types import Live, StoredWeights
 from modelctl.record import Index
 
 
-@dataclass(frozen=True)
-class Shelf:
+class Shelf(Struct, frozen=True):
     """One folder of weights, the live apps that may read it, and whether a spec or lock names it.
 
     An app may read what any version of it read that a roll-back could bring back.

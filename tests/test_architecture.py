@@ -73,6 +73,7 @@ MAY_TOUCH: dict[str, set[str]] = {
     "rich": {"cli"},
     "click": {"cli"},
     "pydantic": {"spec"},
+    "dataclasses": {"local", "cli"},
     "tempfile": {"platform", "local", "weights", "cli"},
 }
 """Module → the only rooms that may import it."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from modelctl.cli.locking import named_sources
 from modelctl.resolved import Fetch, Mount, RemoteFile, Unknown

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from modelctl.platform.types import Live, StoredWeights
 from modelctl.record import Index, read_index, remember

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from modelctl.assess.cost import Cost, cost_of
 from modelctl.assess.fits import Fit, fits_of
@@ -12,8 +13,7 @@ from modelctl.resolved import Resolved, Unknown
 from modelctl.weights.facts import ModelFacts
 
 
-@dataclass(frozen=True)
-class Assessed:
+class Assessed(Struct, frozen=True, dict=True):
     resolved: Resolved
     model: ModelFacts
     cost: Cost

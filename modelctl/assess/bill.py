@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from modelctl.assess import Assessed
 from modelctl.resolved import NO_LIMITS, Limits, Unknown
 
 
-@dataclass(frozen=True)
-class Bill:
+class Bill(Struct, frozen=True):
     """`warm` and `at_most` go from the cheapest GPU of each list to the dearest; `first` and
     `first_at_most` count with the first of each. `at_most` leaves out the `unlimited`, which have
     no max, and both leave out the `unpriced`. `parts` is what each spec's keep_warm costs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from modelctl.facts import places
 from modelctl.facts.prices import Prices, list_prices
@@ -15,16 +15,14 @@ HOURS_A_MONTH = 730
 NO_MAX = Unknown("scaling.max is not said")
 
 
-@dataclass(frozen=True)
-class VariantCost:
+class VariantCost(Struct, frozen=True):
     """USD an hour of one container on one variant: GPU, cores and memory as they are requested."""
 
     key: str
     usd_per_hour: float | Unknown
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What containers cost. `first` is the variant that Modal tries first: plans count with it.
 
     `warm` is USD an hour with only the kept-warm containers, `at_most` with every container that

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from modelctl.engines import engine as engine_named
 from modelctl.facts import gpus
@@ -14,8 +15,7 @@ from modelctl.resolved import Resolved, Unknown, Variant
 from modelctl.weights.facts import ModelFacts
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """What one GPU variant takes of its card. `entry` is its place in the spec's list."""
 
     key: str

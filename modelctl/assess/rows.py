@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from modelctl.assess.cost import NO_MAX
 from modelctl.fit.speed import Speed
@@ -10,8 +10,7 @@ from modelctl.fit.types import Memory
 from modelctl.resolved import Unknown
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One GPU of the list, or one that may come in its place. Prices are of a copy of the model."""
 
     key: str
@@ -29,8 +28,7 @@ class Row:
         return self.usd_per_hour / 3600 / self.speed.predicted.value * 1e6
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """What one spec takes in one environment.
 
     `dtype` is what weights are kept as, in the checkpoint's words. `target` and `most` are the

@@ -6,8 +6,9 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from modelctl.checks.case import Case, Rule, unchecked, wrong
 from modelctl.checks.reserved import field_for, reserved

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from modelctl.assess import Assessed
 from modelctl.diagnostics import Severity
@@ -17,8 +18,7 @@ from modelctl.spec.wanted import Path_, Wanted
 from modelctl.weights.facts import ModelFacts
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True, dict=True):
     """One spec in one environment, as merged, resolved and assessed."""
 
     wanted: Wanted

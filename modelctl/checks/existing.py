@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.checks.case import doubtful, wrong
 from modelctl.checks.judge import ruled
@@ -20,8 +22,7 @@ _BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _REGISTRY_KEYS = ("REGISTRY_USERNAME", "REGISTRY_PASSWORD")
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(Struct, frozen=True):
     """A Secret or a Volume that must be there before anything is deployed, and how to make it.
 
     `to_fetch` is what only fetches weights: nothing lacks it where they are in the Volume already.
@@ -34,8 +35,7 @@ class Need:
     to_fetch: bool = False
 
 
-@dataclass(frozen=True)
-class There:
+class There(Struct, frozen=True):
     """What an environment has, by name; None where nobody asked, or it would not say.
 
     `where` names it for people; `options` tell Modal's own command of it: `--env prod `. `before`

@@ -7,8 +7,9 @@ they are asked again as if the field said it, on one GPU of the list at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from modelctl.checks import engine, hardware
 from modelctl.checks.arguments import value_problem

@@ -6,8 +6,9 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from modelctl.loglines import Said
 from modelctl.resolved import Resolved, Rooted, Unknown, Variant, Word
@@ -19,8 +20,7 @@ _OF_HOSTS = ("--node-rank", "--master-addr", "--master-port")
 _THREADS = ("--threads", "--threads-batch", "--n_threads", "--n_threads_batch")
 
 
-@dataclass
-class Boot:
+class Boot(Struct):
     """One start of an engine in one container. `failed` where it, or what it became, ended badly.
 
     `gpu` is the key of the variant that the app chose, `lines` what the engine wrote from then on.

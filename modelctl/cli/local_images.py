@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct, to_builtins
 
 from modelctl.cli.exits import Exit
 from modelctl.cli.options import output
@@ -74,7 +74,7 @@ def diff(a: str, b: str, output: str) -> int:
     left, right = (lifecycle.image(plane, _id(plane, name)) for name in (a, b))
     pairs = compared(left["layers"], right["layers"])
     if output == "json":
-        data = [{**asdict(pair), "same": pair.same} for pair in pairs]
+        data = [{**to_builtins(pair), "same": pair.same} for pair in pairs]
         say(machine.dump({"a": left["id"], "b": right["id"], "layers": data}))
         return Exit.DONE
     paint, _ = for_stream()
@@ -89,8 +89,7 @@ def diff(a: str, b: str, output: str) -> int:
     return Exit.DONE
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """Two layers that stand for each other, or one that has no counterpart; lines as in a diff."""
 
     a: str | None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error, in_order
 from modelctl.engines.images import locked_engine
@@ -29,8 +31,7 @@ _CODES = {"wrong": "hub/not-found", "access": "hub/no-access", "broken": "model/
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(Struct, frozen=True):
     """A source of the Hub or a bucket, and where the first spec that names it says so.
 
     `needs_listing` is false where nothing has to be known of its files to deploy it: a commit whose

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelctl.platform.types import PlatformError
 from modelctl.resolve import engine_of
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from modelctl.platform.types import Platform
 
 
-@dataclass(frozen=True)
-class InVolume:
+class InVolume(Struct, frozen=True):
     """A source in a Volume, and the environment of the first spec that names it."""
 
     source: str

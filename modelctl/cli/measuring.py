@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.assess.fits import run_of
 from modelctl.cli.boots import Boot, boots_of, ran
@@ -37,8 +39,7 @@ LINES = 10_000
 """How many of an app's latest lines are read, as many as Modal gives at once."""
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """An app as it is now, with the boots since this version was deployed."""
 
     app: LiveApp
@@ -46,8 +47,7 @@ class Seen:
     boots: tuple[Boot, ...]
 
 
-@dataclass(frozen=True)
-class At:
+class At(Struct, frozen=True):
     """Which control plane was asked, in words, and for which project. `local` has no GPUs."""
 
     where: str

@@ -8,9 +8,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.cli.options import Selection
 from modelctl.diagnostics import (
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
     from modelctl.weights.lock import Lock
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """A spec with errors. `name` is its app's, "" where not even that could be read."""
 
     file: str
@@ -43,8 +44,7 @@ class Broken:
     errors: int
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """Specs of one environment that were read, resolved, assessed and checked.
 
     `broken` are those with errors; what is wrong beside them (a name that no spec has, the lock)
@@ -265,8 +265,7 @@ def one_environment(chosen: Selection, project: ProjectFile) -> Selection:
     return chosen
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """What a command starts from that looks at one environment: everything rendered."""
 
     project: ProjectFile

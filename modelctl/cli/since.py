@@ -9,10 +9,10 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from modelctl.cli.options import Selection
 from modelctl.diagnostics import Diagnostic, Rejected

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from msgspec import Struct, field
 
 from modelctl.diagnostics import Severity
 from modelctl.facts.gpus import Gpu as Card
@@ -24,8 +25,7 @@ NO_IMAGE = Image.model_construct()
 NO_ENTRY = Gpu.model_construct()
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a rule has found: a field and a sentence. Places and policy are added later."""
 
     path: Path_
@@ -55,8 +55,7 @@ class Sources(Protocol):
     def path_of(self, source: str | None) -> str | Unknown: ...
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What holds for every variant of a spec. `spec` is as merged, gaps and all."""
 
     spec: Spec
@@ -83,8 +82,7 @@ class Setting:
         return Rooted(path, before, after)
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """One variant: the setting, a card or the CPU, and the knobs with that entry's words over them.
 
     `said` are the entry's own words, for what means something else when nobody said it. `kv_cache`
@@ -118,8 +116,7 @@ class Ask:
         return ours is not None and (ours.tensor or 1) > 1
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What the engine needs around it. `path_env` are variables that hold paths below a mount."""
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -127,8 +124,7 @@ class Surroundings:
     mounts: tuple[Mount, ...] = ()
 
 
-@dataclass(frozen=True)
-class Counters:
+class Counters(Struct, frozen=True):
     """What a server calls its own figures at /metrics: requests now, tokens since its start."""
 
     running: str

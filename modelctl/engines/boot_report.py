@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 GIB, MIB = 2**30, 2**20
 
 
-@dataclass(frozen=True)
-class BootReport:
+class BootReport(Struct, frozen=True):
     """What one start said. Sizes in bytes of the fullest GPU, of main memory for a CPU.
 
     `version` is "" where the engine did not say it, `device` where nothing tells. `cache` is what

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from modelctl.engines.base import NO_IMAGE, Setting
 from modelctl.engines.dockerfile import from_images
@@ -31,8 +32,7 @@ _LLAMA_CPP_PYTHON = (
 Origin = Literal["official", "pip", "base", "dockerfile"]
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """How an engine gets into an image.
 
     `official` is the engine's own image (None: there is none, so pip is the default), to which

@@ -34,6 +34,9 @@ _PLACED_OF_A_DRAFT = (
 _KINDS = {number: name for name, number in llama_cpp_python.GGML_TYPES.items()}
 _SPLITS: tuple[Literal["none", "layer", "row", "tensor"], ...] = ("none", "layer", "row", "tensor")
 
+_UNSAID = LlamaInputs(context=0)
+"""What llama.cpp takes where nobody says anything."""
+
 NO_LENGTH = "the context is the model's own, which is not known"
 
 
@@ -48,8 +51,8 @@ def of_server(ask: Ask, flags: Iterable[Flag]) -> LlamaInputs | Unknown:
         context = slots * max(0, heard.whole("kv-unified-per-slot") or 0) or _own_length(ask)
     if context is None:
         return Unknown(NO_LENGTH)
-    batch = heard.whole("batch-size") or LlamaInputs.batch
-    ubatch = min(batch, heard.whole("ubatch-size") or LlamaInputs.ubatch)
+    batch = heard.whole("batch-size") or _UNSAID.batch
+    ubatch = min(batch, heard.whole("ubatch-size") or _UNSAID.ubatch)
     pooled = ask.setting.task != "generate" or heard.text("pooling") not in (None, "none")
     if pooled:
         batch = min(batch, ubatch)
@@ -61,8 +64,8 @@ def of_server(ask: Ask, flags: Iterable[Flag]) -> LlamaInputs | Unknown:
         unified=unified,
         ubatch=ubatch,
         batch=batch,
-        k_type=heard.text("cache-type-k") or LlamaInputs.k_type,
-        v_type=heard.text("cache-type-v") or LlamaInputs.v_type,
+        k_type=heard.text("cache-type-k") or _UNSAID.k_type,
+        v_type=heard.text("cache-type-v") or _UNSAID.v_type,
         flash_attention=heard.yes("flash-attn") is not False,
         gpu_layers=_layers(_either(heard, "gpu-layers", "n-gpu-layers")) if ask.count else 0,
         cpu_expert_layers=EVERY_LAYER if heard.yes("cpu-moe") else heard.whole("n-cpu-moe") or 0,
@@ -154,7 +157,7 @@ def _layers(text: str | None) -> int | None:
 
 def _kind(heard: Said, name: str) -> str:
     number = heard.whole(name)
-    return LlamaInputs.k_type if number is None else _KINDS.get(number, LlamaInputs.k_type)
+    return _UNSAID.k_type if number is None else _KINDS.get(number, _UNSAID.k_type)
 
 
 def _python_layers(heard: Said) -> int:

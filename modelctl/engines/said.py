@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from modelctl.facts.flags import FlagTable
 from modelctl.resolved import Flag, Word
@@ -17,8 +18,7 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _YES, _NO = ("true", "on", "enabled", "1"), ("false", "off", "disabled", "0")
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(Struct, frozen=True, dict=True):
     """What was said of each flag, under its main name; of one that is said twice, the last.
 
     True is a flag that stands alone, False one that was turned off.

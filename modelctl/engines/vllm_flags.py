@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from modelctl.engines.args import joined, with_args
 from modelctl.engines.base import Args, Ask

@@ -21,6 +21,9 @@ UTILIZATION_ONCE = 0.9
 UTILIZATION_SINCE = (0, 27)
 """--gpu-memory-utilization where nobody says it: vllm/config/cache.py, and what starts logged."""
 
+_UNSAID = VllmInputs(version=(0, 0), context=0)
+"""What vLLM takes where nobody says anything."""
+
 _WITHOUT_WEIGHTS = ("ngram", "ngram_gpu", "suffix")
 
 
@@ -49,7 +52,7 @@ def memory(ask: Ask) -> VllmInputs | Unknown:
         eager=_eager(heard),
         prefix_caching=heard.yes("enable-prefix-caching") is not False,
         adapters=(heard.whole("max-loras") or 1) if lora else 0,
-        adapter_rank=heard.whole("max-lora-rank") or VllmInputs.adapter_rank,
+        adapter_rank=heard.whole("max-lora-rank") or _UNSAID.adapter_rank,
         draft=_draft(ask, heard),
         multimodal=_multimodal(heard),
         task=ask.setting.task,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from modelctl.facts.tables import Source, source_of, table
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(Struct, frozen=True):
     """`image` is the engine's own, `cpu_image` a smaller one that needs no GPU; "" for none."""
 
     version: str
@@ -19,8 +19,7 @@ class Version:
     source: Source
 
 
-@dataclass(frozen=True)
-class RemovedFlag:
+class RemovedFlag(Struct, frozen=True):
     """A flag that the known versions refuse, and what to write instead."""
 
     flag: str
@@ -28,8 +27,7 @@ class RemovedFlag:
     source: Source
 
 
-@dataclass(frozen=True)
-class EngineFacts:
+class EngineFacts(Struct, frozen=True):
     default: str
     versions: Mapping[str, Version]
     removed: Mapping[str, RemovedFlag]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from modelctl.facts.tables import Source, source_of, table
 
@@ -17,8 +18,7 @@ Type = Literal["int", "number", "float", "size", "str", "bool"]
 _FOLDER = Path(__file__).parent / "data" / "flags"
 
 
-@dataclass(frozen=True)
-class FlagFact:
+class FlagFact(Struct, frozen=True):
     """One flag. `name` has no dashes; `aliases` and `off` are other spellings, with theirs.
 
     A switch stands alone; a boolean stands alone or in one of its spellings that say no (`off`).
@@ -50,8 +50,7 @@ class FlagFact:
         return {"on", "off"} <= set(self.choices)
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(Struct, frozen=True):
     """What a person's spelling stands for. `written` is how the command line takes it."""
 
     fact: FlagFact
@@ -59,8 +58,7 @@ class Match:
     negated: bool
 
 
-@dataclass(frozen=True)
-class FlagTable:
+class FlagTable(Struct, frozen=True, dict=True):
     """All flags of one version. `separator` joins several values; None: words of their own."""
 
     server: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from modelctl.facts.tables import table
 
 
-@dataclass(frozen=True)
-class GgmlType:
+class GgmlType(Struct, frozen=True):
     """`block` elements of it take `size` bytes. `number` is what a GGUF file calls it."""
 
     name: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
+
+from msgspec import Struct
 
 from modelctl.facts.tables import Source, source_of, table
 
@@ -15,8 +16,7 @@ NONE = "none"
 _WRITTEN = re.compile(r"(?P<type>[^:]*)(?::(?P<count>[0-9]{1,4}))?")
 
 
-@dataclass(frozen=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """One card. Memory in GiB as CUDA reports it, bandwidth in GB/s, compute in dense TFLOP/s."""
 
     name: str
@@ -36,8 +36,7 @@ class Gpu:
         return self.usd_per_second * 3600
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What Modal lets one ask for: its own string, and the cards that may come of it.
 
     `ambiguous` is set where people write something that Modal reads in one of two ways.
@@ -122,8 +121,7 @@ def key(name: str, count: int) -> str:
     return name if count == 1 else f"{name}:{count}"
 
 
-@dataclass(frozen=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What CPU cores and memory cost beside the GPU."""
 
     usd_per_core_second: float

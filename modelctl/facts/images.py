@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from modelctl.facts.tables import table
 
 
-@dataclass(frozen=True)
-class ImageFacts:
+class ImageFacts(Struct, frozen=True):
     """`cuda` has the compiler that an engine from pip needs; `cpu` is the same system without.
 
     `uv` is a version. `pythons` are the series that Modal's newest image

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
+
+from msgspec import Struct
 
 from modelctl.facts.tables import table
 
 
-@dataclass(frozen=True)
-class CacheType:
+class CacheType(Struct, frozen=True):
     """What a number of the cache takes: `bits`, and the scales that come with them.
 
     `scale_bytes` come once for the key and once for the value of a head; `scale_group` is how many
@@ -27,8 +27,7 @@ class CacheType:
         return elements * self.bits // 8 + scales
 
 
-@dataclass(frozen=True)
-class Blocks:
+class Blocks(Struct, frozen=True):
     """Tokens of a block: of heads, of latents, of latents beside states."""
 
     tokens: int

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
+
+from msgspec import Struct
 
 from modelctl.facts.tables import Source, source_of, table
 
 Kind = Literal["full", "none", "state", "by-heads", "by-interval", "both", "sliding", "chunked"]
 
 
-@dataclass(frozen=True)
-class Architecture:
+class Architecture(Struct, frozen=True):
     """How the layers of one architecture are told apart.
 
     All have full attention, or none keeps anything, or all have a state, or both; those without

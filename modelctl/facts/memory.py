@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from modelctl.facts.tables import table
 
@@ -13,8 +14,7 @@ Triple = tuple[float, float, float]
 """Expected, least and most, in GiB."""
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(Struct, frozen=True):
     """The peak of the run that vLLM measures: multiples of three sizes, and a base in GiB.
 
     `logits` is of sequences by vocabulary by 4 bytes, `hidden` of tokens by hidden by 2, `mlp` of
@@ -31,8 +31,7 @@ class Activation:
     high: float
 
 
-@dataclass(frozen=True)
-class Graphs:
+class Graphs(Struct, frozen=True):
     """CUDA graphs: GiB at all and for each layer, where a full set is captured. `counted` says
     whether they come out of what the cache may have."""
 
@@ -43,8 +42,7 @@ class Graphs:
     high: float
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What vLLM schedules at once where nobody says it. With `whole_context` a batch has room for
     the longest prompt."""
 
@@ -62,7 +60,7 @@ def non_torch(version: Version, gpus: int) -> Triple:
 @cache
 def activation(version: Version) -> Activation:
     row = _row("activation", version)
-    return Activation(*(row[name] for name in Activation.__dataclass_fields__))
+    return Activation(*(row[name] for name in Activation.__struct_fields__))
 
 
 @cache
@@ -74,7 +72,7 @@ def encoder(version: Version) -> Triple:
 @cache
 def graphs(version: Version) -> Graphs:
     row = _row("graphs", version)
-    return Graphs(*(row[name] for name in Graphs.__dataclass_fields__))
+    return Graphs(*(row[name] for name in Graphs.__struct_fields__))
 
 
 @cache

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from modelctl.facts.tables import Source, source_of, table
 
 
-@dataclass(frozen=True)
-class Most:
+class Most(Struct, frozen=True):
     """The most of something that a container may ask for: cores or GiB."""
 
     most: float
     source: Source
 
 
-@dataclass(frozen=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """How fast weights come out of a Volume, in GB/s."""
 
     low: float

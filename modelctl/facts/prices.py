@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from modelctl.facts import gpus
 
@@ -15,8 +16,7 @@ _FAR_OFF = 100
 """A price that is so many times another is in another unit: it is not taken."""
 
 
-@dataclass(frozen=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """USD a second: of a card by its name, of a core, of a GiB of memory.
 
     `words` say whose prices these are; `own` are the names that the workspace itself answered for.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from modelctl.facts.gpus import capability
 from modelctl.facts.tables import Source, source_of, table
@@ -13,8 +14,7 @@ from modelctl.facts.tables import Source, source_of, table
 Capability = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(Struct, frozen=True):
     """`least` is the smallest compute capability that is accepted, None where nobody looked.
 
     Below `native_from` the GPU widens the numbers before it computes; None: it always does, or
@@ -28,8 +28,7 @@ class Need:
     source: Source
 
 
-@dataclass(frozen=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """A method of checkpoints that vLLM does not read by itself. `instead` may be ""."""
 
     name: str

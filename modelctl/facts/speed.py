@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from modelctl.facts.tables import table
 
 
-@dataclass(frozen=True)
-class Efficiency:
+class Efficiency(Struct, frozen=True):
     """Shares, from 0 to 1, of the datasheet's bandwidth and dense compute."""
 
     bandwidth: float
     compute: float
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """The request that throughput is given for, in tokens."""
 
     prompt: int

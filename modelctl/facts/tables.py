@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 UNVERIFIED = "unverified"
 
 _FOLDER = Path(__file__).parent / "data"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a row is from. `date` (ISO) is None where `source` is "unverified"."""
 
     source: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from modelctl.facts.tables import Source, source_of, table
 
@@ -11,8 +12,7 @@ BFLOAT16 = (8, 0)
 """The compute capability from which on a GPU computes in bfloat16."""
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(Struct, frozen=True):
     """What one version's registries hold. `online` are methods that quantize while loading,
     `deprecated` those that need a flag of their own, `lora_ranks` what --max-lora-rank may be,
     `gpu_only` flags that mean nothing on a CPU or stop a start there. `no_float16` are the model

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.facts.kv_cache import behaves
 from modelctl.fit.cache_layers import Layer, Placed, ceil_div, layers_of
@@ -20,8 +22,7 @@ USUAL_BATCH = 8192
 ASYNCHRONOUS_DRAFTS = ("eagle", "eagle3", "mtp", "draft_model", "dflash", "dspark", "ngram_gpu")
 
 
-@dataclass(frozen=True)
-class CacheFit:
+class CacheFit(Struct, frozen=True):
     """What a cache holds: `tokens` at once, `concurrency` requests of the whole context."""
 
     blocks: int
@@ -41,8 +42,7 @@ class CacheFit:
         return self.blocks // self.groups * self.block
 
 
-@dataclass(frozen=True)
-class CacheLayout:
+class CacheLayout(Struct, frozen=True):
     """How layers share blocks.
 
     Layers of one group hold the same blocks of a request; the groups draw from one pool whose

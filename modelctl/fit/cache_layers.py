@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.facts.kv_cache import CacheType, behaves, blocks, cache_type
 from modelctl.fit.types import Draft, VllmInputs
@@ -13,8 +15,7 @@ from modelctl.weights.shape import Mixer, Shape, State
 Kind = Literal["full", "latent", "sliding", "chunked", "state"]
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A layer's blocks: `block` tokens and `page` bytes each.
 
     `reach` is the window of a sliding layer and the chunk of a chunked one, in tokens; `states` is

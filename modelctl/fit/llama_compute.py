@@ -6,7 +6,7 @@ its fullest step. The sums below are those steps, as ggml-alloc lays them out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from modelctl.fit.types import Interval, LlamaInputs
 from modelctl.weights.gguf_layers import Keys, Layers
@@ -15,8 +15,7 @@ from modelctl.weights.shape import Header
 _FLOAT, _HALF = 4, 2
 
 
-@dataclass(frozen=True)
-class Cells:
+class Cells(Struct, frozen=True):
     """Tokens of the cache that one stream has, in full layers and in windowed ones."""
 
     streams: int

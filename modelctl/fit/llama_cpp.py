@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.facts.ggml import ggml_types
 from modelctl.facts.tables import table
@@ -20,16 +22,14 @@ _STATE = 4
 _NOTHING = Interval.exactly(0)
 
 
-@dataclass(frozen=True)
-class Buffers:
+class Buffers(Struct, frozen=True):
     """What lies where, in bytes: `gpus` has one entry a GPU, `host` is the main memory."""
 
     gpus: tuple[Part, ...]
     host: Part
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     weights: float
     cache: float
     compute: Interval

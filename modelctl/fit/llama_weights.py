@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from modelctl.facts.ggml import ggml_types
 from modelctl.resolved import Unknown
@@ -15,8 +16,7 @@ _INPUTS = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_emb
 """What is looked up, never multiplied: llama.cpp leaves it in main memory."""
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """Bytes, without what guesses ahead. `layers` and `experts` have one number a layer.
 
     `output` comes after the last layer; `tied` is the size of an embedding that is the output's
@@ -30,8 +30,7 @@ class Weights:
     tied: float
 
 
-@dataclass(frozen=True)
-class GgufModel:
+class GgufModel(Struct, frozen=True):
     header: Header
     layers: Layers
     weights: Weights

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.facts.gpus import Gpu
 from modelctl.fit.cache import CacheLayout, cache_of
@@ -48,8 +50,7 @@ _OTHER_CONTEXT = 0.1
 """GiB that the cache may differ by at another context: block tables, and what the log rounds."""
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True):
     """How a variant runs: what a boot has to have been like, to speak of it."""
 
     engine: str
@@ -225,12 +226,15 @@ def _boot(row: Measured) -> str:
 
 
 def _said(inputs: Any) -> Mapping[str, Any]:
-    """The fields of a dataclass that are not as they are by default, and of those inside it."""
+    """The fields of a struct that are not as they are by default, and of those inside it."""
+    names, defaults = inputs.__struct_fields__, inputs.__struct_defaults__
+    # Fields without a default come first.
+    unsaid = dict(zip(reversed(names), reversed(defaults), strict=False))
     found = {}
-    for each in fields(inputs):
-        value = getattr(inputs, each.name)
-        if value != each.default:
-            found[each.name] = _said(value) if is_dataclass(value) else value
+    for name in names:
+        value = getattr(inputs, name)
+        if name not in unsaid or value != unsaid[name]:
+            found[name] = _said(value) if isinstance(value, Struct) else value
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from modelctl.facts.gpus import Gpu
 from modelctl.fit import llama_cpp, vllm

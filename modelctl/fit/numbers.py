@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from modelctl.facts.gpus import Gpu
 from modelctl.facts.vllm import instead_of_bfloat16

@@ -5,7 +5,7 @@ The sizes are from vLLM's profiling run; the factors are the table's, fitted to 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from modelctl.facts import memory
 from modelctl.fit.types import GIB, Interval, VllmInputs

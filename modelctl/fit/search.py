@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.facts import gpus
 from modelctl.facts.gpus import Gpu
@@ -24,8 +26,7 @@ _STEP = 1024
 """Contexts are proposed in multiples of this many tokens, once they are longer."""
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(Struct, frozen=True):
     """One change that makes it fit: a field of the spec, and its value."""
 
     field: Literal["memory_utilization", "context", "kv_cache", "gpu"]
@@ -33,8 +34,7 @@ class Way:
     memory: Memory
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """A card that fits, so many of it, and what they cost together in USD an hour."""
 
     card: Gpu

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from modelctl.facts.gpus import Gpu
 from modelctl.facts.speed import Request, band, efficiency, request, step_seconds
@@ -15,8 +16,7 @@ _EIGHT, _FOUR = 9.0, 6.0
 _HAS_FOUR_BITS = (10, 0)
 
 
-@dataclass(frozen=True)
-class Load:
+class Load(Struct, frozen=True):
     """What a token costs on all GPUs of a copy together.
 
     `dense` and `experts` are bytes of weights: read in each step, and read by those experts that a
@@ -42,8 +42,7 @@ class Load:
         return self.dense + self.experts * touched
 
 
-@dataclass(frozen=True)
-class Speed:
+class Speed(Struct, frozen=True):
     """Tokens a second of one copy: what it writes for `requests` at once, each as `request` says.
 
     `bound` cannot be beaten by any engine on such cards; `predicted` is what to expect. `single` is
@@ -78,8 +77,7 @@ def speed_of(load: Load, card: Gpu, count: int, requests: int) -> Speed | None:
     )
 
 
-@dataclass(frozen=True)
-class _Cards:
+class _Cards(Struct, frozen=True):
     """All cards of a copy: bytes a second, and operations a second."""
 
     bandwidth: float

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+
+from msgspec import Struct
 
 from modelctl.fit.types import Interval, VllmInputs
 from modelctl.fit.weights import (
@@ -59,8 +60,7 @@ _PROJECTION = re.compile(r"(?:proj|gate|up|down|w[123]|fc[12]|dense|gate_up|quer
                          r"qkv\w*|experts)(?:\.weight)?$")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     """What a row's name says of it. Checkpoints are many, and their names few."""
 
     not_loaded: bool

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from modelctl.weights.shape import Shape
 
@@ -12,8 +13,7 @@ GIB = 2**30
 Verdict = Literal["fits", "may fit", "does not fit", "unknown"]
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """An estimate: the value expected, and the ends that it may have. `low <= value <= high`."""
 
     value: float
@@ -31,8 +31,7 @@ class Interval:
         return Interval(self.value - other.value, self.low - other.high, self.high - other.low)
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """What guesses ahead in the same memory. `weights` in bytes of one GPU; None where unknown."""
 
     method: str
@@ -43,8 +42,7 @@ class Draft:
     """Whose layers these are; None for layers like the full ones of the model itself."""
 
 
-@dataclass(frozen=True)
-class VllmInputs:
+class VllmInputs(Struct, frozen=True):
     """How vLLM is run on one variant.
 
     `version` as (major, minor); `dtype`, `kv_dtype` and `quantization` in vLLM's words, of which
@@ -86,8 +84,7 @@ class VllmInputs:
     """The flag that has weights kept in main memory, "" for none: how many is not computed."""
 
 
-@dataclass(frozen=True)
-class LlamaInputs:
+class LlamaInputs(Struct, frozen=True):
     """How llama.cpp is run on one variant.
 
     `context` is what all slots share (`--ctx-size`), `slots` how many there are. `gpu_layers` is
@@ -129,8 +126,7 @@ EVERY_LAYER = 2**31 - 1
 MemoryInputs = VllmInputs | LlamaInputs
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What one GPU holds, in GiB, part by part, and what is left for the KV cache.
 
     `usable` is what CUDA reports, `budget` what the engine takes of it. `other` has everything

@@ -7,8 +7,10 @@ lies outside PyTorch leave of it. Source: vllm/v1/worker/gpu_worker.py, determin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.facts import memory as facts
 from modelctl.fit.cache import CacheLayout, cache_of
@@ -35,8 +37,7 @@ class Card(Protocol):
     def usable_gib(self) -> float: ...
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Struct, frozen=True):
     """What is known of a checkpoint. Tensors say its size exactly; shape and scheme nearly.
 
     `cache_type` is what it asks for its KV cache where nobody else does, in vLLM's words.

@@ -5,7 +5,7 @@ What is divided and what lies whole on every GPU is as vLLM 0.32's layers load i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from modelctl.facts.memory import mxfp4_padding
 from modelctl.fit.types import Interval, VllmInputs
@@ -19,8 +19,7 @@ _SURE, _HARDLY = 0.01, 0.25
 """How far off, either way: what follows from the shape, and what reads images."""
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """Bytes on the fullest GPU, by what they are."""
 
     layers: float

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from modelctl.rendered import Rendered
 from modelctl.resolved import Fetch, Scaling, Upload
@@ -44,8 +45,7 @@ class Refused(PlatformError):
     """Modal understood and said no."""
 
 
-@dataclass(frozen=True)
-class LiveApp:
+class LiveApp(Struct, frozen=True):
     """A deployed app as the list of an environment shows it, with one call for all of them.
 
     `version` counts deployments and starts again after a stop. `servers` maps class to object id.
@@ -60,16 +60,14 @@ class LiveApp:
     servers: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(Struct, frozen=True):
     """Everything that lives in one environment, by the app's name."""
 
     environment: str
     apps: Mapping[str, LiveApp]
 
 
-@dataclass(frozen=True)
-class Details:
+class Details(Struct, frozen=True):
     """What only asking each app by itself can tell; None where the app has no server of ours."""
 
     tags: Mapping[str, str]
@@ -80,15 +78,13 @@ class Details:
     containers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Deployed:
+class Deployed(Struct, frozen=True):
     app_id: str
     version: int
     url: str | None
 
 
-@dataclass(frozen=True)
-class StoredWeights:
+class StoredWeights(Struct, frozen=True):
     """One folder of the weights' Volume: a commit of a source, or a local model by its content.
 
     `source` is `local` for the latter. `complete` is false where a fetch did not come to its end.
@@ -104,8 +100,7 @@ class StoredWeights:
     newest: datetime
 
 
-@dataclass(frozen=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     at: datetime
     source: Literal["stdout", "stderr", "system"]
     text: str
@@ -113,8 +108,7 @@ class LogLine:
     """The id of the container that wrote it, where it is known."""
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """Which engines can run there. None: all of them (Modal builds the image)."""
 
     engines: Mapping[str, str | None] | None

@@ -8,9 +8,10 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from modelctl.platform.types import (
     CouldNotFetch,
@@ -31,8 +32,7 @@ MANIFEST = ".modelctl.json"
 _HASH_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """What an earlier fetch left whole: the hash of each file, and which files a purpose needs."""
 
     source: str

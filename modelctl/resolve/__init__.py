@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from modelctl.engines import engine as engine_named
 from modelctl.engines.base import (
@@ -39,8 +40,7 @@ from modelctl.weights.sources import looks_like_gguf
 MIB = 2**20
 
 
-@dataclass(frozen=True)
-class Defaults:
+class Defaults(Struct, frozen=True):
     """What holds where a spec says nothing. Seconds, tokens and containers.
 
     What is not here is Modal's default, the engine's (`startup_timeout`), or follows from another
@@ -87,8 +87,7 @@ NO_TIMEOUTS = models.Timeouts.model_construct()
 NO_METRICS = models.Metrics.model_construct()
 
 
-@dataclass(frozen=True)
-class _Seat:
+class _Seat(Struct, frozen=True):
     """One variant before its flags: which card, how many, and the entry that asked for it."""
 
     key: str

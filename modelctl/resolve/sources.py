@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Literal
+
+from msgspec import Struct
 
 from modelctl.engines.base import WEIGHTS_PATH
 from modelctl.resolved import Bucket, Fetch, Mount, Selection, Unknown, Upload, Weights
@@ -36,8 +37,7 @@ _ENDPOINTS = {"gs": "https://storage.googleapis.com"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """The model, what stands beside it, and what has to be mounted for both."""
 
     weights: Weights

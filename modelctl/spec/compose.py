@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from modelctl.diagnostics import Diagnostic, Place, error, warning
 from modelctl.spec import scalars
@@ -35,8 +35,7 @@ class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time: l
     def ascend_resolver(self) -> None: ...
 
 
-@dataclass
-class _Composer:
+class _Composer(Struct):
     file: str
     lines: list[str]
     found: list[Diagnostic] = field(default_factory=list)

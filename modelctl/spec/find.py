@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from modelctl.diagnostics import Diagnostic, error
 from modelctl.spec.project import FILE, shown
@@ -15,8 +16,7 @@ from modelctl.spec.sentences import close_to
 _SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     files: tuple[Path, ...]
     diagnostics: tuple[Diagnostic, ...]
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import types
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from msgspec import Struct
 
 from modelctl.spec.models import Shape
 
 
-@dataclass(frozen=True)
-class ShapeKind:
+class ShapeKind(Struct, frozen=True):
     """A mapping with fixed fields."""
 
     shape: type[Shape]
@@ -25,20 +25,17 @@ class ShapeKind:
         return self.shape.__short__
 
 
-@dataclass(frozen=True)
-class NamedKind:
+class NamedKind(Struct, frozen=True):
     """A mapping whose keys people choose."""
 
     value: Kind
 
 
-@dataclass(frozen=True)
-class ListKind:
+class ListKind(Struct, frozen=True):
     item: Kind
 
 
-@dataclass(frozen=True)
-class LeafKind:
+class LeafKind(Struct, frozen=True):
     """A scalar, or anything that pydantic alone judges."""
 
     annotation: Any

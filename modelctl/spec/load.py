@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 from modelctl.diagnostics import Diagnostic, Place, error, has_errors, in_order
 from modelctl.spec.find import find
@@ -28,8 +29,7 @@ LOCAL = "local"
 """The overlay of `--local`. It is no environment: it is always there and is merged after one."""
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What is wanted, what is wrong, and the files that were read for it.
 
     `partial` holds the specs that have errors, without the values that are wrong: never to be
@@ -43,8 +43,7 @@ class Loaded:
     partial: tuple[Wanted, ...] = ()
 
 
-@dataclass(frozen=True)
-class _SpecFile:
+class _SpecFile(Struct, frozen=True):
     """A file in long form, and what is wrong with it in every environment."""
 
     path: Path
@@ -97,15 +96,13 @@ def load_all(
     )
 
 
-@dataclass
 class _Session:
     """Files read so far, so that no file is read twice."""
 
-    project: ProjectFile
-    cwd: Path
-    files: dict[Path, _SpecFile] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    def __init__(self, project: ProjectFile, cwd: Path) -> None:
+        self.project = project
+        self.cwd = cwd
+        self.files: dict[Path, _SpecFile] = {}
         self.project_tree = project_tree(self.project)
         self.declared = tuple(self.project.project.environments or ())
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from modelctl.diagnostics import Place
 from modelctl.spec.tree import Entry, Mapping, Node, Sequence, at, is_null
 from modelctl.spec.wanted import Path_
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """What one voice says, in long form, and its name: `spec`, `project defaults`, …"""
 
     name: str
@@ -59,8 +59,7 @@ def _clean(node: Node) -> Node:
     return node
 
 
-@dataclass(frozen=True, eq=False)
-class TreeOrigins:
+class TreeOrigins(Struct, frozen=True, eq=False):
     """Where the values of a merged tree come from: the last layer that has a path wrote it."""
 
     layers: tuple[Layer, ...]

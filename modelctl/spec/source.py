@@ -6,8 +6,9 @@ import errno
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from modelctl.diagnostics import Diagnostic, Place, error
 from modelctl.spec.compose import compose
@@ -22,8 +23,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """What was read. `tree` is None where the text could not be read as one mapping."""
 
     file: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from modelctl.diagnostics import Place
 
@@ -14,8 +15,7 @@ Path_ = tuple[str | int, ...]
 Value = None | bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """A leaf. `raw` is the text as written, without quotes; `plain` says that it had none."""
 
     value: Value
@@ -24,16 +24,14 @@ class Scalar:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A key's place and what stands under it."""
 
     key_place: Place
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Struct, frozen=True):
     entries: dict[str, Entry]
     place: Place
 
@@ -42,8 +40,7 @@ class Mapping:
         return entry.node if entry else None
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """`written` has each item's index in the file where wrong items were taken out; else empty."""
 
     items: tuple[Node, ...]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from modelctl.diagnostics import Diagnostic, Place
 from modelctl.spec.models import Spec
@@ -34,17 +35,15 @@ class Origins(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class OutsidePolicy:
+class OutsidePolicy(Struct, frozen=True):
     """A policy that does not stand in the project. `file` is its path as shown to people."""
 
     file: str
     policy: Policy
-    tree: Mapping | None = field(default=None, repr=False, compare=False)
+    tree: Mapping | None = None
 
 
-@dataclass(frozen=True)
-class ProjectFile:
+class ProjectFile(Struct, frozen=True):
     """The project: its root folder and what modelctl.yaml says (None where there is no file).
 
     `tree` is the same with the place of every value; `diagnostics` are its warnings. `outside` is
@@ -54,8 +53,8 @@ class ProjectFile:
     root: Path
     file: Path | None
     project: Project
-    tree: Mapping | None = field(default=None, repr=False, compare=False)
-    diagnostics: tuple[Diagnostic, ...] = field(default=(), repr=False, compare=False)
+    tree: Mapping | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
     outside: OutsidePolicy | None = None
 
     @property
@@ -73,8 +72,7 @@ class ProjectFile:
         return tuple(found)
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A spec with every overlay of one environment merged in; defaults are not filled in yet.
 
     `environment` is how people call it (`prod`, `prod+local`), "" where none is used.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from msgspec import to_builtins
 
 from modelctl.resolved import Unknown
 
@@ -57,7 +58,7 @@ def _bill(bill: Bill) -> dict[str, object]:
         "at_max_usd_per_hour": _spread(bill.first_at_most, bill.at_most),
         "no_max": list(bill.unlimited),
         "no_price": list(bill.unpriced),
-        "budget": asdict(bill.limits),
+        "budget": to_builtins(bill.limits),
     }
 
 
@@ -79,7 +80,7 @@ def plan_data(result: Plan) -> dict[str, object]:
             "usd_per_month_after": result.warm_after * HOURS_A_MONTH,
             "usd_per_hour_of_other_apps": result.others,
             "usd_per_hour_at_max": sum(c.cost.at_max or 0 for c in result.changes),
-            "budget": asdict(result.limits),
+            "budget": to_builtins(result.limits),
         },
     }
 
@@ -203,7 +204,7 @@ def outcomes(result: Plan, ended: Sequence[Outcome], lacking: Sequence[Diagnosti
 
 
 def status(rows: Sequence[StatusRow], environment: str) -> str:
-    return dump({"environment": environment, "apps": [asdict(row) for row in rows]})
+    return dump({"environment": environment, "apps": [to_builtins(row) for row in rows]})
 
 
 def _change(change: Change) -> dict[str, object]:

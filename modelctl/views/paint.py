@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _CODES = {
     "red": "31",
@@ -19,8 +20,7 @@ _CODES = {
 PIPED_WIDTH = 100
 
 
-@dataclass(frozen=True)
-class Paint:
+class Paint(Struct, frozen=True):
     on: bool = False
 
     def __call__(self, text: str, *styles: str) -> str:

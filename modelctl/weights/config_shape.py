@@ -7,8 +7,9 @@ not in the table is Unknown: nothing is refused for a guess.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from modelctl.resolved import Unknown
 from modelctl.weights.config import inner
@@ -20,8 +21,7 @@ from modelctl.weights.shape import Experts, Latent, Mixer, Shape
 Config = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(Struct, frozen=True):
     """What an architecture's config.json leaves out, because its code decides it.
 
     `tied` holds where the file does not say; the biases and `query_key_norm` likewise. `norms` is

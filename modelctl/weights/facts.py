@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from modelctl.resolved import LocalFile, RemoteFile, Unknown
 from modelctl.weights.lock import LockedEngine
@@ -19,8 +20,7 @@ NOT_READ = Unknown("not read")
 Problem = Literal["", "missing", "outside", "empty", "unreadable", "not-gguf", "broken"]
 
 
-@dataclass(frozen=True, eq=False)
-class ModelFacts:
+class ModelFacts(Struct, frozen=True, eq=False):
     """What a reader found. Whatever could not be had is `Unknown(reason)`, never left out.
 
     `digest` is the content's sha256 and `files` what it was made of; `root` is the real path of a

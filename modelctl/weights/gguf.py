@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from modelctl.facts import ggml
 from modelctl.weights.shape import Header
@@ -69,8 +70,7 @@ class NotGguf(BrokenFile):
     """The file cannot be read as GGUF; the text is the sentence that says why."""
 
 
-@dataclass(frozen=True)
-class Gguf:
+class Gguf(Struct, frozen=True):
     """The keys with their values, and the tensors in the file's order.
 
     An array of whole numbers that is about as long as there are layers is there in full. Of any
@@ -136,8 +136,7 @@ def read_gguf(read: Read, size: int) -> Gguf:
     return Gguf(found.version, found.values, tuple(tensor for tensor, _ in found.tensors))
 
 
-@dataclass(frozen=True)
-class _Raw:
+class _Raw(Struct, frozen=True):
     version: int
     values: Mapping[str, Value]
     tensors: list[tuple[Tensor, int]]

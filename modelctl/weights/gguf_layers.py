@@ -5,7 +5,7 @@ Keys as ggml's docs/gguf.md has them; which layers are which as in llama.cpp's s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from modelctl.facts.llama_architectures import Architecture, architectures
 from modelctl.resolved import Unknown
@@ -16,8 +16,7 @@ _STATE: Mixer = "state"
 _NONE: Mixer = "none"
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """Elements: `keys` and `values` of one token, `state` of one request (always 32 bit)."""
 
     mixer: Mixer
@@ -26,8 +25,7 @@ class Layer:
     state: int = 0
 
 
-@dataclass(frozen=True)
-class Layers:
+class Layers(Struct, frozen=True):
     """The model's own layers, and those that guess ahead (`drafting`). `window` is in tokens."""
 
     rows: tuple[Layer, ...]
@@ -36,8 +34,7 @@ class Layers:
     rolls_back: bool = False
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """The numbers of a header under its architecture's own name."""
 
     header: Header

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from modelctl.resolved import RemoteFile, Selection
 from modelctl.weights import gguf, safetensors
@@ -23,16 +24,14 @@ class BrokenWeights(Exception):
     """A file that a spec means and that no engine could load: `model.safetensors is cut: …`."""
 
 
-@dataclass(frozen=True)
-class Headers:
+class Headers(Struct, frozen=True):
     """The same as in the lock: `tensors` is None where there are no safetensors to read."""
 
     tensors: tuple[TensorRow, ...] | None = None
     gguf: Mapping[str, LockedGguf] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Meant:
+class Meant(Struct, frozen=True):
     """Whose headers are wanted: safetensors, and GGUF models by the first file of each."""
 
     safetensors: tuple[RemoteFile, ...]

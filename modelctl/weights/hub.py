@@ -10,8 +10,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from msgspec import Struct
 
 from modelctl.resolved import RemoteFile, Selection
 from modelctl.weights import config as configs
@@ -53,8 +54,7 @@ class HubProblem(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the Hub has. `name` is the repository's name now, where it was renamed."""
 
     locked: Locked
@@ -176,8 +176,7 @@ def _file(sibling: RepoSibling, repo: str) -> RemoteFile:
     return RemoteFile(sibling.rfilename, sibling.size, git_sha1=sibling.blob_id)
 
 
-@dataclass(frozen=True)
-class _Asking:
+class _Asking(Struct, frozen=True):
     """One source that is asked about: what its failures are called."""
 
     source: str

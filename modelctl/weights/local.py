@@ -9,8 +9,9 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from modelctl.resolved import LocalFile
 from modelctl.weights.tensors import Read
@@ -21,8 +22,7 @@ _CHUNK = 8 * 2**20
 _LEFT_OUT = {".git", ".cache", "__pycache__", ".DS_Store", "Thumbs.db"}
 
 
-@dataclass(frozen=True)
-class LocalModel:
+class LocalModel(Struct, frozen=True):
     """A file, the parts of one, or a folder.
 
     `digest` is the file's sha256, or one over the paths and hashes of several.

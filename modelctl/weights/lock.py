@@ -10,9 +10,11 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error
 from modelctl.resolved import RemoteFile
@@ -28,16 +30,14 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"(sha256:[0-9a-f]{64}|git:[0-9a-f]{40})?")
 
 
-@dataclass(frozen=True)
-class LockedGguf:
+class LockedGguf(Struct, frozen=True):
     """What the header of one GGUF model says, that of all its parts together."""
 
     header: Header
     tensors: tuple[TensorRow, ...]
 
 
-@dataclass(frozen=True)
-class Locked:
+class Locked(Struct, frozen=True):
     """One source at one commit.
 
     `revision` is what the spec asked for, None for the repository's main branch. `files` are all
@@ -60,8 +60,7 @@ class Locked:
         return sum(file.size for file in self.files)
 
 
-@dataclass(frozen=True)
-class LockedEngine:
+class LockedEngine(Struct, frozen=True):
     """What "the default" meant for an engine when it was locked. An image is "" for none."""
 
     version: str
@@ -69,8 +68,7 @@ class LockedEngine:
     cpu_image: str = ""
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(Struct, frozen=True):
     """Every locked source by its key, and every engine by its name.
 
     `facts` is the version of the tables that this modelctl had when the lock was written.
@@ -114,7 +112,7 @@ def dump(lock: Lock) -> str:
         lines.append(f' "facts": {_json(lock.facts)}')
     if lock.engines:
         engines = {
-            name: {key: said for key, said in vars(engine).items() if said}
+            name: {key: said for key, said in asdict(engine).items() if said}
             for name, engine in lock.engines.items()
         }
         lines.append(' "engines": ' + _mapping(engines, 2))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What one boot reported, in bytes of the fullest GPU, or of main memory where `gpu` is `cpu`.
 
     `inputs` is the digest of what memory follows from, `alike` of the same without the context, and
@@ -50,13 +51,12 @@ _SIZES = ("weights", "cache", "tokens", "graphs", "compute")
 
 def as_row(one: Measured) -> dict[str, Any]:
     """What the engine did not say is left out."""
-    said = {each.name: getattr(one, each.name) for each in fields(one)}
-    return {name: value for name, value in said.items() if value not in (None, "")}
+    return {name: value for name, value in asdict(one).items() if value not in (None, "")}
 
 
 def from_row(row: Any) -> Measured:
     """Raises ValueError, TypeError or KeyError for what `as_row` would not have made."""
-    known = {each.name for each in fields(Measured)}
+    known = set(Measured.__struct_fields__)
     found = {name: value for name, value in row.items() if name in known}
     for name in _TEXTS:
         if not isinstance(found.get(name, ""), str):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+
+from msgspec import Struct
 
 from modelctl.resolved import RemoteFile, Selection, Unknown
 from modelctl.weights.sources import is_plain
@@ -30,8 +31,7 @@ _NO_WEIGHTS = {"training_args.bin", "optimizer.bin", "scheduler.bin"}
 MOST_NAMED = 8
 
 
-@dataclass(frozen=True)
-class Needed:
+class Needed(Struct, frozen=True):
     """`first` is the file that llama.cpp is given, "" for a folder, Unknown where none is clear."""
 
     files: tuple[RemoteFile, ...]

@@ -6,9 +6,10 @@ import itertools
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec.structs import replace
 
 from modelctl.resolved import RemoteFile, Selection, Unknown
 from modelctl.weights import config, gguf

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Mixer = Literal["full", "sliding", "chunked", "state", "both", "none"]
 """How a layer looks back: at all, a window, a chunk, a state of fixed size, or not.
@@ -14,8 +15,7 @@ its own: it has no attention, reads another layer's cache, or is an encoder's.
 """
 
 
-@dataclass(frozen=True)
-class Latent:
+class Latent(Struct, frozen=True):
     """Multi-head latent attention (DeepSeek): widths in elements of one head, ranks of all."""
 
     rank: int
@@ -25,8 +25,7 @@ class Latent:
     query_rank: int | None = None
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """A state-space or linear-attention layer keeps this for a request, however long it is.
 
     A convolution over `channels` that looks `kernel` back, and `heads` matrices of `rows` by
@@ -45,8 +44,7 @@ class State:
     width: int | None = None
 
 
-@dataclass(frozen=True)
-class Experts:
+class Experts(Struct, frozen=True):
     """A mixture: `count` experts in each sparse layer, `active` of them for a token.
 
     `width` and `shared` (what all tokens go through) are intermediate sizes in elements; `layers`
@@ -62,8 +60,7 @@ class Experts:
     hidden: int | None = None
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """A language model's shape, as its config.json or GGUF header gives it.
 
     Widths are elements, lengths tokens. `layers` has one word a layer. `window` is that of sliding
@@ -111,8 +108,7 @@ class Shape:
     attentions: int | None = None
 
 
-@dataclass(frozen=True)
-class Scheme:
+class Scheme(Struct, frozen=True):
     """How weights are quantized: bytes that one parameter of each kind takes, scales included.
 
     `linear` is for projections and dense MLPs; `attention` and `experts` for those where they
@@ -127,8 +123,7 @@ class Scheme:
     head: float | None = None
 
 
-@dataclass(frozen=True)
-class TensorRow:
+class TensorRow(Struct, frozen=True):
     """Tensors of one name but for their numbers: `model.layers.*.mlp.experts.*.up_proj.weight`.
 
     `dtype` is as the file writes it (`BF16`, `F8_E4M3`, `Q4_K`), `shape` in elements as the file

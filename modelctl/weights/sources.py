@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 Kind = Literal["hub", "volume", "bucket", "local", "none"]
 
@@ -22,8 +23,7 @@ _OURS = re.compile(r"^\.modelctl\.json|\.part$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """A source, taken apart. `where` is the repository, Volume or bucket; `path` what is in it.
 
     `scheme` is what stood before `://`; "" for a path. `unknown` names a scheme that is not ours.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.assess.fits import run_of
 from modelctl.cli.options import Selection
@@ -201,7 +202,7 @@ def test_a_gpu_that_is_not_there_was_not_measured(booted: Project) -> None:
 
 def test_a_plane_that_is_taken_for_modal_measures_no_gpu_either(booted: Project) -> None:
     """With the variables of `modelctl local env` and no --local: the engine's words tell."""
-    as_modal = replace(booted, variables=dict(lifecycle.environ(booted.plane)))
+    as_modal = dataclasses.replace(booted, variables=dict(lifecycle.environ(booted.plane)))
     ran = as_modal.run("lock", "--measured", "on-gpu", env={"PATH": os.environ["PATH"]})
     assert (ran.code, ran.out) == (6, "")
     assert ran.err.splitlines()[0] == (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.engines.images import base_images
 from modelctl.facts.engines import engine_facts
@@ -125,7 +125,7 @@ def test_llama_cpp_python_is_built_in_one_step_for_the_cards_of_the_spec() -> No
 def test_a_dockerfile_is_a_literal_in_the_app() -> None:
     text = 'FROM registry.acme.com/vllm:3\nRUN echo "it\'s"\n'
     want = wanted({**QWEN3, "image": {"dockerfile": "Dockerfile", "secret": "registry"}})
-    facts = dataclasses.replace(ModelFacts(kind="hub"), dockerfile=text)
+    facts = replace(ModelFacts(kind="hub"), dockerfile=text)
     app = resolve(want, facts)
     assert base_images(app.image) == ("registry.acme.com/vllm:3",)
     rendered = render(app).text

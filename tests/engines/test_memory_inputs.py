@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.fit.types import EVERY_LAYER, Draft, LlamaInputs, MemoryInputs, VllmInputs
 from modelctl.resolve import resolve

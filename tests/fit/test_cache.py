@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.fit.cache import CacheLayout, cache_of
 from modelctl.fit.cache_layers import stages

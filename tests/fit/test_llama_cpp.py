@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from modelctl.fit.llama_cpp import buffers_of, cells_of, memory
 from modelctl.fit.llama_weights import GgufModel, model_of

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from modelctl.facts.gpus import gpus
 from modelctl.fit.measured import Run, latest, measured

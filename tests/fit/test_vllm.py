@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from modelctl.facts.gpus import Gpu, gpus
 from modelctl.fit.overhead import activation, adapters, cuda_graphs, overhead, with_batch

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.fit.tensors import by_tensors
 from modelctl.fit.types import GIB, Interval, VllmInputs

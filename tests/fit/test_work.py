@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from modelctl.fit.speed import Load
 from modelctl.fit.types import EVERY_LAYER, LlamaInputs, VllmInputs

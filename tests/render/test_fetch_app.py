@@ -10,10 +10,10 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.platform.weights import refusal
 from modelctl.render_fetch import render_fetch

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from modelctl.diagnostics import Rejected
 from modelctl.weights.lock import Lock, dump, parse, still_measured
