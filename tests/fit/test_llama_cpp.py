@@ -317,7 +317,8 @@ def test_more_context_never_takes_less(
     assert isinstance(less, Memory)
     assert isinstance(more, Memory)
     assert less.cache.value <= more.cache.value
-    assert less.weights == more.weights
+    if gpus < 2:  # Of several, another one may be the fullest.
+        assert less.weights == more.weights
     assert less.other["compute"].low <= less.other["compute"].value <= less.other["compute"].high
     worse = ("fits", "may fit", "does not fit")
     assert worse.index(less.verdict) <= worse.index(more.verdict)
