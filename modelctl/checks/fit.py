@@ -11,12 +11,17 @@ from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
 from modelctl.checks.hardware import an
 from modelctl.engines.base import NO_ENTRY, Finding
 from modelctl.facts import gpus
+from modelctl.fit.numbers import with_numbers
+from modelctl.fit.types import VllmInputs
 from modelctl.resolve import parallel_of
 from modelctl.resolved import Unknown, Variant
 from modelctl.spec.wanted import Path_
 
 if TYPE_CHECKING:
     from modelctl.fit.search import Way
+
+
+_NUMBERS = ("bfloat16", "float16", "float32")
 
 
 def fits(case: Case) -> Iterator[Finding]:
@@ -67,7 +72,7 @@ def in_main_memory(case: Case) -> Iterator[Finding]:
     yield doubtful(
         ("memory",),
         "fit/may-not-fit",
-        f"{_model(case)} may not fit {asked / 1024:.3g} GiB of main memory {_at(case, fit)}",
+        f"{_model(case, fit)} may not fit {asked / 1024:.3g} GiB of main memory {_at(case, fit)}",
         f"memory: {max(1, math.ceil(most))}GiB",
         detail=memory.reason,
     )
@@ -107,14 +112,18 @@ def _path(fit: Fit) -> Path_:
 
 
 def _sentence(case: Case, fit: Fit, verdict: str) -> str:
-    return f"{_model(case)} {verdict} {_cards(fit)} {_at(case, fit)}"
+    return f"{_model(case, fit)} {verdict} {_cards(fit)} {_at(case, fit)}"
 
 
-def _model(case: Case) -> str:
-    """`Qwen/Qwen3-8B in bfloat16`"""
+def _model(case: Case, fit: Fit) -> str:
+    """`Qwen/Qwen3-8B in bfloat16`: as the engine has it in memory."""
     source = case.resolved.weights.source
     name = source.partition("://")[2] or source
-    known = case.facts.quantization
+    known: str | Unknown | None = case.facts.quantization
+    inputs, card = _variant(case, fit).memory, gpus.gpus().get(fit.gpu)
+    if isinstance(inputs, VllmInputs) and known in _NUMBERS:
+        dtype = (with_numbers(inputs, case.facts, card) if card else inputs).dtype
+        known = inputs.quantization or (known if dtype == "auto" else dtype)
     return name if isinstance(known, Unknown) else f"{name} in {known}"
 
 

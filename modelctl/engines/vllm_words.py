@@ -85,9 +85,19 @@ def _quantization(setting: Setting, names: vllm.Names) -> Iterator[Finding]:
     path: Path_ = ("quantization",)
     if not isinstance(own, Unknown):
         yield from _foreign(setting, own)
-    if asked in (None, "auto") or own in quantization.foreign():
+    if asked is None or asked == "auto" or own in quantization.foreign():
         return
-    if asked == "bitsandbytes":
+    if asked != own and asked not in names.quantization and _is_quantized(own):
+        if not _may_have_plugins(setting):
+            yield Finding(
+                path,
+                Severity.ERROR,
+                "engine/wrong-option",
+                f"vLLM {setting.version} has no quantization method {asked}, and the checkpoint "
+                f"is quantized already, with {own}",
+                "quantization: auto",
+            )
+    elif asked == "bitsandbytes":
         if not _may_have_plugins(setting):
             yield Finding(
                 path,
@@ -139,6 +149,10 @@ def _foreign(setting: Setting, own: str) -> Iterator[Finding]:
             f"the checkpoint is quantized with {own}, and vLLM {version} does not read that",
             f"{said.instead}, or {others}" if said.instead else others,
         )
+
+
+def _is_quantized(own: str | Unknown) -> bool:
+    return not isinstance(own, Unknown) and own not in _NUMBERS
 
 
 def _family(method: str) -> str:

@@ -13,6 +13,7 @@ from modelctl.facts.gpus import Gpu
 from modelctl.facts.memory import most_utilization
 from modelctl.facts.quantization import kv_types, need_of
 from modelctl.fit.memory import memory_of
+from modelctl.fit.overhead import with_batch
 from modelctl.fit.types import LlamaInputs, Memory, MemoryInputs, VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights.facts import ModelFacts
@@ -29,7 +30,7 @@ _STEP = 1024
 class Way(Struct, frozen=True):
     """One change that makes it fit: a field of the spec, and its value."""
 
-    field: Literal["memory_utilization", "context", "kv_cache", "gpu"]
+    field: Literal["memory_utilization", "context", "kv_cache", "max_sequences", "gpu"]
     value: str
     memory: Memory
 
@@ -56,6 +57,7 @@ def ways_out(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> 
     yield from _another_share(inputs, model, card)
     yield from _shorter(inputs, model, card)
     yield from _smaller_cache(inputs, model, card)
+    yield from _fewer(inputs, model, card)
     yield from _more(inputs, model, card, count)
 
 
@@ -126,6 +128,29 @@ def _smaller_cache(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterat
         changed = replace(inputs, k_type=word, v_type=word, flash_attention=True)
     if (memory := _fits(changed, model, card)) is not None:
         yield Way("kv_cache", word, memory)
+
+
+def _fewer(inputs: MemoryInputs, model: ModelFacts, card: Gpu) -> Iterator[Way]:
+    """Half as many requests at once, or half of that: the most that fits, of as long a context."""
+    if isinstance(inputs, VllmInputs):
+        most = with_batch(inputs, card.usable_gib, card.name).sequences or 1
+    else:
+        most = inputs.slots
+    asked = most // 2
+    while asked >= 1:
+        if (memory := _fits(_of_sequences(inputs, asked), model, card)) is not None:
+            yield Way("max_sequences", str(asked), memory)
+            return
+        asked //= 2
+
+
+def _of_sequences(inputs: MemoryInputs, count: int) -> MemoryInputs:
+    """The slots of llama.cpp have a share of its context each, unless they share all of it."""
+    if isinstance(inputs, VllmInputs):
+        return replace(inputs, sequences=count)
+    each = inputs.context if inputs.unified else inputs.context // inputs.slots * count
+    outputs = None if inputs.outputs is None else max(1, inputs.outputs * count // inputs.slots)
+    return replace(inputs, slots=count, context=each, outputs=outputs)
 
 
 def _more(inputs: MemoryInputs, model: ModelFacts, card: Gpu, count: int) -> Iterator[Way]:

@@ -80,6 +80,14 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = [
         on("H100", allow={"gpu/not-native": {"reason": "memory is what matters"}}),
     ),
     (
+        on("H100", quantization="bitsandbytes"),
+        FP8,
+        "quantization error engine/wrong-option: vLLM 0.32.0 has no quantization method "
+        "bitsandbytes, and the checkpoint is quantized already, with compressed-tensors | "
+        "quantization: auto",
+        on("H100", quantization="auto"),
+    ),
+    (
         on("H100"),
         quantized("bitsandbytes"),
         "model.source error engine/quantization: the checkpoint is quantized with bitsandbytes, "

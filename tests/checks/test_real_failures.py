@@ -63,7 +63,7 @@ FAILED: list[tuple[str, Model, dict[str, Any], list[str], dict[str, Any]]] = [
         model(LLAMA31, models.LLAMA31_70B),
         spec(LLAMA31, "H100:2", context=131072, dtype="float16"),
         [
-            "gpu[0] error fit/too-large: meta-llama/Llama-3.1-70B-Instruct in bfloat16 does not "
+            "gpu[0] error fit/too-large: meta-llama/Llama-3.1-70B-Instruct in float16 does not "
             "fit 2 × H100 at 128k context | H100:4"
         ],
         spec(LLAMA31, "H100:4", context=131072, dtype="float16"),
@@ -73,7 +73,7 @@ FAILED: list[tuple[str, Model, dict[str, Any], list[str], dict[str, Any]]] = [
         model(LLAMA31, models.LLAMA31_70B),
         spec(LLAMA31, "H100:2", context=20000, dtype="float16"),
         [
-            "gpu[0] warning fit/may-not-fit: meta-llama/Llama-3.1-70B-Instruct in bfloat16 may not "
+            "gpu[0] warning fit/may-not-fit: meta-llama/Llama-3.1-70B-Instruct in float16 may not "
             "fit 2 × H100 at 20,000 tokens | H100:4"
         ],
         spec(LLAMA31, "H100:4", context=20000, dtype="float16"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.checks import real_models as models
 from tests.checks.judging import judged, said
-from tests.checks.real_specs import LLAMA3, QWEN3_8B, WIZARDLM, Model, model, spec
+from tests.checks.real_specs import LLAMA3, QWEN3_8B, WIZARDLM, Model, gguf, model, of_gguf, spec
 
 ON_AN_L40S = spec(QWEN3_8B, "L40S", context=16384)
 ON_AN_L4 = spec(QWEN3_8B, "L4", context=16384)
@@ -17,9 +17,23 @@ WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
     (
         "heads that eight GPUs cannot share",
         model(WIZARDLM, models.WIZARDLM_33B),
-        spec(WIZARDLM, "L4:4", context=2048),
+        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=16384),
         "a GPU with more memory: modelctl fit wizardlm-33b-v1-0-uncensored",
         spec(WIZARDLM, "H100", context=2048),
+    ),
+    (
+        "fewer at once",
+        model(WIZARDLM, models.WIZARDLM_33B),
+        spec(WIZARDLM, "L4:4", context=2048),
+        "max_sequences: 64",
+        spec(WIZARDLM, "L4:4", context=2048, max_sequences=64),
+    ),
+    (
+        "fewer slots",
+        of_gguf,
+        {**gguf("T4", context=32768), "max_sequences": 4},
+        "context: 18432 fits on this entry; or kv_cache: q8_0; or max_sequences: 2; or T4:2",
+        {**gguf("T4", context=32768), "max_sequences": 2},
     ),
     (
         "tensor said",
