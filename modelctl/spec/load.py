@@ -21,7 +21,7 @@ from modelctl.spec.sentences import close_to
 from modelctl.spec.shorthand import expand
 from modelctl.spec.sound import sound_part
 from modelctl.spec.source import read
-from modelctl.spec.tree import Mapping, Scalar, at
+from modelctl.spec.tree import Entry, Mapping, Scalar, at, is_null
 from modelctl.spec.tree import Sequence as Items
 from modelctl.spec.wanted import ProjectFile, Wanted
 
@@ -141,7 +141,7 @@ class _Session:
                 else:
                     first[spec.name] = spec
             if spec.tree is not None:
-                found += _missing_model(spec, merged)
+                found += _missing_model(spec, merged, layers)
             diagnostics += found
             if spec.tree is None:
                 continue
@@ -241,7 +241,7 @@ def _as_yaml(name: str) -> str:
 _YAML_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
-def _missing_model(spec: _SpecFile, merged: Mapping) -> list[Diagnostic]:
+def _missing_model(spec: _SpecFile, merged: Mapping, layers: Sequence[Layer]) -> list[Diagnostic]:
     assert spec.tree is not None
     if at(merged, ("model", "source")) is not None:
         return []
@@ -251,15 +251,33 @@ def _missing_model(spec: _SpecFile, merged: Mapping) -> list[Diagnostic]:
         return []
     entry = spec.tree.entries.get("model")
     what = "model.source" if isinstance(merged.get("model"), Mapping) else "model"
+    hint = f"write {what.rpartition('.')[2]}: hf://org/repo, or ./path"
+    taken = _taken_back(layers)
+    if taken is not None and taken[0] != "spec":
+        layer, null = taken
+        message = f"null takes {what} back, which has no default ({layer})"
+        hint = f"leave the line out, or {hint}"
+        return [error("spec/missing", message, hint=hint, place=null.key_place, path=what)]
     return [
         error(
             "spec/missing",
             f"{what} is missing",
-            hint=f"write {what.rpartition('.')[2]}: hf://org/repo, or ./path",
+            hint=hint,
             place=entry.key_place if entry else spec.tree.place,
             path=what,
         )
     ]
+
+
+def _taken_back(layers: Sequence[Layer]) -> tuple[str, Entry] | None:
+    """The last layer that writes null for the model or its source, and where."""
+    for layer in reversed(layers):
+        entry = layer.tree.entries.get("model")
+        if entry is not None and isinstance(entry.node, Mapping):
+            entry = entry.node.entries.get("source")
+        if entry is not None:
+            return (layer.name, entry) if is_null(entry.node) else None
+    return None
 
 
 def _undeclared_in(tree: Mapping, declared: Sequence[str]) -> list[Diagnostic]:

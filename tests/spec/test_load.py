@@ -66,6 +66,20 @@ def test_name_and_model_are_needed(folder: Folder) -> None:
     ]
 
 
+def test_a_model_that_an_environment_takes_back_is_said_at_its_null(folder: Folder) -> None:
+    folder.write("modelctl.yaml", "environments: {prod: {}, dev: {}}\n")
+    text = "name: {0}\nmodel: hf://a/b\nenvironments:\n  prod:\n    model: {1}\n"
+    folder.write("a.yaml", text.format("a", "null"))
+    folder.write("b.yaml", text.format("b", "{source: null}"))
+    assert folder.says("a.yaml", "b.yaml", overlays=("prod",)) == [
+        "a.yaml:5:5 error spec/missing: null takes model back, which has no default (spec, "
+        "environment prod) | leave the line out, or write model: hf://org/repo, or ./path",
+        "b.yaml:5:13 error spec/missing: null takes model.source back, which has no default "
+        "(spec, environment prod) | leave the line out, or write source: hf://org/repo, or ./path",
+    ]
+    assert folder.says("a.yaml", overlays=("dev",)) == []
+
+
 def test_only_that_names_nothing_is_said_instead_of_leaving_the_spec_out(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("name: a\nmodel: hf://a/b\nonly: ''\n")
     found = load(["x.yaml"], ProjectFile(tmp_path, None, Project()), ("local",), cwd=tmp_path)
