@@ -33,6 +33,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command → its module in this package, and the line that help shows for it."""
 
+_CHANGES = frozenset({"apply", "destroy", "weights"})
+"""The commands that change what is live: where one breaks off, a person has to look."""
+
 
 class _Lazy(click.Group):
     """Imports a command's module when the command is used: `--help` needs none of them."""
@@ -99,4 +102,5 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, never a traceback
         from modelctl.cli.failures import explain
 
-        return explain(error)
+        words = sys.argv[1:] if arguments is None else arguments
+        return explain(error, changes=not _CHANGES.isdisjoint(words[:1]))

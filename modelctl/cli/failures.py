@@ -12,8 +12,11 @@ from modelctl.cli.said import aside
 from modelctl.diagnostics import Rejected
 
 
-def explain(error: Exception) -> int:
-    """Print why it could not go on, and return the exit code."""
+def explain(error: Exception, *, changes: bool) -> int:
+    """Print why it could not go on, and return the exit code.
+
+    `changes` is whether the command may have begun to change what is live.
+    """
     from modelctl.local.lifecycle import LocalError
     from modelctl.platform.types import (
         CredentialsRefused,
@@ -54,11 +57,12 @@ def explain(error: Exception) -> int:
             kind = type(error).__name__
             _say(
                 f"modelctl itself failed ({kind}: {error})",
-                "this is a bug; MODELCTL_DEBUG=1 shows where, please report it",
+                "this is a bug in modelctl and says nothing of your specs; please report it, with "
+                "what MODELCTL_DEBUG=1 adds",
             )
             if os.environ.get("MODELCTL_DEBUG"):
                 click.echo("".join(traceback.format_exception(error)), err=True)
-            return Exit.PERSON_NEEDED
+            return Exit.PERSON_NEEDED if changes else Exit.REJECTED
 
 
 def _say(message: str, hint: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from modelctl.cli import COMMANDS, cli
+from modelctl.cli import COMMANDS, cli, run
 from modelctl.cli.exits import Exit, worst
 from tests.conftest import Project, obey_interrupts
 
@@ -400,3 +400,23 @@ def test_a_rule_for_a_code_that_does_not_exist(project: Project) -> None:
     assert (ran.code, [d["environments"] for d in said]) == (0, [[], []])
     project.write("modelctl.yaml", "project: team\nrules: {fit/too-large: error}\n")
     assert "there is no code" not in project.run("validate").out
+
+
+@pytest.mark.parametrize(("command", "code"), [("validate", 1), ("plan", 1), ("apply", 5)])
+def test_a_failure_of_modelctl_itself_is_said_as_its_own(
+    command: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("what?")
+
+    monkeypatch.setattr("modelctl.cli.pipeline.find_project", fails)
+    monkeypatch.delenv("MODELCTL_DEBUG", raising=False)
+    assert run([command]) == code
+    assert capsys.readouterr().err == (
+        "error: modelctl itself failed (ValueError: what?)\n"
+        "help: this is a bug in modelctl and says nothing of your specs; please report it, with "
+        "what MODELCTL_DEBUG=1 adds\n"
+    )
+    monkeypatch.setenv("MODELCTL_DEBUG", "1")
+    assert run([command]) == code
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
