@@ -41,6 +41,7 @@ MAY_USE: dict[str, set[str]] = {
     "surplus": {"platform", "record"},
     "stock": {"platform", "resolved"},
     "plan": {"platform", "record", "rendered", "resolved"},
+    "lease": {"platform"},
     "health": set(),
     "loglines": {"platform", "rendered"},
     "apply": {"stock", "plan", "health", "loglines", "record", "platform", "rendered", "resolved"},

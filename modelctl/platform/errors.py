@@ -27,6 +27,7 @@ def without_tokens(text: str) -> str:
 def translated(error: Exception, doing: str) -> PlatformError:
     """The sentence for what the SDK raised while `doing` ("deploying chat-8b")."""
     import modal.exception as theirs
+    from grpclib.exceptions import StreamTerminatedError
 
     said = without_tokens(str(error)).strip().splitlines()
     words = said[0].rstrip(".") if said else type(error).__name__
@@ -46,6 +47,8 @@ def translated(error: Exception, doing: str) -> PlatformError:
             return BuildFailed(f"{doing}: {words}", "the build's log is in `modal app logs`")
         case FileNotFoundError() | PermissionError() if error.filename is not None:
             return Refused(f"{doing}: {error.filename}: {error.strerror}")
+        case StreamTerminatedError():
+            return Unreachable(f"Modal broke off while {doing}", "try again")
         case theirs.ConnectionError() | theirs.ServiceError() | OSError():
             return Unreachable(f"Modal did not answer while {doing}: {words}", "try again")
         case theirs.TimeoutError() | TimeoutError():
@@ -59,8 +62,9 @@ def speaking_of(doing: str) -> Iterator[None]:
     """Turn whatever the SDK raises inside into a PlatformError that says what was being done."""
     import modal.exception as theirs
     from grpclib import GRPCError
+    from grpclib.exceptions import StreamTerminatedError
 
     try:
         yield
-    except (theirs.Error, GRPCError, OSError, TimeoutError) as error:
+    except (theirs.Error, GRPCError, StreamTerminatedError, OSError, TimeoutError) as error:
         raise translated(error, doing) from error

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from modelctl.platform import weights, workspace
+from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.types import (
     Capabilities,
@@ -98,6 +99,7 @@ class ModalPlatform:
         with speaking_of(f"looking for the environment {self._environment}"):
             self._modal_environment = modal.Environment.from_name(self._environment)
             await self._modal_environment.hydrate.aio()
+        self._dicts = Dicts(self._environment)
 
     async def observe(self) -> Live:
         with speaking_of("listing the apps"):
@@ -316,6 +318,15 @@ class ModalPlatform:
             suppress(theirs.NotFoundError, FileNotFoundError),
         ):
             await self._volume(volume).remove_file.aio(prefix, recursive=True)
+
+    async def dict_items(self, name: str) -> Mapping[str, str]:
+        return await self._dicts.items(name)
+
+    async def dict_put(self, name: str, key: str, value: str, *, if_absent: bool = False) -> bool:
+        return await self._dicts.put(name, key, value, if_absent=if_absent)
+
+    async def dict_pop(self, name: str, key: str) -> None:
+        await self._dicts.pop(name, key)
 
     async def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
         with speaking_of(f"reading the logs of {app.name}"):

@@ -212,4 +212,17 @@ class Platform(Protocol):
         """Remove a folder of a Volume. Removing what is not there does nothing."""
         ...
 
+    async def dict_items(self, name: str) -> Mapping[str, str]:
+        """The short texts of a Dict by their keys; nothing where there is no such Dict."""
+        ...
+
+    async def dict_put(self, name: str, key: str, value: str, *, if_absent: bool = False) -> bool:
+        """Put a text into a Dict, made if it is missing. With `if_absent` the first one wins: False
+        where the key was taken, or where the answer to our own put was lost and asked for again."""
+        ...
+
+    async def dict_pop(self, name: str, key: str) -> None:
+        """Remove a key from a Dict. Removing what is not there does nothing."""
+        ...
+
     def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]: ...
