@@ -9,15 +9,16 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from modelctl.platform import weights, workspace
+from modelctl.platform import guard, weights, workspace
 from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
+from modelctl.platform.git import read_git_once
 from modelctl.platform.types import (
     Capabilities,
     CredentialsRefused,
@@ -82,7 +83,8 @@ class ModalPlatform:
         import modal
         from modal.config import config
 
-        _read_git_once()
+        read_git_once()
+        self._guards_calls = guard.watch_connections()
 
         if not (config.get("token_id") and config.get("token_secret")) and not config.get(
             "oauth_refresh_token"
@@ -100,6 +102,10 @@ class ModalPlatform:
             self._modal_environment = modal.Environment.from_name(self._environment)
             await self._modal_environment.hydrate.aio()
         self._dicts = Dicts(self._environment)
+
+    def guard(self, check: Callable[[], Awaitable[None]] | None) -> bool:
+        guard.GUARD.ask(self, check)
+        return self._guards_calls
 
     async def observe(self) -> Live:
         with speaking_of("listing the apps"):
@@ -357,34 +363,6 @@ class ModalPlatform:
 def _log_line(entry: Any) -> LogLine:
     container = next((id_ for id_ in entry.context_ids if id_.startswith("ta-")), "")
     return LogLine(entry.timestamp, entry.source, entry.message, container)
-
-
-def _read_git_once() -> None:
-    """Let the deployments of this process share what the SDK reads of the git checkout.
-
-    It starts four git processes for each deployment, to record commit and author in the app's
-    history; in one process the answer is always the same. Where a later SDK has no such function,
-    nothing is changed.
-    """
-    import modal.runner
-
-    runner: Any = modal.runner
-    read = getattr(runner, "get_git_commit_info", None)
-    if read is not None and not isinstance(read, _Once):
-        runner.get_git_commit_info = _Once(read)
-
-
-class _Once:
-    """An asynchronous function whose first answer serves every caller."""
-
-    def __init__(self, function: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        self._function = function
-        self._answer: asyncio.Task[Any] | None = None
-
-    async def __call__(self) -> Any:
-        if self._answer is None:
-            self._answer = asyncio.create_task(self._function())
-        return await asyncio.shield(self._answer)
 
 
 def _join(prefix: str, path: str) -> str:

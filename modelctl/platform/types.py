@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -141,6 +141,13 @@ class Platform(Protocol):
         ...
 
     def capabilities(self) -> Capabilities: ...
+
+    def guard(self, check: Callable[[], Awaitable[None]] | None) -> bool:
+        """Await `check` in the running event loop right before each call that changes something is
+        sent, also between the calls of one deployment; what it raises ends the operation. None:
+        no longer. False where this SDK does not allow that: then only who changes something asks.
+        """
+        ...
 
     async def observe(self) -> Live: ...
 

@@ -1,0 +1,88 @@
+"""May this call still be sent? It is asked right before each call that changes an app.
+
+A process may be stopped for any time between two calls of one deployment. What it began must not
+be published after somebody else took over, so the question is put at the last moment, where the
+SDK hands a request to its connection. The SDK has no public place for that. Where a later one
+lacks the private place too, calls are not asked about one by one, and everything else works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Check = Callable[[], Awaitable[None]]
+
+CHANGES = frozenset(
+    {
+        *("AppCreate", "AppGetOrCreate", "AppPublish", "AppDeploy", "AppStop", "AppRollback"),
+        *("AppRollover", "AppSetTags", "FunctionCreate", "ClassCreate", "ContainerStop"),
+        *("FunctionUpdateSchedulingParams", "VolumePutFiles", "VolumePutFiles2"),
+        *("VolumeRemoveFile", "VolumeRemoveFile2"),
+    }
+)
+"""The calls that change an app, or what is remembered of it. What a lease is kept with is none."""
+
+
+class Guard:
+    """What is asked before calls are sent. The SDK sends them in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._asked: dict[object, tuple[Check, asyncio.AbstractEventLoop]] = {}
+
+    def ask(self, who: object, check: Check | None) -> None:
+        """Await `check` in this event loop before each such call; None: no longer."""
+        if check is None:
+            self._asked.pop(who, None)
+        else:
+            self._asked[who] = (check, asyncio.get_running_loop())
+
+    async def before(self, method: str) -> None:
+        if method not in CHANGES:
+            return
+        for check, loop in list(self._asked.values()):
+            if not loop.is_closed():  # else the command is over, and so are its changes
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(check), loop))
+
+
+async def _await(check: Check) -> None:
+    await check()
+
+
+GUARD = Guard()
+"""Of this process: it opens one workspace, with one connection for all its calls."""
+
+
+def watch_connections() -> bool:
+    """Have GUARD asked on every connection that the SDK opens from now on; whether that works."""
+    from grpclib.events import SendRequest, listen
+    from modal._utils import grpc_utils
+
+    create: Any = getattr(grpc_utils, "create_channel", None)
+    if isinstance(create, _Watched):
+        return True
+    if create is None:
+        return False
+
+    async def asked(event: SendRequest) -> None:
+        await GUARD.before(event.method_name.rpartition("/")[2])
+
+    def listening(channel: Any) -> Any:
+        listen(channel, SendRequest, asked)
+        return channel
+
+    utils: Any = grpc_utils
+    utils.create_channel = _Watched(create, listening)
+    return True
+
+
+class _Watched:
+    """The SDK's function that makes a channel, and what is done with each that it makes."""
+
+    def __init__(self, create: Callable[..., Any], listening: Callable[[Any], Any]) -> None:
+        self._create = create
+        self._listening = listening
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._listening(self._create(*arguments, **named))
