@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+_GIB, _COUNT, _USD = 3, 2, 6
+"""How many digits after the point an estimate is told with; tokens have none."""
+
 
 def dump(data: Mapping[str, object]) -> str:
     return json.dumps({"format": FORMAT, **data}, indent=2, ensure_ascii=False)
@@ -123,34 +126,41 @@ def _fit_row(row: Row) -> dict[str, object]:
             "reason": memory.reason,
             "measured": memory.measured,
             "boot": memory.boot,
-            "usable_gib": memory.usable,
-            "budget_gib": memory.budget,
-            "weights_gib": _estimate(memory.weights),
-            "kv_gib": _estimate(memory.cache),
-            "other_gib": {name: _estimate(part) for name, part in memory.other.items()},
-            "kv_tokens": _estimate(memory.tokens),
-            "max_sequences": _estimate(memory.full),
-            "max_sequences_typical": _estimate(memory.typical),
+            "usable_gib": _rounded(memory.usable, _GIB),
+            "budget_gib": _rounded(memory.budget, _GIB),
+            "weights_gib": _estimate(memory.weights, _GIB),
+            "kv_gib": _estimate(memory.cache, _GIB),
+            "other_gib": {name: _estimate(part, _GIB) for name, part in memory.other.items()},
+            "kv_tokens": _estimate(memory.tokens, 0),
+            "max_sequences": _estimate(memory.full, _COUNT),
+            "max_sequences_typical": _estimate(memory.typical, _COUNT),
             "largest_context": memory.largest_context,
         }
     if not isinstance(speed, Unknown):
         found["tokens_per_second"] = {
-            "predicted": _estimate(speed.predicted),
-            "bound": speed.bound,
-            "single": _estimate(speed.single),
+            "predicted": _estimate(speed.predicted, _COUNT),
+            "bound": _rounded(speed.bound, _COUNT),
+            "single": _estimate(speed.single, _COUNT),
             "requests": speed.requests,
             "prompt_tokens": speed.request.prompt,
             "output_tokens": speed.request.output,
         }
-    found["usd_per_hour"] = _known(row.usd_per_hour)
-    found["usd_per_million_tokens"] = row.usd_per_million
+    found["usd_per_hour"] = _rounded(_known(row.usd_per_hour), _USD)
+    found["usd_per_million_tokens"] = _rounded(row.usd_per_million, _USD)
     return found
 
 
-def _estimate(found: Interval | None) -> dict[str, float] | None:
+def _estimate(found: Interval | None, digits: int) -> dict[str, float | None] | None:
+    """Of what is left where nothing is left, an end may be below nothing: it is none then."""
     if found is None:
         return None
-    return {"value": found.value, "low": found.low, "high": found.high}
+    ends = {"value": found.value, "low": found.low, "high": found.high}
+    return {name: _rounded(max(0.0, end), digits) for name, end in ends.items()}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    """Without digits a whole number."""
+    return None if value is None else round(value, digits or None)
 
 
 def _ends(found: tuple[float, float] | Unknown) -> dict[str, float] | None:

@@ -114,6 +114,19 @@ def test_the_same_as_json_with_the_ends_of_each_estimate(known: Project) -> None
     )
 
 
+def test_figures_are_rounded_and_nothing_is_less_than_none(known: Project) -> None:
+    known.spec("llama-70b", LLAMA)
+    known.spec("qwen3-8b", QWEN3)
+    (none,) = known.run("fit", "llama-70b", "--output", "json").json["rows"]
+    assert none["kv_gib"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert none["kv_tokens"] == {"value": 0, "low": 0, "high": 0}
+    for row in known.run("fit", "qwen3-8b", "--output", "json").json["rows"]:
+        sizes = [row["weights_gib"], row["kv_gib"], *row["other_gib"].values()]
+        for size in [end for part in sizes for end in part.values()]:
+            assert size == round(size, 3) >= 0
+        assert all(isinstance(end, int) for end in row["kv_tokens"].values())
+
+
 def test_what_does_not_fit_is_said_with_what_does(known: Project) -> None:
     known.spec("llama-70b", LLAMA)
     ran = known.run("fit", "llama-70b")
