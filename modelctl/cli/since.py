@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import tarfile
 import tempfile
@@ -16,39 +17,45 @@ from msgspec.structs import replace
 
 from modelctl.cli.options import Selection
 from modelctl.diagnostics import Diagnostic, Rejected
+from modelctl.spec.wanted import ProjectFile
 
 _GIT = ("git", "-c", "core.fsmonitor=false")
 
 
 def brought_since(
-    ref: str, chosen: Selection, found: Iterable[Diagnostic], root: Path
+    ref: str, chosen: Selection, found: Iterable[Diagnostic], project: ProjectFile
 ) -> tuple[Diagnostic, ...]:
     """Those of `found` that were not there at `ref`, wherever in its file a problem stands now.
 
-    The old project is checked by this modelctl, so that a rule that is new is not a change. Files
-    that git does not have (weights beside the specs, say) are as if they had not been there.
+    The old project is checked by this modelctl and by today's policy from outside, so that neither
+    a new rule nor a stricter policy is a change of the project; its own policy is a part of it.
+    Files that git does not have (weights beside the specs, say) are as if they had not been there.
     Raises a UsageError where git knows no such commit.
     """
-    before = Counter(_key(d) for d in _diagnostics_at(ref, chosen, root))
+    before = _keys_at(ref, chosen, project)
     new = []
     for diagnostic in found:
-        if before[_key(diagnostic)] > 0:
-            before[_key(diagnostic)] -= 1
+        key = _key(diagnostic, project.root)
+        if before[key] > 0:
+            before[key] -= 1
         else:
             new.append(diagnostic)
     return tuple(new)
 
 
-def _key(found: Diagnostic) -> tuple[object, ...]:
+def _key(found: Diagnostic, root: Path) -> tuple[object, ...]:
     """What makes two problems the same one: all but the line, and what depends on the folder."""
-    file = found.place.file if found.place else ""
-    return found.severity, found.code, found.message, found.path, file, found.environments
+    file, message = (
+        text.replace(f"{root}{os.sep}", "")
+        for text in (found.place.file if found.place else "", found.message)
+    )
+    return found.severity, found.code, message, found.path, file, found.environments
 
 
-def _diagnostics_at(ref: str, chosen: Selection, root: Path) -> tuple[Diagnostic, ...]:
+def _keys_at(ref: str, chosen: Selection, project: ProjectFile) -> Counter[tuple[object, ...]]:
     from modelctl.cli.pipeline import check_all, project_here
 
-    here = Path.cwd()
+    here, root = Path.cwd(), project.root
     with tempfile.TemporaryDirectory(prefix="modelctl-since-") as folder:
         old = Path(folder).resolve() / root.name
         old.mkdir()
@@ -57,9 +64,11 @@ def _diagnostics_at(ref: str, chosen: Selection, root: Path) -> tuple[Diagnostic
         inside.mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(inside):
             try:
-                return check_all(_there(chosen, here), project_here(), hashed=False).diagnostics
+                then = replace(project_here(), outside=project.outside)
+                found = check_all(_there(chosen, here), then, hashed=False).diagnostics
             except Rejected as wrong:  # its project file could not be read
-                return wrong.diagnostics
+                found = wrong.diagnostics
+            return Counter(_key(d, old) for d in found)
 
 
 def _there(chosen: Selection, here: Path) -> Selection:

@@ -49,9 +49,8 @@ def command(
     if new_since is not None:
         from modelctl.cli.since import brought_since
 
-        root = checked.project.root
         diagnostics = brought_since(
-            new_since, Selection(what, env, local, labels), diagnostics, root
+            new_since, Selection(what, env, local, labels), diagnostics, checked.project
         )
     if output == "json":
         from modelctl.views import machine

@@ -101,3 +101,59 @@ def test_a_folder_that_git_does_not_know(project: Project) -> None:
     ran = project.run("validate", "--new-since", "HEAD")
     assert ran.code == 64
     assert "is in no repository" in ran.err
+
+
+WARM = "model: hf://Qwen/Qwen3-8B\nbackend: vllm\ncontext: 8192\ngpu: [L4]\nkeep_warm: 1\n"
+
+
+def policy_findings(project: Project, *arguments: str) -> list[tuple[str, str]]:
+    ran = project.run("validate", "--new-since", "HEAD", "--output", "json", *arguments)
+    return [
+        (d["file"], d["message"])
+        for d in ran.json["diagnostics"]
+        if d["code"].startswith("policy/")
+    ]
+
+
+def test_a_policy_from_outside_holds_for_the_old_project_too(kept: Project, tmp_path: Path) -> None:
+    outside = tmp_path / "org" / "policy.yaml"
+    outside.parent.mkdir()
+    outside.write_text("gpus: [L4]\n", encoding="utf-8")
+    kept.spec("old", GOOD + OPEN + "gpu: [T4]\n")
+    commit(kept)
+    policy = ("--policy", str(outside))
+    assert kept.run("validate", *policy).code == 3
+    assert policy_findings(kept, *policy) == []
+    assert kept.run("validate", "--new-since", "HEAD", *policy).code == 0
+    kept.spec("new", GOOD + OPEN + "gpu: [A10]\n")
+    assert policy_findings(kept, *policy) == [
+        ("specs/new.yaml", "the policy of org/policy.yaml does not allow A10")
+    ]
+
+
+def test_the_project_s_own_policy_is_a_part_of_the_change(kept: Project) -> None:
+    kept.spec("old", GOOD + OPEN + "gpu: [T4]\n")
+    commit(kept)
+    kept.write("modelctl.yaml", "project: team\npolicy: {gpus: [L4]}\n")
+    assert policy_findings(kept) == [("specs/old.yaml", "the project's policy does not allow T4")]
+    commit(kept)
+    assert policy_findings(kept) == []
+
+
+def test_what_all_specs_cost_together_is_new_when_it_is_another_sum(kept: Project) -> None:
+    kept.write("modelctl.yaml", "project: team\npolicy: {budget: {usd_per_hour: 2}}\n")
+    for name in ("a", "b", "c"):
+        kept.spec(name, WARM)
+    commit(kept)
+    assert policy_findings(kept) == []
+    kept.spec("d", WARM)
+    ((file, message),) = policy_findings(kept)
+    assert (file, message[:34]) == ("modelctl.yaml", "keep_warm of all specs costs $3.22")
+
+
+def test_a_problem_of_the_project_file_is_the_same_from_a_folder_below(kept: Project) -> None:
+    kept.write("modelctl.yaml", "project: team\nrules: {no/such: error}\n")
+    commit(kept)
+    (kept.root / "specs" / "more").mkdir()
+    below = Project(kept.root / "specs", kept.variables)
+    assert new_codes(below, "old.yaml") == []
