@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from modelctl.checks.case import Case, Rule, doubtful, unchecked, wrong
-from modelctl.checks.sources import hub_sources
+from modelctl.checks.sources import hub_sources, with_facts
 from modelctl.engines.base import Finding
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
@@ -56,8 +56,8 @@ def missing_parts(case: Case) -> Iterator[Finding]:
 def not_locked(case: Case) -> Iterator[Finding]:
     """What is not in the lock may change by itself, or has at least an unknown size."""
     revision = (case.spec.model and case.spec.model.revision) or ""
-    for path, source, facts in hub_sources(case):
-        if facts.remote:
+    for path, source, facts in with_facts(case):
+        if facts.remote or facts.kind not in ("hub", "bucket"):
             continue
         if not isinstance(facts.digest, Unknown):  # locked, with an empty list
             yield wrong(

@@ -231,8 +231,8 @@ PAGES: Mapping[str, str] = {
         "begins nothing while one is missing; `validate` asks nobody. Of an app that is not "
         "deployed anew it is a warning: containers that run go on, new ones do not start. So is "
         "the one that only fetches weights, which may be in their Volume already. Which keys a "
-        "Secret has, Modal tells nobody: of `secrets: {name: [KEY]}` the keys are compared by Modal "
-        "at the deploy, which fails and names those that are missing, before any container starts."
+        "Secret has, Modal tells nobody: of `secrets: {name: [KEY]}` Modal compares them at the "
+        "deploy, which fails and names those that are missing, before any container starts."
     ),
     "volumes/missing": (
         "A Volume that a spec mounts or serves a model from is made by a person; those of the "

@@ -33,12 +33,13 @@ def _beside(case: Case) -> Iterator[tuple[Path_, str]]:
 
 def hub_sources(case: Case) -> Iterator[tuple[Path_, str, ModelFacts]]:
     """The sources of the Hub that the spec names, with what is known of each."""
-    for path, source, facts in _with_facts(case):
+    for path, source, facts in with_facts(case):
         if facts.kind == "hub":
             yield path, source, facts
 
 
-def _with_facts(case: Case) -> Iterator[tuple[Path_, str, ModelFacts]]:
+def with_facts(case: Case) -> Iterator[tuple[Path_, str, ModelFacts]]:
+    """The sources that the spec names, with what is known of each."""
     model = case.spec.model
     if model is not None:
         yield ("model", "source"), model.source or "", case.facts
@@ -119,7 +120,7 @@ def malformed_revision(case: Case) -> Iterator[Finding]:
 
 
 def local_source_unusable(case: Case) -> Iterator[Finding]:
-    for path, text, facts in _with_facts(case):
+    for path, text, facts in with_facts(case):
         yield from _unusable(case, path, text, facts)
 
 

@@ -20,7 +20,7 @@ from modelctl.resolved import Unknown
 from modelctl.spec.models import Model, Parallel, Spec
 from modelctl.spec.wanted import Path_
 from modelctl.weights.local import files_of
-from modelctl.weights.sources import looks_like_gguf
+from modelctl.weights.sources import looks_like_gguf, parse
 
 _NO_MODEL = Model.model_construct()
 
@@ -54,8 +54,9 @@ def _format(setting: Setting) -> Iterator[Finding]:
         and weights.kind != "local"
         and isinstance(setting.model.format, Unknown)
     ):
-        file = model.file or ""
-        if not looks_like_gguf(file) or "*" in file:
+        file = model.file or parse(source).file
+        unlisted = weights.kind == "bucket" and isinstance(weights.argument, Unknown)
+        if not unlisted and (not looks_like_gguf(file) or "*" in file):
             yield wrong(
                 ("model", "source"),
                 "engine/wrong-format",

@@ -173,13 +173,13 @@ class _Places:
             path = self._volume(source.where, *((WEIGHTS_PATH, beside) if main else (beside,)))
             return Weights("volume", text, _join(path, source.path, said.file))
         if source.kind == "bucket":
-            beside = _join("/buckets", source.where, source.path)
+            beside = _join("/buckets", source.where, source.folder)
             path = self._free((WEIGHTS_PATH, beside) if main else (beside,))
-            prefix = f"{source.path}/" if source.path else None
-            endpoint = said.endpoint or _ENDPOINTS.get(source.scheme)
-            self.buckets[path] = Bucket(path, source.where, True, prefix, said.secret, endpoint)
+            self.buckets[path] = _mounted(path, source, said)
             commit = None if isinstance(facts.commit, Unknown) else facts.commit
-            return Weights("bucket", text, _join(path, said.file), revision=commit)
+            inside = _file_in(source, facts, said, purpose)
+            argument = inside if isinstance(inside, Unknown) else _join(path, inside)
+            return Weights("bucket", text, argument, revision=commit)
         return Weights("none", text, Unknown("the spec names no model that can be found"))
 
     def _uploaded(
@@ -239,7 +239,7 @@ class _Places:
         )
         inside: str | Unknown | None = None
         if purpose == "gguf":
-            inside = files.first if facts.remote else _exact(said.file)
+            inside = files.first if facts.remote else _exact(source.file or said.file)
         argument = inside if isinstance(inside, Unknown) else _join(path, folder, inside)
         return Weights(source.kind, text, argument, revision=name, fetch=fetch)
 
@@ -283,11 +283,23 @@ def buckets_of(spec: Spec) -> Iterator[Bucket]:
 
 def _copied_from(source: Source, said: models.Model) -> Bucket | None:
     """How the app that copies a bucket's files mounts it."""
-    if source.kind != "bucket":
-        return None
-    prefix = f"{source.path}/" if source.path else None
+    return _mounted("/bucket", source, said) if source.kind == "bucket" else None
+
+
+def _mounted(path: str, source: Source, said: models.Model) -> Bucket:
+    prefix = f"{source.folder}/" if source.folder else None
     endpoint = said.endpoint or _ENDPOINTS.get(source.scheme)
-    return Bucket("/bucket", source.where, True, prefix, said.secret, endpoint)
+    return Bucket(path, source.where, True, prefix, said.secret, endpoint)
+
+
+def _file_in(
+    source: Source, facts: ModelFacts, said: models.Model, purpose: Purpose
+) -> str | Unknown | None:
+    """What of a bucket's folder the engine is given; None for the folder."""
+    named = source.file or said.file
+    if purpose == "gguf" and facts.remote:
+        return needed(facts.remote, Selection("gguf", named, said.mmproj)).first
+    return _exact(named) if purpose == "gguf" and named else named
 
 
 def _exact(file: str | None) -> str | Unknown:

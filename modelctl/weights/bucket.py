@@ -11,6 +11,7 @@ from modelctl.resolved import RemoteFile, Selection
 from modelctl.weights import config as configs
 from modelctl.weights.hub import MAX_READ, Found, HubProblem, read_headers_of
 from modelctl.weights.lock import Locked
+from modelctl.weights.needed import belongs_to
 from modelctl.weights.sources import is_plain, parse
 from modelctl.weights.tensors import Read
 
@@ -21,20 +22,22 @@ _STAMPS = ("ETag", "etag", "md5Hash", "crc32c", "LastModified", "mtime")
 
 
 def look_up(source: str, endpoint: str | None, selections: Iterable[Selection] = ()) -> Found:
-    """The files below `s3://bucket/prefix`. Raises HubProblem with the way out.
+    """The files below `s3://bucket/prefix`, or the one GGUF file that it names.
 
-    Of the weights that the selections mean, the headers are read. Credentials are those that the
-    bucket's own tools find on this machine.
+    Raises HubProblem with the way out. Of the weights that the selections mean, the headers are
+    read. Credentials are those that the bucket's own tools find on this machine.
     """
     parsed = parse(source)
-    base = f"{parsed.where}/{parsed.path}".rstrip("/")
+    base = f"{parsed.where}/{parsed.folder}".rstrip("/")
     filesystem = _filesystem(_PROTOCOLS[parsed.scheme], endpoint)
     try:
-        found: Mapping[str, Mapping[str, Any]] = filesystem.find(base, detail=True)
+        deep = {"maxdepth": 1} if parsed.file else {}
+        found: Mapping[str, Mapping[str, Any]] = filesystem.find(base, detail=True, **deep)
         files = {
             name: entry
             for path, entry in found.items()
             if entry.get("type") == "file" and is_plain(name := path[len(base) + 1 :])
+            if not parsed.file or belongs_to(name, parsed.file)
         }
         said = _config(filesystem, base, files)
         remote = tuple(

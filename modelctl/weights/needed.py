@@ -110,19 +110,22 @@ def _gguf(files: Sequence[RemoteFile], file: str | None, mmproj: str | None) -> 
     if len(found) != 1:
         return Needed((), Unknown(_unclear(found or candidates(paths, None), file, len(found))))
     first = found[0]
-    shard = _SHARD.search(first)
-    stem = first[: shard.start()] if shard else None
     parts = [
         f
         for f in files
-        if f.path == first
-        or (stem is not None and f.path.startswith(f"{stem}-") and _SHARD.search(f.path))
-        or (mmproj is not None and fnmatchcase(f.path, mmproj))
+        if belongs_to(f.path, first) or (mmproj is not None and fnmatchcase(f.path, mmproj))
     ]
     missing = missing_part(first, paths)
     return Needed(
         tuple(sorted(parts, key=lambda f: f.path)), Unknown(missing) if missing else first
     )
+
+
+def belongs_to(path: str, file: str) -> bool:
+    """Whether it is that GGUF file, or another part of it."""
+    shard = _SHARD.search(file)
+    stem = f"{file[: shard.start()]}-" if shard else ""
+    return path == file or bool(stem and path.startswith(stem) and _SHARD.search(path))
 
 
 def missing_part(first: str, paths: Iterable[str]) -> str:

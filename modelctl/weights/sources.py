@@ -35,6 +35,16 @@ class Source(Struct, frozen=True):
     path: str = ""
     unknown: str = ""
 
+    @property
+    def file(self) -> str:
+        """The name of the one file that is meant; "" where it is a folder."""
+        return self.path.rpartition("/")[2] if looks_like_gguf(self.path) else ""
+
+    @property
+    def folder(self) -> str:
+        """The path of what can be mounted or listed: a file's own folder."""
+        return self.path.rpartition("/")[0] if self.file else self.path
+
 
 _NO_REVISION = re.compile(r"\.\.|^[/-]|/$|[\x00-\x20\x7f~^:?*\[\\]")
 """What `git check-ref-format` takes in no name, and what an option or a path begins with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def test_of_gguf_files_the_header_of_the_one_that_is_meant_is_read(
         ["token_embd.weight", "Q4_K", [64, 3], 1],
     ]
     assert shelf.sent("Q8_0.gguf") == 0
+    assert ' "/models/m-Q4_K_M.gguf"\n' in rendered(locking, "a")
     locking.spec(
         "a",
         "model: {source: s3://shelf/tiny, file: '*Q4*'}\nbackend: llama.cpp\ngpu: L4\n"
@@ -82,6 +84,65 @@ def test_of_gguf_files_the_header_of_the_one_that_is_meant_is_read(
     )
     assert "error model/context a context of 16,384 is more than the model's own 8,192" in refused(
         locking.run("validate")
+    )
+
+
+def rendered(project: Project, name: str) -> str:
+    ran = project.run("render", name, "-o", "out")
+    assert ran.code == 0, ran.err
+    return (project.root / f"out/serve_{name}.py").read_text(encoding="utf-8")
+
+
+def test_one_gguf_file_of_a_bucket_may_be_a_source_itself(locking: Project, shelf: Buckets) -> None:
+    parts = {f"big-0000{n}-of-00002.gguf": gguf() for n in (1, 2)}
+    shelf.put("shelf", "alone", {"m.gguf": gguf(), "other.gguf": b"x", **parts})
+    shelf.put("loras", "all", {"sql.gguf": gguf(), "sum.gguf": gguf()})
+    adapters = "adapters: {sql: {source: s3://loras/all/sql.gguf}}"
+    rest = "backend: llama.cpp\ngpu: L4\ncontext: 256\n"
+    locking.spec("a", f"model: {{source: s3://shelf/alone/m.gguf, {adapters}}}\n{rest}")
+    split = "s3://shelf/alone/big-00001-of-00002.gguf"
+    locking.spec("b", f"model: {{source: {split}, copy: true}}\n{rest}")
+    ran = locking.run("lock", env=shelf.variables)
+    assert ran.code == 0, ran.err
+    files = {source: [f[0] for f in found["files"]] for source, found in lock_of(locking).items()}
+    assert files == {
+        "s3://loras/all/sql.gguf": ["sql.gguf"],
+        "s3://shelf/alone/m.gguf": ["m.gguf"],
+        split: ["big-00001-of-00002.gguf", "big-00002-of-00002.gguf"],
+    }
+    app = rendered(locking, "a")
+    assert ' "/models/m.gguf"\n' in app
+    assert '("--lora-scaled", MOUNT_ROOT + "/buckets/loras/all/sql.gguf" + ":0")' in app
+    assert 'CloudBucketMount("shelf", key_prefix="alone/", read_only=True)' in app
+    assert 'modal.CloudBucketMount("loras", key_prefix="all/", read_only=True)' in app
+    commit = lock_of(locking)[split]["commit"]
+    inside = f"/s3/{split.removeprefix('s3://')}/{commit}/big-00001-of-00002.gguf"
+    assert inside in re.sub(r'"\s+\+ "', "", rendered(locking, "b"))
+
+
+@pytest.mark.parametrize("copied", ["", ", copy: true"])
+def test_which_file_a_glob_means_is_known_after_a_lock(
+    locking: Project, shelf: Buckets, copied: str
+) -> None:
+    shelf.put("shelf", "globbed", {"m-Q4_K_M.gguf": gguf(), "m-Q8_0.gguf": gguf()})
+    model = "model: {source: s3://shelf/globbed, file: '*Q4*'" + copied + "}\n"
+    locking.spec("a", model + "backend: llama.cpp\ngpu: L4\ncontext: 256\n")
+    assert (
+        "error model/unlocked s3://shelf/globbed is not in modelctl.lock: which of its files is "
+        "served is not known help: run modelctl lock, or name one file in full, without *"
+    ) in refused(locking.run("validate"))
+    assert "model/unlocked" in refused(locking.run("render", "-o", "out"))
+    assert locking.run("lock", env=shelf.variables).code == 0
+    assert 'm-Q4_K_M.gguf"\n' in rendered(locking, "a")
+
+
+def test_a_bucket_that_nothing_pins_is_said(locking: Project) -> None:
+    locking.spec("a", "model: s3://shelf/qwen/base\n" + VLLM)
+    (found,) = locking.run("validate", "--output", "json").json["diagnostics"]
+    assert (found["severity"], found["code"], found["hint"]) == (
+        "warning",
+        "model/unlocked",
+        "run modelctl lock",
     )
 
 
