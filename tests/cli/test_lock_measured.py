@@ -39,12 +39,36 @@ MODEL = "./models/SmolLM2-135M-Instruct.Q4_1.gguf"
 @pytest.fixture(scope="module")
 def booted(live: Project, gguf: Path) -> Project:
     place_model(gguf, live)
-    lifecycle.set_gpus(live.plane, "L4=1")
-    for name, text in {"measured": SPEC, "on-gpu": ON_GPU, "quiet": QUIET}.items():
-        live.spec(name, text)
+    live.spec("measured", SPEC)
     ran = live.run("apply", "--local", "--yes", timeout=300)
     assert ran.code == 0, ran.out + ran.err
     return live
+
+
+@pytest.fixture(scope="module")
+def others(booted: Project) -> Project:
+    """Two apps more: one that was told to be on a GPU, one that writes little."""
+    lifecycle.set_gpus(booted.plane, "L4=1")
+    booted.spec("on-gpu", ON_GPU)
+    booted.spec("quiet", QUIET)
+    ran = booted.run("apply", "--local", "--yes", timeout=300)
+    assert ran.code == 0, ran.out + ran.err
+    return booted
+
+
+@pytest.fixture(scope="module")
+def measured(booted: Project) -> str:
+    """The lock that a boot was written into."""
+    ran = booted.run("lock", "--measured", "measured", "--local")
+    assert ran.code == 0, ran.err
+    first, last = ran.out.splitlines()
+    assert first.startswith(
+        "  + measured v1 on the CPU: weights 0.09 GiB, cache 0.04 GiB, 2,048 tokens ("
+    )
+    assert last == "modelctl.lock has 1 measurement of these boots."
+    text = (booted.root / "modelctl.lock").read_text(encoding="utf-8")
+    (booted.root / "modelctl.lock").unlink()
+    return text
 
 
 @pytest.fixture(autouse=True)
@@ -134,16 +158,12 @@ def rows(project: Project) -> Any:
     return json.loads((project.root / "modelctl.lock").read_text()).get("measured", {})
 
 
-def test_a_boot_is_measured_written_down_and_believed(booted: Project, here: InProcess) -> None:
+def test_a_boot_is_measured_written_down_and_believed(
+    booted: Project, measured: str, here: InProcess
+) -> None:
     before = here.run("fit", "measured", "--output", "json").json["rows"][0]
     assert (before["key"], before["measured"], before["boot"]) == ("cpu", False, "")
-    ran = booted.run("lock", "--measured", "measured", "--local")
-    assert ran.code == 0, ran.err
-    first, last = ran.out.splitlines()
-    assert first.startswith(
-        "  + measured v1 on the CPU: weights 0.09 GiB, cache 0.04 GiB, 2,048 tokens ("
-    )
-    assert last == "modelctl.lock has 1 measurement of these boots."
+    booted.write("modelctl.lock", measured)
     (row,) = rows(booted)[MODEL]
     assert (row["engine"], row["gpu"], row["app"], row["app_version"]) == (
         "llama.cpp",
@@ -159,17 +179,18 @@ def test_a_boot_is_measured_written_down_and_believed(booted: Project, here: InP
     assert "cpu: weights and cache as reported by measured v1 on " in " ".join(shown.out.split())
     found = here.run("fit", "measured", "--output", "json").json["rows"][0]
     assert found["measured"] is True
-    assert found["weights_gib"]["low"] == found["weights_gib"]["high"] == row["weights"] / 2**30
-    assert found["kv_gib"]["value"] == 45 / 1024
+    weights = round(row["weights"] / 2**30, 3)
+    assert found["weights_gib"] == {"value": weights, "low": weights, "high": weights}
+    assert found["kv_gib"]["value"] == round(45 / 1024, 3)
     # What is computed without it is close: both are of the same buffers.
-    assert before["kv_gib"]["value"] == pytest.approx(45 / 1024)
-    assert before["weights_gib"]["value"] == pytest.approx(row["weights"] / 2**30, rel=0.01)
+    assert before["kv_gib"]["value"] == round(45 / 1024, 3)
+    assert before["weights_gib"]["value"] == pytest.approx(weights, rel=0.01)
 
 
 def test_measuring_again_changes_nothing_and_the_lock_is_not_stale(
-    booted: Project, here: InProcess
+    booted: Project, measured: str, here: InProcess
 ) -> None:
-    assert booted.run("lock", "--measured", "measured", "--local").code == 0
+    booted.write("modelctl.lock", measured)
     text = (booted.root / "modelctl.lock").read_bytes()
     assert booted.run("lock", "--measured", "measured", "--local").code == 0
     assert here.run("lock", "--check").code == 0
@@ -177,32 +198,39 @@ def test_measuring_again_changes_nothing_and_the_lock_is_not_stale(
     assert (booted.root / "modelctl.lock").read_bytes() == text
 
 
-def test_a_spec_that_runs_otherwise_is_computed(booted: Project, here: InProcess) -> None:
-    assert booted.run("lock", "--measured", "measured", "--local").code == 0
+def test_a_spec_that_runs_otherwise_is_computed(
+    booted: Project, measured: str, here: InProcess
+) -> None:
+    booted.write("modelctl.lock", measured)
     booted.spec("measured", SPEC.replace("1024", "2048"))
     found = here.run("fit", "measured", "--output", "json").json["rows"][0]
     assert (found["measured"], found["boot"]) == (False, "")
 
 
-def test_verbosity_may_go_once_it_was_measured(booted: Project, here: InProcess) -> None:
-    assert booted.run("lock", "--measured", "measured", "--local").code == 0
-    found = here.run("fit", "quiet", "--output", "json").json["rows"][0]
+def test_verbosity_may_go_once_it_was_measured(
+    booted: Project, measured: str, here: InProcess
+) -> None:
+    booted.write("modelctl.lock", measured)
+    booted.spec("measured", QUIET)
+    found = here.run("fit", "measured", "--output", "json").json["rows"][0]
     assert found["measured"] is True
 
 
-def test_a_gpu_that_is_not_there_was_not_measured(booted: Project) -> None:
-    ran = booted.run("lock", "--measured", "on-gpu", "--local")
+@pytest.mark.full
+def test_a_gpu_that_is_not_there_was_not_measured(others: Project) -> None:
+    ran = others.run("lock", "--measured", "on-gpu", "--local")
     assert (ran.code, ran.out) == (6, "")
     assert ran.err.splitlines() == [
         "not measured: on-gpu on L4: the local control plane has no GPUs, so this ran on a CPU",
         "help: nothing was measured, and modelctl.lock stays as it was",
     ]
-    assert not (booted.root / "modelctl.lock").exists()
+    assert not (others.root / "modelctl.lock").exists()
 
 
-def test_a_plane_that_is_taken_for_modal_measures_no_gpu_either(booted: Project) -> None:
+@pytest.mark.full
+def test_a_plane_that_is_taken_for_modal_measures_no_gpu_either(others: Project) -> None:
     """With the variables of `modelctl local env` and no --local: the engine's words tell."""
-    as_modal = dataclasses.replace(booted, variables=dict(lifecycle.environ(booted.plane)))
+    as_modal = dataclasses.replace(others, variables=dict(lifecycle.environ(others.plane)))
     ran = as_modal.run("lock", "--measured", "on-gpu", env={"PATH": os.environ["PATH"]})
     assert (ran.code, ran.out) == (6, "")
     assert ran.err.splitlines()[0] == (
@@ -210,8 +238,9 @@ def test_a_plane_that_is_taken_for_modal_measures_no_gpu_either(booted: Project)
     )
 
 
-def test_a_quiet_server_is_said_with_what_makes_it_speak(booted: Project) -> None:
-    ran = booted.run("lock", "--measured", "quiet", "--local")
+@pytest.mark.full
+def test_a_quiet_server_is_said_with_what_makes_it_speak(others: Project) -> None:
+    ran = others.run("lock", "--measured", "quiet", "--local")
     assert ran.code == 6
     assert ran.err.splitlines()[0] == (
         "not measured: quiet on the CPU: llama-server writes what it allocates with backend.args "
@@ -229,6 +258,7 @@ def test_an_app_that_runs_otherwise_than_its_spec_says_nothing_of_it(booted: Pro
     )
 
 
+@pytest.mark.full
 def test_one_that_does_not_live_is_said_beside_those_that_do(booted: Project) -> None:
     booted.spec("nowhere", SPEC)
     ran = booted.run("lock", "--measured", "measured", "nowhere", "--local")
