@@ -32,6 +32,9 @@ from modelctl.fit.vllm import assembled
 from modelctl.fit.weights import by_shape
 from modelctl.resolved import Unknown
 
+_HALF = 0.005
+"""GiB: what a size of two decimals may be off by."""
+
 FILE = Path(__file__).parent / "data" / "measured.jsonl"
 
 
@@ -43,6 +46,8 @@ class Predicted(Struct, frozen=True):
     tokens: float | None
     from_bytes: float | None
     verdict: Verdict
+    left_open: tuple[float, float] | None = None
+    """The least and the most tokens of sizes that are logged alike, with two decimals of a GiB."""
 
     @property
     def weights_error(self) -> float | None:
@@ -64,8 +69,11 @@ class Predicted(Struct, frozen=True):
     @property
     def within_log(self) -> bool | None:
         """Whether tokens are right to 0.1 %, or to what two decimals of a GiB leave open."""
-        off, logged = self.from_bytes_error, self.row.number("kv_gib")
-        return None if off is None or not logged else off <= max(0.001, 0.005 / logged)
+        off, counted = self.from_bytes_error, measured_tokens(self.row)
+        if off is None or counted is None or self.left_open is None:
+            return None
+        least, most = self.left_open
+        return off <= 0.001 or least <= counted <= most
 
     @property
     def from_bytes_error(self) -> float | None:
@@ -93,7 +101,7 @@ def misstated(row: Row) -> bool:
 
 def predict(row: Row) -> Predicted:
     loaded = weights_of(row)
-    tokens = from_bytes = None
+    tokens = from_bytes = left_open = None
     verdict: Verdict = "unknown"
     card = row.card
     if isinstance(row.shape, Unknown):
@@ -104,11 +112,14 @@ def predict(row: Row) -> Predicted:
     if isinstance(layout, CacheLayout):
         if logged and logged > 0:
             from_bytes = tokens_in(row, layout, logged)
+            least, most = (tokens_in(row, layout, logged + off) for off in (-_HALF, _HALF))
+            left_open = (least, most)
         if loaded and card:
             memory = assembled(row.shape, loaded, inputs, card)
             tokens = tokens_in(row, layout, memory.cache.value)
             verdict = memory.verdict
-    return Predicted(row, loaded.value if loaded else None, tokens, from_bytes, verdict)
+    weights = loaded.value if loaded else None
+    return Predicted(row, weights, tokens, from_bytes, verdict, left_open)
 
 
 def predict_unseen(rows: Sequence[Row]) -> list[Predicted]:
@@ -237,9 +248,14 @@ def result(found: Sequence[Predicted]) -> dict[str, Any]:
         name = f"vllm, {gpu_class(one.row)}, {version_range(one.row)}"
         groups.setdefault(name, []).append(one)
     said: dict[str, Any] = {name: summary(measured(found, name)) for name in MEASURES}
-    inside = [one.within_log for one in found if one.within_log is not None]
-    if inside:
-        said["kv_tokens_from_logged_bytes"]["within_log"] = round(sum(inside) / len(inside), 4)
+    logged = [one for one in found if one.within_log is not None]
+    if logged:
+        missed = [one for one in logged if (one.from_bytes_error or 0) > 0.001]
+        said["kv_tokens_from_logged_bytes"] |= {
+            "within_log": round(sum(one.within_log is True for one in logged) / len(logged), 4),
+            "not_resolvable": sum(one.within_log is True for one in missed),
+            "beyond_log": sum(one.within_log is False for one in missed),
+        }
     return {
         **said,
         "verdicts": verdicts(found),
@@ -276,8 +292,12 @@ def text(found: dict[str, Any]) -> str:
                 lines.append(_line((f"  {measure}", of["n"], *(_percent(of[k]) for k in keys))))
         lines.append("")
     lines += verdict_lines(found)
-    off = found["kv_tokens_from_logged_bytes"].get("within_log")
-    lines.append(f"tokens of logged bytes within what two decimals leave open: {_percent(off)}")
+    of = found["kv_tokens_from_logged_bytes"]
+    if of["n"]:
+        lines.append(
+            f"tokens of logged bytes, off by more than 0.1 %: {of['not_resolvable']} by what two "
+            f"decimals of a GiB leave open, {of['beyond_log']} by more"
+        )
     for peer, theirs in found.get("peers", {}).items():
         lines += ["", _line((peer, *head[1:]))]
         for measure in ("weights", "kv_tokens"):

@@ -34,6 +34,8 @@ def test_tokens_of_logged_bytes_are_as_exact_as_the_log(found: dict[str, Any]) -
     said = found["kv_tokens_from_logged_bytes"]
     assert said["n"] >= 40
     assert said["within_log"] >= 0.97
+    # Two lines of different workers in one excerpt: docs/fit.md.
+    assert (said["not_resolvable"], said["beyond_log"]) == (1, 1)
 
 
 def test_no_start_that_failed_fits_and_none_that_ran_does_not(found: dict[str, Any]) -> None:
