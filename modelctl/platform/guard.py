@@ -17,8 +17,8 @@ Check = Callable[[], Awaitable[None]]
 CHANGES = frozenset(
     {
         *("AppCreate", "AppGetOrCreate", "AppPublish", "AppDeploy", "AppStop", "AppRollback"),
-        *("AppRollover", "AppSetTags", "FunctionCreate", "ClassCreate", "ContainerStop"),
-        *("FunctionUpdateSchedulingParams", "VolumePutFiles", "VolumePutFiles2"),
+        *("AppRollover", "AppPromote", "AppSetTags", "FunctionCreate", "ClassCreate"),
+        *("ContainerStop", "FunctionUpdateSchedulingParams", "VolumePutFiles", "VolumePutFiles2"),
         *("VolumeRemoveFile", "VolumeRemoveFile2"),
     }
 )

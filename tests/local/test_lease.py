@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -45,7 +45,8 @@ class Process:
         self._popen.send_signal(number)
 
 
-Starts = Callable[[str], Process]
+class Starts(Protocol):
+    def __call__(self, owner: str, seconds: float = SECONDS) -> Process: ...
 
 
 @pytest.fixture
@@ -53,12 +54,12 @@ def start(client: Client) -> Iterator[Starts]:
     lifecycle.clear_faults(client.plane)
     with ExitStack() as running:
 
-        def start(owner: str) -> Process:
+        def start(owner: str, seconds: float = SECONDS) -> Process:
             popen = running.enter_context(
                 subprocess.Popen(
                     [
                         *(sys.executable, str(Path(__file__).with_name("lease_worker.py"))),
-                        *(owner, str(SECONDS)),
+                        *(owner, str(seconds)),
                     ],
                     env=client.environment,
                     cwd=client.folder,
@@ -104,7 +105,7 @@ def test_a_dict_that_cannot_be_read_or_written_is_a_sentence(client: Client, sta
 
 
 def test_one_of_two_has_the_lease_and_the_other_is_told(start: Starts) -> None:
-    one, other = start("ci/1842"), start("ann@laptop")
+    one, other = start("ci/1842", seconds=6.0), start("ann@laptop", seconds=6.0)
     assert one.do("acquire", "held") is None
     kind, said = other.do("acquire", "held")
     assert kind == "LeaseHeld"

@@ -42,6 +42,13 @@ OBJECTS: tuple[Assumption, ...] = (
         "An entry that is only read is gone after a week, or one that is only counted stays.",
     ),
     Assumption(
+        "What does a walk over a Dict show of what others write meanwhile?",
+        "Every entry that was there when it began and was not removed; a put that was answered is "
+        "seen by whoever asks after that.",
+        "An entry that was put before is missing from items(): then two commands could hold one "
+        "project's lease.",
+    ),
+    Assumption(
         "What does Dict.put answer that replaces a value?",
         "True; False only where skip_if_exists kept the old one.",
         "put() of a key that is there returns False.",
