@@ -81,10 +81,12 @@ def not_locked(case: Case) -> Iterator[Finding]:
         elif isinstance(facts.commit, Unknown) and not (
             path == _SOURCE and _COMMIT.fullmatch(revision)
         ):
+            of_bucket = facts.kind == "bucket"
+            why = ": what lies there" if of_bucket else ", and no commit pins it: it"
             yield doubtful(
                 path,
                 "model/unlocked",
-                f"{source} is not in modelctl.lock, and no commit pins it: it may change by itself",
+                f"{source} is not in modelctl.lock{why} may change by itself",
                 "run modelctl lock",
             )
         else:

@@ -139,9 +139,10 @@ def test_which_file_a_glob_means_is_known_after_a_lock(
 def test_a_bucket_that_nothing_pins_is_said(locking: Project) -> None:
     locking.spec("a", "model: s3://shelf/qwen/base\n" + VLLM)
     (found,) = locking.run("validate", "--output", "json").json["diagnostics"]
-    assert (found["severity"], found["code"], found["hint"]) == (
+    assert (found["severity"], found["code"], found["message"], found["hint"]) == (
         "warning",
         "model/unlocked",
+        "s3://shelf/qwen/base is not in modelctl.lock: what lies there may change by itself",
         "run modelctl lock",
     )
 
