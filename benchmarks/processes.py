@@ -28,11 +28,14 @@ class Cost:
 
 
 def environment(variables: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """This process's environment without anybody's account, and with `variables`."""
+    """This process's environment without anybody's account, and with `variables`.
+
+    Modules are kept compiled, as an installation has them: the warm-up compiles what changed.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("MODAL_", "MODELCTL_"))
+        if not name.startswith(("MODAL_", "MODELCTL_")) and name != "PYTHONDONTWRITEBYTECODE"
     }
     nobody = {"MODAL_CONFIG_PATH": str(folder / "no-modal.toml"), "NO_COLOR": "1"}
     return {**kept, **nobody, **variables}
