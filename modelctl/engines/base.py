@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
@@ -184,8 +184,8 @@ class Engine(Protocol):
         """All flags but the model's and the address's."""
         ...
 
-    def memory(self, ask: Ask) -> MemoryInputs | Unknown:
-        """What its memory follows from, with the values that the flags have."""
+    def memory(self, ask: Ask, flags: Sequence[Flag]) -> MemoryInputs | Unknown:
+        """What its memory follows from, with the values that `flags`, its own, have."""
         ...
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]: ...

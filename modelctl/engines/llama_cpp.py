@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from modelctl.engines import images, llama_cpp_python, llama_memory
 from modelctl.engines.args import with_args
@@ -77,10 +77,10 @@ class LlamaCpp:
         own = [*_model(ask), *_limits(ask), *_placed(ask), *_behaviour(ask)]
         return with_args(own, ask)
 
-    def memory(self, ask: Ask) -> LlamaInputs | Unknown:
+    def memory(self, ask: Ask, flags: Sequence[Flag]) -> LlamaInputs | Unknown:
         python = ask.setting.server == llama_cpp_python.SERVER
         read = llama_memory.of_python if python else llama_memory.of_server
-        return read(ask, self.flags(ask))
+        return read(ask, flags)
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         if setting.server == llama_cpp_python.SERVER:

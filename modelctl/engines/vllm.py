@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from modelctl.engines import vllm_flags, vllm_memory
 from modelctl.engines.base import CACHE_PATH, Ask, Counters, Finding, Setting, Surroundings
@@ -60,8 +60,8 @@ class Vllm:
     def flags(self, ask: Ask) -> tuple[Flag, ...]:
         return vllm_flags.flags(ask)
 
-    def memory(self, ask: Ask) -> VllmInputs | Unknown:
-        return vllm_memory.memory(ask)
+    def memory(self, ask: Ask, flags: Sequence[Flag]) -> VllmInputs | Unknown:
+        return vllm_memory.memory(ask, flags)
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]:
         return image_steps(

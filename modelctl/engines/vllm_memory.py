@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from modelctl.engines import vllm_flags
 from modelctl.engines.base import Ask
@@ -11,7 +12,7 @@ from modelctl.engines.sizes import size_of
 from modelctl.facts.engines import engine_facts
 from modelctl.facts.flags import FlagTable, flag_table
 from modelctl.fit.types import Draft, VllmInputs
-from modelctl.resolved import Unknown
+from modelctl.resolved import Flag, Unknown
 from modelctl.weights.config_shape import shape_of
 from modelctl.weights.facts import ModelFacts
 from modelctl.weights.shape import Shape
@@ -27,11 +28,11 @@ _UNSAID = VllmInputs(version=(0, 0), context=0)
 _WITHOUT_WEIGHTS = ("ngram", "ngram_gpu", "suffix")
 
 
-def memory(ask: Ask) -> VllmInputs | Unknown:
+def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
     version = _release(ask.setting.version)
     if version is None:
         return Unknown(f"the memory of vLLM {ask.setting.version} is not known")
-    heard = said(vllm_flags.flags(ask), _table(ask))
+    heard = said(flags, _table(ask))
     context = heard.whole("max-model-len")
     if context is None or context < 1:
         return _no_context(ask)

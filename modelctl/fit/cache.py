@@ -166,7 +166,8 @@ def uniform(placed: tuple[Placed, ...]) -> tuple[Group, ...]:
         page = layer.page if layer.kind == "state" else None
         return ("full" if full else layer.kind, layer.block, layer.reach, layer.states, page)
 
-    return (placed,) if len({needs(layer) for layer, _ in placed}) == 1 else ()
+    layers = {layer for layer, _ in placed}
+    return (placed,) if len({needs(layer) for layer in layers}) == 1 else ()
 
 
 def grouped(placed: tuple[Placed, ...], version: tuple[int, int]) -> tuple[Group, ...] | Unknown:

@@ -25,7 +25,8 @@ def memory_of(
     if isinstance(inputs, VllmInputs) and inputs.offload:
         return Unknown(f"{inputs.offload} keeps weights in main memory, and how many is not known")
     if isinstance(inputs, VllmInputs):
-        found = vllm.memory(_checkpoint(model), with_numbers(inputs, model, card), card)
+        inputs = with_numbers(inputs, model, card)
+        found = vllm.memory(_checkpoint(model), inputs, card, largest=largest)
     elif isinstance(model.header, Unknown):
         return model.header
     elif isinstance(model.tensors, Unknown):

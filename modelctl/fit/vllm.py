@@ -68,18 +68,28 @@ def weights(model: Model, inputs: VllmInputs) -> Interval | Unknown:
     return scheme if isinstance(scheme, Unknown) else by_shape(model.shape, scheme, inputs)
 
 
-def memory(model: Model, inputs: VllmInputs, card: Card) -> Memory:
-    """One GPU of the card. The verdict is `unknown` with a reason where a part cannot be known."""
+def memory(model: Model, inputs: VllmInputs, card: Card, *, largest: bool = True) -> Memory:
+    """One GPU of the card. The verdict is `unknown` with a reason where a part cannot be known.
+
+    Without `largest` the largest context is not looked for.
+    """
     inputs = with_batch(inputs, card.usable_gib, card.name)
     if inputs.kv_dtype == "auto":
         inputs = replace(inputs, kv_dtype=model.cache_type)
     loaded = weights(model, inputs)
     if isinstance(loaded, Unknown):
         return _unknown(card, inputs, _NOTHING, {}, loaded)
-    return assembled(model.shape, _gib(loaded), inputs, card)
+    return assembled(model.shape, _gib(loaded), inputs, card, largest=largest)
 
 
-def assembled(shape: Shape | Unknown, loaded: Interval, inputs: VllmInputs, card: Card) -> Memory:
+def assembled(
+    shape: Shape | Unknown,
+    loaded: Interval,
+    inputs: VllmInputs,
+    card: Card,
+    *,
+    largest: bool = True,
+) -> Memory:
     """The same from weights that are known, in GiB. `inputs` must say what a batch is."""
     if isinstance(shape, Unknown):
         return _unknown(card, inputs, loaded, {}, shape)
@@ -98,9 +108,6 @@ def assembled(shape: Shape | Unknown, loaded: Interval, inputs: VllmInputs, card
     reason = _reason(loaded, other, need, inputs, card) if verdict != "fits" else ""
     if verdict == "fits" and inputs.utilization > facts.most_utilization(gpus):
         verdict, reason = "may fit", "the driver leaves less of the GPU than the engine asks for"
-    sure, likely = (max(0.0, end) * GIB for end in (cache.low, cache.value))
-    # A context that surely fits, so that following it leaves nothing to warn of.
-    largest = layout.largest_context(sure) or layout.largest_context(likely)
     return Memory(
         usable=card.usable_gib,
         budget=card.usable_gib * inputs.utilization,
@@ -117,7 +124,7 @@ def assembled(shape: Shape | Unknown, loaded: Interval, inputs: VllmInputs, card
         need=need,
         verdict=verdict,
         reason=reason,
-        largest_context=largest if layout.groups else None,
+        largest_context=_largest_context(layout, cache) if largest and layout.groups else None,
     )
 
 
@@ -130,6 +137,12 @@ def _left(
     for part in other.values():
         left = left - part
     return left
+
+
+def _largest_context(layout: CacheLayout, cache: Interval) -> int:
+    """A context that surely fits, so that following it leaves nothing to warn of."""
+    sure, likely = (max(0.0, end) * GIB for end in (cache.low, cache.value))
+    return layout.largest_context(sure) or layout.largest_context(likely)
 
 
 def _verdict(cache: Interval, need: float, spare: Interval) -> Verdict:

@@ -234,6 +234,7 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         args=args,
         said=said,
     )
+    flags = engine.flags(ask)
     return Variant(
         key=seat.key,
         origin=seat.origin,
@@ -242,8 +243,8 @@ def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
         count=seat.count,
         context=ask.context,
         max_sequences=sequences,
-        flags=tuple(map(_rooted_in(setting, spec), engine.flags(ask))),
-        memory=engine.memory(ask),
+        flags=tuple(map(_rooted_in(setting, spec), flags)),
+        memory=engine.memory(ask, flags),
     )
 
 
@@ -276,8 +277,9 @@ def _context(engine: Engine, spec: Spec, model: ModelFacts) -> int | Unknown:
 
 def parallel_of(spec: Spec, entry: models.Gpu, count: int) -> Parallel:
     """The entry's own words field by field, then the spec's; tensor is the count if nobody says."""
-    theirs, ours = entry.parallel or NO_PARALLEL, spec.parallel or NO_PARALLEL
-    merged = ours.model_copy(update=theirs.model_dump(exclude_none=True))
+    merged = spec.parallel or NO_PARALLEL
+    if entry.parallel is not None:
+        merged = merged.model_copy(update=entry.parallel.model_dump(exclude_none=True))
     nodes = spec.nodes or 1
     if (
         nodes > 1

@@ -140,8 +140,8 @@ def quantization(config: Mapping[str, Any]) -> str | Unknown:
 def inner(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The language model's part, where the model has others (images, audio)."""
     for name in _INNER:
-        section = config.get(name)
-        if isinstance(section, Mapping):
+        # Asking an ABC about None is slow, and most configurations have none of these.
+        if name in config and isinstance(section := config[name], Mapping):
             return inner(section)
     return config
 
