@@ -362,7 +362,7 @@ def test_a_code_is_explained(project: Project) -> None:
         "gpu/count\n\n  A container gets GPUs of one host: up to 8, of an A10 up to 4.\n",
     )
     assert "gpu/kv-cache\n" in project.run("explain").out
-    assert project.run("explain", "spec/missing").out == (
+    assert project.run("explain", "spec/missing", env={"COLUMNS": "100"}).out == (
         "spec/missing\n\n  Two things have no default: what the app is called and what it serves. "
         "The least spec is `name:\n  qwen3-8b` and `model: hf://Qwen/Qwen3-8B`.\n"
     )
