@@ -70,7 +70,7 @@ MAY_TOUCH: dict[str, set[str]] = {
     "socket": {"local"},
     "sqlite3": {"local"},
     "jinja2": {"render", "checks"},
-    "yaml": {"spec"},
+    "yaml": {"spec", "importing"},
     "rich": {"cli"},
     "click": {"cli"},
     "pydantic": {"spec"},
