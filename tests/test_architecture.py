@@ -56,6 +56,15 @@ MAY_USE: dict[str, set[str]] = {
         "surplus",
         "views",
     },
+    "importing": {
+        "checks",
+        "diagnostics",
+        "engines",
+        "facts",
+        "platform",
+        "resolve",
+        "spec",
+    },
     "local": set(),
 }
 """Room → the rooms that it may import. `cli` may import all; everybody may import themselves."""

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show", "Print a spec in full, and where each value comes from."),
     "explain": ("explain", "Say what a diagnostic's code means, and what to do."),
     "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),
+    "import": ("import_", "Turn a live app, or a Modal file written by hand, into a spec."),
     "chat": ("chat", "Ask an endpoint one question, or talk to it line by line."),
     "local": ("local", "Run the local control plane: Modal's own protocol on this machine."),
 }

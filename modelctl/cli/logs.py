@@ -58,7 +58,7 @@ def command(
 
     async def run() -> None:
         await platform.open()
-        app = await _app(platform, name)
+        app = await find_app(platform, name)
         # A tail is counted in lines that are shown.
         filtered = level != "debug" or not metrics
         fetched = _FETCHED_TO_FILTER if filtered and tail else tail
@@ -76,7 +76,8 @@ def command(
     return Exit.DONE
 
 
-async def _app(platform: Platform, name: str) -> LiveApp:
+async def find_app(platform: Platform, name: str) -> LiveApp:
+    """The app of that name; raises NotThere with the nearest one."""
     from difflib import get_close_matches
 
     from modelctl.platform.types import NotThere
