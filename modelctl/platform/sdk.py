@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.util
-import io
 import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from modelctl.platform import guard, weights, workspace
+from modelctl.platform import guard, versions, weights, workspace
 from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.git import read_git_once
@@ -23,6 +23,7 @@ from modelctl.platform.types import (
     Capabilities,
     CredentialsRefused,
     Deployed,
+    Deployment,
     Details,
     Live,
     LiveApp,
@@ -30,9 +31,9 @@ from modelctl.platform.types import (
     PlatformError,
     Progress,
     Refused,
-    StoredWeights,
     Unreachable,
 )
+from modelctl.platform.volumes import Volumes, entries
 from modelctl.rendered import SERVER_CLASS, Rendered
 from modelctl.resolved import Fetch, Scaling, Upload
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _PROBE_SECONDS = 5.0
 
 
-class ModalPlatform:
+class ModalPlatform(Volumes):
     """The Platform that the SDK speaks to: Modal itself, or the local control plane.
 
     `variables` (MODAL_SERVER_URL and the like) are set in this process before the SDK is imported,
@@ -198,12 +199,36 @@ class ModalPlatform:
                 **optional,
             )
 
+    async def history(self, app: LiveApp) -> Sequence[Deployment]:
+        return await versions.history(app.name, app.app_id)
+
+    async def roll_back(self, app: LiveApp, version: int, tags: Mapping[str, str]) -> LiveApp:
+        await versions.roll_back(app.name, app.app_id, version)
+        # They belong to the app: without this they would be those of the version that is gone.
+        await self.set_tags(app, tags)
+        return await self._again(app)
+
+    async def roll_over(self, app: LiveApp) -> LiveApp:
+        await versions.roll_over(app.name, app.app_id)
+        return await self._again(app)
+
+    async def _again(self, app: LiveApp) -> LiveApp:
+        with speaking_of(f"reading {app.name}"):
+            info = await self._handle(app).info.aio(refresh=True)
+        return replace(app, version=info.lifecycle.version or 0)
+
+    async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:
+        with speaking_of(f"tagging {app.name}"):
+            await self._handle(app).set_tags.aio(tags)
+
+    async def workspace(self) -> str:
+        return await workspace.name()
+
     async def upload(self, upload: Upload, progress: Progress) -> int:
         volume = self._volume(upload.volume, create=True)
         with speaking_of(f"uploading to the Volume {upload.volume}"):
             there = {
-                entry.path.lstrip("/"): entry.size
-                for entry in await _entries(volume, upload.prefix)
+                entry.path.lstrip("/"): entry.size for entry in await entries(volume, upload.prefix)
             }
             missing = [
                 file
@@ -225,12 +250,12 @@ class ModalPlatform:
     async def fetched(self, fetch: Fetch) -> bool:
         with speaking_of(f"reading the Volume {fetch.volume}"):
             volume = self._volume(fetch.volume, create=True)
-            content, entries = await asyncio.gather(
+            content, listed = await asyncio.gather(
                 self.read(fetch.volume, f"{fetch.prefix}{weights.MANIFEST}"),
-                _entries(volume, fetch.prefix),
+                entries(volume, fetch.prefix),
             )
         base = fetch.prefix.strip("/") + "/"
-        sizes = {entry.path.strip("/").removeprefix(base): entry.size for entry in entries}
+        sizes = {entry.path.strip("/").removeprefix(base): entry.size for entry in listed}
         return weights.covers(weights.decode_manifest(content), sizes, fetch)
 
     async def fetch(self, fetches: Sequence[Fetch], progress: Progress) -> int:
@@ -253,77 +278,11 @@ class ModalPlatform:
             raise refusal
         return int(str(answer["fetched"]))
 
-    async def read(self, volume: str, path: str) -> bytes | None:
-        import modal.exception as theirs
-
-        with speaking_of(f"reading the Volume {volume}"):
-            try:
-                return b"".join([part async for part in self._volume(volume).read_file.aio(path)])
-            except (theirs.NotFoundError, FileNotFoundError):
-                return None
-
-    async def listed(self, volume: str, folder: str) -> Mapping[str, int]:
-        base = f"{folder.strip('/')}/".lstrip("/")
-        with speaking_of(f"reading the Volume {volume}"):
-            named = self._volume(volume)
-            await named.hydrate.aio()
-            entries = await _entries(named, f"/{base}")
-        return {
-            entry.path.lstrip("/").removeprefix(base): entry.size
-            for entry in entries
-            if entry.type.name == "FILE"
-        }
-
-    async def beginning(self, volume: str, path: str, count: int) -> bytes:
-        found = bytearray()
-        with speaking_of(f"reading {path} of the Volume {volume}"):
-            async with aclosing(self._volume(volume).read_file.aio(path)) as parts:
-                async for part in parts:
-                    found += part
-                    if len(found) >= count:
-                        break
-        return bytes(found)
-
-    async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
-        with speaking_of(f"writing the Volume {volume}"):
-            async with self._volume(volume, create=True).batch_upload(force=True) as batch:
-                for path, content in files.items():
-                    batch.put_file(io.BytesIO(content), path)
-
-    async def volumes(self, beginning: str) -> tuple[str, ...]:
-        import modal
-
-        with speaking_of("listing the Volumes"):
-            found = await modal.Volume.objects.list.aio(environment_name=self._environment)
-        names = sorted(volume.name for volume in found if volume.name)
-        return tuple(name for name in names if name.startswith(beginning))
-
     async def secrets(self) -> frozenset[str]:
         return await workspace.secret_names(self._environment)
 
     async def rates(self) -> Mapping[str, float]:
         return await workspace.rates()
-
-    async def stored(self, volume: str) -> tuple[StoredWeights, ...]:
-        with speaking_of(f"reading the Volume {volume}"):
-            entries = await _entries(self._volume(volume, create=True), "/")
-            folders = weights.folders(entry for entry in entries if entry.type.name == "FILE")
-            contents = await asyncio.gather(
-                *(self.read(volume, f"{prefix}{weights.MANIFEST}") for prefix in folders)
-            )
-        return tuple(
-            weights.stored(prefix, files, weights.decode_manifest(content))
-            for (prefix, files), content in zip(folders.items(), contents, strict=True)
-        )
-
-    async def remove(self, volume: str, prefix: str) -> None:
-        import modal.exception as theirs
-
-        with (
-            speaking_of(f"removing {prefix} from the Volume {volume}"),
-            suppress(theirs.NotFoundError, FileNotFoundError),
-        ):
-            await self._volume(volume).remove_file.aio(prefix, recursive=True)
 
     async def dict_items(self, name: str) -> Mapping[str, str]:
         return await self._dicts.items(name)
@@ -351,13 +310,6 @@ class ModalPlatform:
         import modal
 
         return modal.Server.from_name(name, SERVER_CLASS, environment_name=self._environment)
-
-    def _volume(self, name: str, *, create: bool = False) -> modal.Volume:
-        import modal
-
-        return modal.Volume.from_name(
-            name, environment_name=self._environment, create_if_missing=create
-        )
 
 
 def _log_line(entry: Any) -> LogLine:
@@ -393,16 +345,6 @@ def _load(module: str, file: Path) -> Any:
             "look at it with modelctl render",
         ) from error
     return loaded
-
-
-async def _entries(volume: modal.Volume, prefix: str) -> list[Any]:
-    """The files below a folder of a Volume; none where the folder is missing."""
-    import modal.exception as theirs
-
-    try:
-        return list(await volume.listdir.aio(prefix, recursive=True))
-    except (theirs.NotFoundError, FileNotFoundError):
-        return []
 
 
 async def _probe(server_url: str) -> None:

@@ -84,6 +84,23 @@ class Deployed(Struct, frozen=True):
     url: str | None
 
 
+class Deployment(Struct, frozen=True):
+    """One version of an app, as Modal's own history has it.
+
+    `tag` is what the deployment was given: the digest, of those by modelctl. `rollback_of` is the
+    version that came back with it. `commit` is of the folder that it was deployed from, "" where
+    that was no checkout; `dirty`: with changes that were not committed.
+    """
+
+    version: int
+    at: datetime | None
+    by: str
+    tag: str
+    rollback_of: int | None
+    commit: str = ""
+    dirty: bool = False
+
+
 class StoredWeights(Struct, frozen=True):
     """One folder of the weights' Volume: a commit of a source, or a local model by its content.
 
@@ -167,6 +184,27 @@ class Platform(Protocol):
 
     async def scale(self, app: LiveApp, scaling: Scaling) -> None:
         """Set the autoscaler, in place. Repeating it does nothing."""
+        ...
+
+    async def history(self, app: LiveApp) -> Sequence[Deployment]:
+        """The app's versions, the newest first."""
+        ...
+
+    async def roll_back(self, app: LiveApp, version: int, tags: Mapping[str, str]) -> LiveApp:
+        """Make an earlier version the next one, with these tags; it has the scaling of its spec
+        then. Repeating it makes another version."""
+        ...
+
+    async def roll_over(self, app: LiveApp) -> LiveApp:
+        """Replace the containers by fresh ones of the same. Repeating it does it again."""
+        ...
+
+    async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:
+        """Replace all tags of the app. Repeating it does nothing."""
+        ...
+
+    async def workspace(self) -> str:
+        """The name of the workspace that the credentials are of."""
         ...
 
     async def upload(self, upload: Upload, progress: Progress) -> int:

@@ -1,10 +1,20 @@
-"""What does a workspace say of itself: what it pays, and which Secrets it has?"""
+"""What does a workspace say of itself: its name, what it pays, and which Secrets it has?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from modelctl.platform.errors import speaking_of
+
+
+async def name() -> str:
+    """The workspace that the credentials are of."""
+    import modal
+
+    with speaking_of("asking for the workspace's name"):
+        workspace = modal.Workspace.from_context()
+        await workspace.hydrate.aio()
+        return workspace.name or ""
 
 
 async def rates() -> Mapping[str, float]:
