@@ -19,10 +19,16 @@ class Ask(Protocol):
 
 
 class Verdict(Struct, frozen=True):
-    """`healthy` with the seconds that it took, or not, and the sentence why."""
+    """`healthy`, or not, with the sentence why; `status` is the last that was answered."""
 
     healthy: bool
     why: str = ""
+    status: int | None = None
+
+    @property
+    def last(self) -> str:
+        """`last: HTTP 503`."""
+        return f"last: HTTP {self.status}" if self.status else "last: no answer"
 
 
 _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -47,14 +53,13 @@ async def until_healthy(
     headers: Mapping[str, str],
     *,
     ask: Ask,
-    within: float,
+    until: Callable[[], float],
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Verdict:
-    """Ask until the answer is 200. There is no queue before a server on Modal: while none is live
-    the answer is 503, and asking is what starts one. Without `headers` no proxy is there to answer
-    401: then the engine does, which is up and wants its own key."""
-    deadline = clock() + within
+    """Ask until the answer is 200, or the clock says `until`. There is no queue before a server on
+    Modal: while none is live the answer is 503, and asking is what starts one. Without `headers` no
+    proxy is there to answer 401: then the engine does, which is up and wants its own key."""
     tries = 0
     while True:
         status = await health(url, headers, ask=ask)
@@ -65,10 +70,10 @@ async def until_healthy(
                 False,
                 "the endpoint refuses the proxy token of MODELCTL_PROXY_TOKEN_ID and "
                 "MODELCTL_PROXY_TOKEN_SECRET",
+                status,
             )
-        if clock() >= deadline:
-            answer = f"HTTP {status}" if status else "no answer"
-            return Verdict(False, f"not healthy within {within:.0f} s (last: {answer})")
+        if clock() >= until():
+            return Verdict(False, "not healthy in time", status)
         await sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
         tries += 1
 

@@ -6,11 +6,12 @@ is lost or cannot be understood, plan says "earlier spec unknown" and goes on.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
 from modelctl.resolved import Scaling
@@ -28,6 +29,12 @@ Weights = tuple[tuple[int, tuple[str, ...]], ...]
 VERSIONS = 20
 """Of how many versions of an app the weights are kept."""
 
+EVENTS = 100
+"""How many events of an app are kept."""
+
+SPOKEN = 5
+"""Of how many digests of an app the spec and the text are kept, the latest first."""
+
 
 class Files(Protocol):
     """Where the record is kept: the part of the platform that reads and writes small files."""
@@ -36,15 +43,69 @@ class Files(Protocol):
 
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None: ...
 
+    async def listed(self, volume: str, folder: str) -> Mapping[str, int]: ...
+
+
+class Hold(Struct, frozen=True):
+    """What a person did by hand, and apply leaves as it is.
+
+    `keeps` says what: the version, so that nothing is deployed, or the scaling alone. `did` is what
+    was done ("rolled back to v6"). Times are ISO 8601 in UTC; `until` is None for "until released".
+    """
+
+    keeps: Literal["version", "scaling"]
+    who: str
+    why: str
+    at: str
+    until: str | None
+    did: str
+
+
+class Condemned(Struct, frozen=True):
+    """A digest that failed its gate, as which version and why: not deployed again as it is."""
+
+    digest: str
+    version: int
+    why: str
+
+
+class Event(Struct, frozen=True):
+    """Something that was done to an app, or tried. `did` is a verb for people: "deployed".
+
+    `why` is why it ended as it did, or what a person gave as the reason. `fields` are what changed
+    in the spec: path, before, after. `commit` is of the specs, with `+` where not all of it was
+    committed.
+    """
+
+    at: str
+    who: str
+    commit: str
+    did: str
+    version: int | None = None
+    result: str = "done"
+    why: str = ""
+    fields: tuple[tuple[str, Any, Any], ...] = ()
+
+
+class Spoken(Struct, frozen=True):
+    """What was deployed under a digest: the spec in its own words, the text, the App's tags."""
+
+    digest: str
+    fields: Fields
+    text: str
+    tags: Mapping[str, str]
+
 
 class Entry(Struct, frozen=True):
     """What the index holds of one app: enough to see that nothing has to be done.
 
     `version` is the one that this digest was deployed as: a digest is believed only while the live
-    version is still that one. `condemned` is why that version failed its gate, "" where it passed:
-    it is not tried again as it is. `protect` holds although the spec is gone. `weights` are the
-    folders of the weights' Volume that the versions since the app's creation read, by version: what
-    a roll-back may need. None where that was not written down yet.
+    version is still that one. `again` is the version whose digest it is, where it came back by a
+    roll-back. `condemned` is the digest that failed last. `unproven` is why what lives has not
+    passed its gate, "" where it has: the next apply looks again. `good` is the last version that
+    passed, with its digest. `protect` holds although the spec is gone. `weights` are the folders of
+    the weights' Volume that the versions since the app's creation read, by version: what a
+    roll-back may need. None where that was not written down yet.
     """
 
     app_id: str
@@ -52,10 +113,15 @@ class Entry(Struct, frozen=True):
     digest: str
     scaling: Scaling
     url: str | None = None
-    condemned: str = ""
+    condemned: Condemned | None = None
     protect: bool = False
     usd_per_hour: float | None = None
     weights: Weights | None = None
+    unproven: str = ""
+    good: tuple[int, str] | None = None
+    again: int | None = None
+    hold: Hold | None = None
+    commit: str = ""
 
 
 class Index(Struct, frozen=True):
@@ -63,11 +129,37 @@ class Index(Struct, frozen=True):
 
 
 class AppRecord(Struct, frozen=True):
-    """All that is remembered of one app: read only when something about it changes."""
+    """All that is remembered of one app: read only when something about it changes.
+
+    `spoken` and `events` begin with the latest. What lives is the one with the entry's digest.
+    """
 
     entry: Entry
-    fields: Fields
-    text: str
+    spoken: tuple[Spoken, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    def of(self, digest: str) -> Spoken | None:
+        return next((one for one in self.spoken if one.digest == digest), None)
+
+    @property
+    def fields(self) -> Fields | None:
+        """What lives, in its spec's words; None where that was not written down."""
+        lives = self.of(self.entry.digest)
+        return lives.fields if lives else None
+
+    def after(self, entry: Entry, spoken: Spoken | None, *events: Event) -> AppRecord:
+        """The same with what happened since."""
+        kept = [one for one in self.spoken if spoken is None or one.digest != spoken.digest]
+        # What lives and what was good is never pushed out by what was tried since.
+        needed = {entry.digest, entry.good[1] if entry.good else ""}
+        first = [spoken] if spoken is not None else []
+        room = SPOKEN - len(first) - sum(one.digest in needed for one in kept)
+        found = []
+        for one in kept:
+            if one.digest in needed or room > 0:
+                found.append(one)
+                room -= one.digest not in needed
+        return AppRecord(entry, (*first, *found), (*reversed(events), *self.events)[:EVENTS])
 
 
 def volume_of(project: str | None) -> str:
@@ -90,19 +182,12 @@ def decode_index(content: bytes | None) -> Index | None:
         return None
     try:
         return Index({name: _entry(value) for name, value in data["apps"].items()})
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValidationError):
         return None
 
 
 def encode_app(record: AppRecord) -> bytes:
-    return _dump(
-        {
-            "format": FORMAT,
-            "entry": to_builtins(record.entry),
-            "fields": dict(record.fields),
-            "text": record.text,
-        }
-    )
+    return _dump({"format": FORMAT, **to_builtins(record)})
 
 
 def decode_app(content: bytes | None) -> AppRecord | None:
@@ -110,13 +195,29 @@ def decode_app(content: bytes | None) -> AppRecord | None:
     if data is None:
         return None
     try:
-        return AppRecord(_entry(data["entry"]), dict(data["fields"]), str(data["text"]))
-    except (KeyError, TypeError, ValueError):
+        if "spoken" not in data:  # as it was first written
+            entry = _entry(data["entry"])
+            return AppRecord(entry, (Spoken(entry.digest, data["fields"], data["text"], {}),))
+        return convert(data, AppRecord)
+    except (KeyError, TypeError, ValidationError):
         return None
 
 
 async def read_index(files: Files, project: str | None) -> Index | None:
-    return decode_index(await files.read(volume_of(project), INDEX))
+    """The index; where it is lost or torn, what the apps' own records say. None without any."""
+    volume = volume_of(project)
+    index = decode_index(await files.read(volume, INDEX))
+    if index is not None:
+        return index
+    # A lost index is rare: then one more call says whether there is anything to read it from.
+    try:
+        names = [path.removesuffix(".json") for path in await files.listed(volume, "apps")]
+    except LookupError:  # no Volume: nothing was ever written
+        return None
+    records = await asyncio.gather(*(read_app(files, project, name) for name in names))
+    found = {n: r.entry for n, r in zip(names, records, strict=True) if r is not None}
+    apps = {name: entry for name, entry in found.items() if entry.app_id}
+    return Index(apps) if apps else None
 
 
 async def read_app(files: Files, project: str | None, name: str) -> AppRecord | None:
@@ -128,20 +229,23 @@ async def remember(
     project: str | None,
     index: Index | None,
     changed: Mapping[str, AppRecord],
-    gone: frozenset[str] = frozenset(),
+    gone: Mapping[str, AppRecord] | None = None,
 ) -> Index:
     """Write the changed records and the index in one commit; returns the index that is there then.
 
-    Repeating it does nothing.
+    What was recorded of an app that is `gone` stays, but speaks of no app any more. Repeating it
+    does nothing.
     """
     before = index.apps if index else {}
+    gone = gone or {}
     apps = {n: e for n, e in before.items() if n not in gone}
     changed = {
         name: replace(record, entry=_with_earlier(record.entry, before.get(name)))
         for name, record in changed.items()
     }
     apps.update({name: record.entry for name, record in changed.items()})
-    contents = {path_of(name): encode_app(record) for name, record in changed.items()}
+    left = {n: replace(r, entry=replace(r.entry, app_id="")) for n, r in gone.items()}
+    contents = {path_of(n): encode_app(r) for n, r in {**changed, **left}.items()}
     after = Index(apps)
     await files.write(volume_of(project), {**contents, INDEX: encode_index(after)})
     return after
@@ -156,23 +260,11 @@ def _with_earlier(entry: Entry, before: Entry | None) -> Entry:
 
 
 def _entry(data: Mapping[str, Any]) -> Entry:
-    return Entry(
-        app_id=data["app_id"],
-        version=data["version"],
-        digest=data["digest"],
-        scaling=Scaling(**data["scaling"]),
-        url=data.get("url"),
-        condemned=str(data.get("condemned", "")),
-        protect=bool(data.get("protect", False)),
-        usd_per_hour=data.get("usd_per_hour"),
-        weights=_weights(data.get("weights")),
-    )
-
-
-def _weights(data: Any) -> Weights | None:
-    if data is None:
-        return None
-    return tuple((int(version), tuple(map(str, folders))) for version, folders in data)
+    said = data.get("condemned")
+    if isinstance(said, str):  # as it was first written: of the version that lived
+        failed = {"digest": data["digest"], "version": data["version"], "why": said}
+        data = {**data, "condemned": failed if said else None}
+    return convert(data, Entry)
 
 
 def _dump(data: object) -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from modelctl.plan import Desired, Seen
-from modelctl.platform.types import Capabilities, Details, Live, LiveApp
-from modelctl.record import AppRecord, Entry, Index
+from modelctl.platform.types import Capabilities, Deployment, Details, Live, LiveApp
+from modelctl.record import AppRecord, Entry, Index, Spoken
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
 from modelctl.resolved import (
     Endpoint,
@@ -21,6 +21,7 @@ from modelctl.resolved import (
     Weights,
 )
 
+NOW = "2026-11-21T12:00:00Z"
 EVERYTHING = Capabilities(engines=None)
 
 
@@ -45,6 +46,7 @@ def resolved(
     fetch: Fetch | None = None,
     strategy: str = "rolling",
     auth: str = "proxy",
+    on_failure: str = "rollback",
 ) -> Resolved:
     return Resolved(
         name=name,
@@ -69,7 +71,7 @@ def resolved(
         mounts=(),
         buckets=(),
         checks=(),
-        rollout=Rollout(strategy, gate, 600, 5, 60, "rollback", None),  # type: ignore[arg-type]
+        rollout=Rollout(strategy, gate, 600, 5, 60, on_failure, None),  # type: ignore[arg-type]
         nodes=1,
         metrics_interval=60,
         protect=False,
@@ -109,7 +111,9 @@ def entry(
 
 
 def record(fields: dict[str, object] | None = None, **changes: object) -> AppRecord:
-    return AppRecord(entry(**changes), fields or {"name": "chat", "context": 2048}, "# app")  # type: ignore[arg-type]
+    lives = entry(**changes)  # type: ignore[arg-type]
+    said = fields or {"name": "chat", "context": 2048}
+    return AppRecord(lives, (Spoken(lives.digest, said, "# app", {}),))
 
 
 def seen(
@@ -117,12 +121,16 @@ def seen(
     index: dict[str, Entry] | None = None,
     details: dict[str, Details] | None = None,
     records: dict[str, AppRecord] | None = None,
+    histories: dict[str, tuple[Deployment, ...]] | None = None,
+    now: str = NOW,
 ) -> Seen:
     return Seen(
         Live("main", {app.name: app for app in apps}),
         Index(index) if index is not None else None,
         details or {},
         records or {},
+        histories or {},
+        now,
     )
 
 

@@ -1,188 +1,74 @@
-"""What becomes of each app, whatever goes wrong? Against a platform in the domain's own words.
-
-This one is not real: it is for the orders of events that no real platform gives on demand. The
-whole way against the SDK is in tests/cli.
-"""
+"""What becomes of each app, whatever goes wrong? Against a platform in the domain's own words."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pytest
 from msgspec.structs import replace
 
-from modelctl.apply import Gate, Outcome, Result, apply
-from modelctl.cli.apply import _apply
-from modelctl.plan import Action, Change, Desired, Plan, plan
-from modelctl.platform.types import (
-    Capabilities,
-    Deployed,
-    Details,
-    Live,
-    LiveApp,
-    LogLine,
-    Progress,
-    Unreachable,
-)
-from modelctl.record import Index, read_index
-from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED, Rendered
-from modelctl.resolved import Fetch, RemoteFile, Scaling, Upload
-from modelctl.spec.project_models import Project
-from modelctl.spec.wanted import ProjectFile
-from modelctl.surplus import unaccounted
-from tests.making import EVERYTHING, desired, details, entry, live_app, record, seen
-
-
-@dataclass
-class Stage:
-    """A platform that does what the test says, and keeps what was asked of it."""
-
-    environment: str = "main"
-    where: str = "stage"
-    fails: dict[str, Exception] = field(default_factory=dict)
-    hangs: set[str] = field(default_factory=set)
-    said: dict[str, str] = field(default_factory=dict)
-    rows: list[frozenset[str]] = field(default_factory=list)
-    done: list[str] = field(default_factory=list)
-    scaled: dict[str, Scaling] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
-    there: set[str] = field(default_factory=set)
-
-    async def open(self) -> None: ...
-
-    def capabilities(self) -> Capabilities:
-        return EVERYTHING
-
-    async def observe(self) -> Live:
-        return Live(self.environment, {})
-
-    async def details(self, app: LiveApp) -> Details:
-        return Details({}, None, None)
-
-    async def containers(self, app: LiveApp) -> frozenset[str]:
-        if not self.rows:
-            return frozenset()
-        return self.rows.pop(0) if len(self.rows) > 1 else self.rows[0]
-
-    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
-        if rendered.name in self.fails:
-            raise self.fails[rendered.name]
-        await asyncio.sleep(0)
-        self.done.append(f"deploy {rendered.name}")
-        return Deployed(f"ap-{rendered.name}", 2, f"http://{rendered.name}")
-
-    async def stop(self, app: LiveApp) -> None:
-        self.done.append(f"stop {app.name}")
-
-    async def scale(self, app: LiveApp, scaling: Scaling) -> None:
-        self.scaled[app.name] = scaling
-
-    async def upload(self, upload: Upload, progress: Progress) -> int:
-        self.done.append(f"upload {upload.prefix}")
-        return 1
-
-    async def fetched(self, fetch: Fetch) -> bool:
-        return fetch.prefix in self.there
-
-    async def fetch(self, fetches: Sequence[Fetch], progress: Progress) -> int:
-        sources = " ".join(fetch.source for fetch in fetches)
-        self.done.append(f"fetch {sources}")
-        if sources in self.fails:
-            raise self.fails[sources]
-        progress("fetching")
-        return 1
-
-    async def read(self, volume: str, path: str) -> bytes | None:
-        return self.files.get(f"{volume}/{path}")
-
-    async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
-        self.files.update({f"{volume}/{path}": content for path, content in files.items()})
-
-    async def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
-        if text := self.said.get(app.name):
-            yield LogLine(datetime.now(UTC), "stdout", text, "ta-stage")
-        await asyncio.Event().wait()
-
-
-class Answers:
-    """An endpoint that answers from a table; `None` never answers."""
-
-    def __init__(self, status: int | None = 200) -> None:
-        self.status = status
-        self.now = 0.0
-        self.asked = 0
-
-    async def ask(self, url: str, headers: Mapping[str, str]) -> int | None:
-        self.asked += 1
-        if self.status is None:
-            await asyncio.Event().wait()
-        return self.status
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
-
-    def gate(self, headers: Mapping[str, str] | None = None) -> Gate:
-        return Gate(headers or {}, self.ask, self.clock, self.sleep)
-
-
-async def listed(fetch: Fetch) -> Fetch:
-    """The Hub's answer to which files a commit has."""
-    return replace(fetch, files=(RemoteFile("model.safetensors", 7, sha256="a" * 64),))
-
-
-def carried_out(
-    wanted: list[Desired],
-    changes: list[Change],
-    stage: Stage,
-    *,
-    gate: Gate | None = None,
-    live: Mapping[str, LiveApp] | None = None,
-    index: Index | None = None,
-    prune: bool = False,
-) -> dict[str, Outcome]:
-    outcomes = asyncio.run(
-        apply(
-            Plan("main", "stage", tuple(changes)),
-            wanted,
-            platform=stage,
-            live=live or {},
-            index=index,
-            project="team",
-            gate=gate or Answers().gate(),
-            list_files=listed,
-            prune=prune,
-            width=4,
-            tell=lambda step: None,
-        )
-    )
-    return {o.name: o for o in outcomes}
-
-
-def remembered(stage: Stage) -> Index:
-    index = asyncio.run(read_index(stage, "team"))
-    assert index is not None
-    return index
+from modelctl.apply import Failure, Outcome, Result, Step, Stop
+from modelctl.lease import LeaseLost
+from modelctl.plan import Action, Change, Desired, plan
+from modelctl.platform.types import CouldNotFetch, LiveApp, PlatformError, Unreachable
+from modelctl.record import Condemned, Entry, Hold, Index, decode_app, read_index
+from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED, TAG_DIGEST
+from modelctl.resolved import Fetch, RemoteFile, Upload
+from tests.making import EVERYTHING, desired, entry, live_app, record, scaling, seen
+from tests.stage import Answers, Stage, applied, carried_out, remembered
 
 
 def create(name: str = "chat") -> Change:
     return Change(name, Action.CREATE)
 
 
+def redeploy(name: str = "chat", **more: object) -> Change:
+    return Change(name, Action.REDEPLOY, version=1, **more)  # type: ignore[arg-type]
+
+
+def lives(*names: str) -> dict[str, LiveApp]:
+    return {name: live_app(name) for name in names or ("chat",)}
+
+
+def good(**changes: object) -> Entry:
+    """A version that passed its gate."""
+    known = entry(**changes)  # type: ignore[arg-type]
+    return replace(known, good=(known.version, known.digest))
+
+
+def condemned(name: str = "chat", words: str = "exit code 1") -> dict[str, str]:
+    """What the log of an app says whose engine does not come up."""
+    return {name: f"loading\n{BOOT_FAILED}: {words}\n"}
+
+
+# -- one app
+
+
 def test_an_app_that_deploys_is_done_and_remembered() -> None:
     stage = Stage()
     outcome = carried_out([desired()], [create()], stage)["chat"]
-    assert (outcome.result, outcome.version, outcome.url) == (Result.DONE, 2, "http://chat")
+    assert (outcome.result, outcome.version, outcome.url) == (Result.DONE, 1, "http://chat")
     kept = remembered(stage).apps["chat"]
-    assert (kept.app_id, kept.version, kept.digest, kept.condemned) == ("ap-chat", 2, "d1", "")
+    assert (kept.app_id, kept.version, kept.digest) == ("ap-chat", 1, "d1")
+    assert (kept.condemned, kept.unproven, kept.good) == (None, "", (1, "d1"))
+    assert kept.commit == "8f3ab1e"
+
+
+def test_who_did_what_when_and_from_which_commit_is_remembered() -> None:
+    stage = Stage()
+    carried_out([desired()], [create()], stage)
+    kept = decode_app(stage.files["modelctl-team/apps/chat.json"])
+    assert kept is not None
+    (event,) = kept.events
+    assert (event.did, event.version, event.who, event.commit) == (
+        "deployed",
+        1,
+        "ana@laptop",
+        "8f3ab1e",
+    )
+    assert kept.fields == {"name": "chat", "context": 2048}
 
 
 def test_a_platform_that_says_no_fails_its_app_alone_with_the_way_out() -> None:
@@ -190,6 +76,7 @@ def test_a_platform_that_says_no_fails_its_app_alone_with_the_way_out() -> None:
     outcomes = carried_out([desired("a"), desired("b")], [create("a"), create("b")], stage)
     assert outcomes["a"].result is Result.FAILED
     assert outcomes["a"].detail == "Modal did not answer; try again"
+    assert outcomes["a"].again
     assert outcomes["b"].result is Result.DONE
     assert set(remembered(stage).apps) == {"b"}
 
@@ -203,25 +90,231 @@ def test_a_surprise_fails_its_app_alone_and_wants_a_person() -> None:
     assert set(remembered(stage).apps) == {"b"}
 
 
+# -- a version that fails
+
+
 def test_a_first_version_that_cannot_boot_is_left_at_zero_and_condemned() -> None:
-    stage = Stage(said={"chat": f"loading\n{BOOT_FAILED}: exit code 1\n"})
+    stage = Stage(said=condemned())
     wanted = desired(keep_warm=2, gate="health")
     outcome = carried_out([wanted], [create()], stage, gate=Answers(None).gate())["chat"]
     assert outcome.result is Result.FAILED
+    assert outcome.failure is Failure.BOOT
     assert outcome.needs_person
     assert outcome.detail == "could not boot: exit code 1; left at zero containers"
     assert [line[9:] for line in outcome.lines] == ["app              loading"]
     assert stage.scaled["chat"].min_containers == 0
     kept = remembered(stage).apps["chat"]
-    assert kept.condemned == "could not boot: exit code 1; left at zero containers"
+    assert kept.condemned == Condemned("d1", 1, "could not boot: exit code 1")
     assert kept.scaling.min_containers == 0
 
 
-def test_a_condemned_version_is_blocked_until_it_changes_or_retry() -> None:
-    index = {"chat": replace(entry(), condemned="could not boot: exit code 1")}
-    found = seen(live_app(), index=index)
+def test_a_later_version_that_fails_gives_way_to_the_one_before_with_its_live_scaling() -> None:
+    stage = Stage(said=condemned(), live=lives(), rows=[frozenset({"old"})])
+    before = good(keep_warm=3)  # by hand, once: its own text says something else
+    wanted = desired(digest="d2", keep_warm=1, gate="health")
+    outcome = carried_out(
+        [wanted],
+        [redeploy()],
+        stage,
+        gate=Answers(None).gate(),
+        index=Index({"chat": before}),
+        records={"chat": record()},
+    )["chat"]
+    assert stage.done == ["deploy chat", "roll back chat to v1"]
+    assert outcome.detail == "could not boot: exit code 1; v1 serves, as it did all along"
+    assert (outcome.version, outcome.tried, outcome.needs_person) == (3, 2, False)
+    assert stage.scaled["chat"] == before.scaling
+    assert stage.tagged["chat"][TAG_DIGEST] == "d1"
+    kept = remembered(stage).apps["chat"]
+    assert (kept.version, kept.digest, kept.again, kept.good) == (3, "d1", 1, (3, "d1"))
+    assert kept.condemned == Condemned("d2", 2, "could not boot: exit code 1")
+    assert kept.scaling == before.scaling
 
-    def action(wanted: Desired, *, retry: bool = False) -> Change:
+
+def test_what_was_tried_and_how_it_ended_is_in_the_app_s_history() -> None:
+    stage = Stage(said=condemned(), live=lives(), rows=[frozenset({"old"})])
+    carried_out(
+        [desired(digest="d2", gate="health")],
+        [redeploy()],
+        stage,
+        gate=Answers(None).gate(),
+        index=Index({"chat": good()}),
+        records={"chat": record()},
+    )
+    kept = decode_app(stage.files["modelctl-team/apps/chat.json"])
+    assert kept is not None
+    assert [(e.did, e.version, e.result, e.why) for e in kept.events] == [
+        ("rolled back", 3, "done", "v1 serves, as it did all along"),
+        ("tried", 2, "failed", "could not boot: exit code 1"),
+        ("deployed", 2, "done", ""),
+    ]
+    assert kept.fields == {"name": "chat", "context": 2048}  # of what serves again
+
+
+def test_the_version_to_return_to_is_the_last_good_one_not_the_last() -> None:
+    """v1 was good, v2 never seen to work: v3 fails."""
+    stage = Stage(said=condemned(), live={"chat": live_app(version=2)}, rows=[frozenset({"old"})])
+    before = replace(entry(version=2, digest="d2"), unproven="no GPU was free", good=(1, "d1"))
+    outcome = carried_out(
+        [desired(digest="d3", gate="health")],
+        [replace(redeploy(), version=2)],
+        stage,
+        gate=Answers(None).gate(),
+        index=Index({"chat": before}),
+    )["chat"]
+    assert stage.done[-1] == "roll back chat to v1"
+    assert outcome.detail.endswith("v1 serves, as it did all along")
+
+
+def test_where_no_version_was_ever_good_none_is_returned_to() -> None:
+    stage = Stage(said=condemned(), live=lives(), rows=[frozenset({"old"})])
+    before = replace(entry(), condemned=Condemned("d1", 1, "could not boot: no memory"))
+    outcome = carried_out(
+        [desired(digest="d2", keep_warm=1, gate="health")],
+        [redeploy()],
+        stage,
+        gate=Answers(None).gate(),
+        index=Index({"chat": before}),
+    )["chat"]
+    assert outcome.detail == "could not boot: exit code 1; left at zero containers"
+    assert outcome.needs_person
+    assert stage.done == ["deploy chat"]
+
+
+def test_a_version_that_is_to_be_kept_is_kept() -> None:
+    stage = Stage(said=condemned(), live=lives(), rows=[frozenset({"old"})])
+    wanted = desired(digest="d2", gate="health", on_failure="keep")
+    outcome = carried_out(
+        [wanted],
+        [redeploy()],
+        stage,
+        gate=Answers(None).gate(),
+        index=Index({"chat": good()}),
+    )["chat"]
+    assert stage.done == ["deploy chat"]
+    assert outcome.detail == ("could not boot: exit code 1; v2 is kept, as rollout.on_failure says")
+    assert remembered(stage).apps["chat"].condemned == Condemned(
+        "d2", 2, "could not boot: exit code 1"
+    )
+
+
+def test_a_roll_back_that_is_refused_wants_a_person() -> None:
+    stage = Stage(
+        said=condemned(),
+        live=lives(),
+        rows=[frozenset({"old"})],
+        fails={"roll back chat": PlatformError("version 1 is gone")},
+    )
+    outcome = carried_out(
+        [desired(digest="d2", gate="health")],
+        [redeploy()],
+        stage,
+        gate=Answers(None).gate(),
+        index=Index({"chat": good()}),
+    )["chat"]
+    assert outcome.needs_person
+    assert outcome.detail == (
+        "could not boot: exit code 1; v1 could not be brought back: version 1 is gone"
+    )
+
+
+def test_a_recreated_app_whose_version_fails_is_seen_to_serve_again() -> None:
+    class Returns(Answers):
+        """It answers once the version before is back."""
+
+        async def ask(self, url: str, headers: Mapping[str, str]) -> int | None:
+            if "roll back chat to v1" in stage.done:
+                return 200
+            return await super().ask(url, headers)
+
+    stage = Stage(said=condemned(), live=lives(), rows=[frozenset()])
+    change = Change("chat", Action.RECREATE, version=1)
+    outcome = carried_out(
+        [desired(digest="d2", gate="health", strategy="recreate")],
+        [change],
+        stage,
+        gate=Returns(None).gate(),
+        index=Index({"chat": good(keep_warm=1)}),
+    )["chat"]
+    assert outcome.detail == "could not boot: exit code 1; v1 serves again"
+    assert not outcome.needs_person
+
+
+def test_what_finds_no_gpu_is_not_condemned_and_the_version_before_serves() -> None:
+    stage = Stage(live=lives(), rows=[frozenset({"old"})])
+    wanted = desired(digest="d2", gate="health")
+    outcome = carried_out(
+        [wanted],
+        [redeploy()],
+        stage,
+        gate=Answers(503).gate(),
+        index=Index({"chat": good()}),
+    )["chat"]
+    assert outcome.failure is Failure.PLACE
+    assert outcome.detail == (
+        "could not place: no container began within 600 s; v1 serves, as it did all along"
+    )
+    kept = remembered(stage).apps["chat"]
+    assert (kept.digest, kept.condemned) == ("d1", None)
+
+
+def test_a_first_version_that_finds_no_gpu_costs_nothing_and_is_tried_again() -> None:
+    stage = Stage()
+    wanted = desired(keep_warm=1, gate="health")
+    outcome = carried_out([wanted], [create()], stage, gate=Answers(503).gate())["chat"]
+    assert outcome.needs_person
+    assert outcome.detail.endswith("; left at zero containers")
+    kept = remembered(stage).apps["chat"]
+    assert kept.condemned is None
+    assert kept.unproven.startswith("could not place: ")
+    (change,) = plan(
+        [wanted],
+        seen(*stage.live.values(), index=dict(remembered(stage).apps)),
+        project="team",
+        where="stage",
+        whole_project=True,
+        capabilities=EVERYTHING,
+    ).changes
+    assert (change.action, change.verify) == (Action.IN_PLACE, True)
+    assert change.reasons == (f"{kept.unproven}; tried again",)
+    outcome = carried_out([wanted], [change], stage, index=remembered(stage))["chat"]
+    assert outcome.result is Result.DONE
+    assert stage.scaled["chat"].min_containers == 1
+    assert remembered(stage).apps["chat"].unproven == ""
+
+
+@pytest.mark.parametrize(("version", "person"), [(None, True), (1, False)])
+def test_what_could_not_be_fetched_is_not_condemned(version: int | None, person: bool) -> None:
+    file = RemoteFile("m.gguf", 7, sha256="a" * 64)
+    fetch = Fetch("hf://a/b", "c" * 40, "modelctl-weights", "/a/b/", (file,))
+    no = CouldNotFetch("the Hub did not answer", "try again")
+    stage = Stage(fails={"hf://a/b": no}, live=lives() if version else {})
+    change = Change("chat", Action.REDEPLOY if version else Action.CREATE, version=version)
+    outcome = carried_out([desired(fetch=fetch)], [change], stage)["chat"]
+    assert outcome.failure is Failure.FETCH
+    assert outcome.detail == "could not fetch: the Hub did not answer; try again"
+    assert outcome.needs_person is person
+    assert "deploy chat" not in stage.done
+
+
+def test_a_refused_token_is_nobody_s_fault_but_the_token_s() -> None:
+    stage = Stage(live=lives(), rows=[frozenset()])
+    outcome = carried_out(
+        [desired(digest="d2", gate="health")],
+        [redeploy()],
+        stage,
+        gate=Answers(401).gate({"Modal-Key": "wk-1", "Modal-Secret": "ws-1"}),
+        index=Index({"chat": good()}),
+    )["chat"]
+    assert outcome.failure is Failure.UNSEEN
+    assert remembered(stage).apps["chat"].condemned is None
+
+
+def test_a_condemned_version_is_blocked_until_it_changes_or_retry() -> None:
+    failed = Condemned("d1", 1, "could not boot: exit code 1")
+    found = seen(live_app(), index={"chat": replace(entry(), condemned=failed)})
+
+    def change(wanted: Desired, *, retry: bool = False) -> Change:
         (change,) = plan(
             [wanted],
             found,
@@ -233,43 +326,29 @@ def test_a_condemned_version_is_blocked_until_it_changes_or_retry() -> None:
         ).changes
         return change
 
-    assert action(desired()).action is Action.BLOCKED
-    assert action(desired()).reasons == (
+    assert change(desired()).action is Action.BLOCKED
+    assert change(desired()).reasons == (
         "v1 failed: could not boot: exit code 1; change the spec, or --retry",
     )
-    assert action(desired(), retry=True).action is Action.REDEPLOY
-    assert action(desired(digest="d2")).action is Action.REDEPLOY
+    assert change(desired(), retry=True).action is Action.REDEPLOY
+    assert change(desired(digest="d2")).action is Action.REDEPLOY
 
 
-def test_a_later_version_that_fails_keeps_the_scaling_that_it_has() -> None:
-    stage = Stage(said={"chat": f"{BOOT_FAILED}: exit code 1"}, rows=[frozenset({"old"})])
-    change = Change("chat", Action.REDEPLOY, version=1)
-    wanted = desired(digest="d2", keep_warm=1, gate="health")
-    outcome = carried_out(
-        [wanted], [change], stage, gate=Answers(None).gate(), live={"chat": live_app()}
-    )["chat"]
-    assert outcome.detail == "could not boot: exit code 1"
-    assert stage.scaled == {}
-    assert remembered(stage).apps["chat"].condemned == "could not boot: exit code 1"
+# -- the gate
 
 
 def test_while_a_version_rolls_the_old_container_s_health_is_not_taken_for_its_own() -> None:
     rows = [frozenset({"old"})] * 4 + [frozenset({"old", "new"})]
-    stage, answers = Stage(rows=rows), Answers()
-    change = Change("chat", Action.REDEPLOY, version=1)
-    carried_out(
-        [desired(gate="health")], [change], stage, gate=answers.gate(), live={"chat": live_app()}
-    )
+    stage, answers = Stage(rows=rows, live=lives()), Answers()
+    carried_out([desired(gate="health")], [redeploy()], stage, gate=answers.gate())
     assert answers.now >= 0.25 * 3
     assert answers.asked == 1
 
 
 def test_where_no_container_is_left_asking_is_what_starts_one() -> None:
-    stage, answers = Stage(rows=[frozenset({"old"}), frozenset()]), Answers()
+    stage, answers = Stage(rows=[frozenset({"old"}), frozenset()], live=lives()), Answers()
     change = Change("chat", Action.RECREATE, version=1)
-    outcome = carried_out(
-        [desired(gate="health")], [change], stage, gate=answers.gate(), live={"chat": live_app()}
-    )["chat"]
+    outcome = carried_out([desired(gate="health")], [change], stage, gate=answers.gate())["chat"]
     assert outcome.result is Result.DONE
     assert answers.now == 0
 
@@ -284,25 +363,24 @@ def test_an_answer_that_is_wrong_inside_condemns_with_what_came_and_the_lines_th
     stage = Stage(said={"chat": text})
     outcome = carried_out([desired(gate="checks")], [create()], stage, gate=Answers(None).gate())
     wrong = 'answered wrong: check "capital" expected "Paris" in the answer; got "Lyon"'
-    assert (outcome["chat"].result, outcome["chat"].detail) == (Result.FAILED, wrong)
+    assert outcome["chat"].failure is Failure.ANSWER
+    assert outcome["chat"].detail == f"{wrong}; left at zero containers"
     assert [line[9:] for line in outcome["chat"].lines] == [
         "engine   WARNING chat template not found",
         *(f"engine   INFO    loading {n}" for n in range(5, 9)),
     ]
-    assert remembered(stage).apps["chat"].condemned == wrong
+    kept = remembered(stage).apps["chat"].condemned
+    assert kept is not None
+    assert kept.why == wrong
 
 
 def test_what_an_old_container_says_condemns_no_new_version() -> None:
-    stage = Stage(said={"chat": f"{BOOT_FAILED}: no memory"}, rows=[frozenset({"ta-stage"})] * 2)
-    stage.rows.append(frozenset({"ta-new"}))
-    change = Change("chat", Action.REDEPLOY, version=1)
-    outcome = carried_out(
-        [desired(gate="health")],
-        [change],
-        stage,
-        gate=Answers().gate(),
-        live={"chat": live_app()},
-    )["chat"]
+    stage = Stage(
+        said={"chat": f"{BOOT_FAILED}: no memory"},
+        rows=[frozenset({"ta-stage"})] * 2 + [frozenset({"ta-new"})],
+        live=lives(),
+    )
+    outcome = carried_out([desired(gate="health")], [redeploy()], stage)["chat"]
     assert outcome.result is Result.DONE
 
 
@@ -315,23 +393,64 @@ def test_without_a_proxy_token_health_is_skipped_aloud() -> None:
     )
 
 
-def test_an_interrupt_stops_what_is_under_way_and_remembers_what_was_deployed() -> None:
+# -- interrupts, and the end of a process
+
+
+def test_an_interrupt_finishes_what_is_under_way_and_begins_nothing_more() -> None:
+    stage, stop = Stage(), Stop()
+
+    def tell(step: Step) -> None:
+        if step.phase == "deploying":
+            stop.asked()
+
+    names = ("a", "b", "c")
+    outcomes = carried_out(
+        [desired(n) for n in names],
+        [create(n) for n in names],
+        stage,
+        width=1,
+        stop=stop,
+        tell=tell,
+    )
+    assert outcomes["a"].result is Result.DONE
+    for name in ("b", "c"):
+        assert outcomes[name].result is Result.SKIPPED
+        assert outcomes[name].detail == "not begun: interrupted"
+    assert set(remembered(stage).apps) == {"a"}
+
+
+def test_a_second_interrupt_stops_at_once_and_says_how_far_each_app_came() -> None:
+    stage, stop = Stage(), Stop()
+
+    def tell(step: Step) -> None:
+        if step.phase == "placing":
+            stop.asked()
+            stop.asked()
+
+    outcomes = carried_out(
+        [desired("a", gate="health"), desired("b")],
+        [create("a"), create("b")],
+        stage,
+        gate=Answers(None).gate(),
+        width=1,
+        stop=stop,
+        tell=tell,
+    )
+    assert outcomes["a"].detail == ("interrupted before v1 was seen to work: the next apply looks")
+    assert outcomes["b"].detail == "interrupted: the next apply finds out how far it came"
+    assert remembered(stage).apps["a"].unproven == "its gate was not seen to the end"
+
+
+def test_a_cancelled_apply_leaves_nothing_behind_and_remembers_what_was_deployed() -> None:
     stage = Stage()
 
-    async def interrupted() -> None:
+    async def cancelled() -> None:
         task = asyncio.create_task(
-            apply(
-                Plan("main", "stage", (create("a"), create("b"))),
+            applied(
                 [desired("a"), desired("b", gate="health")],
-                platform=stage,
-                live={},
-                index=None,
-                project="team",
+                [create("a"), create("b")],
+                stage,
                 gate=Answers(None).gate(),
-                list_files=listed,
-                prune=False,
-                width=4,
-                tell=lambda step: None,
             )
         )
         while len(stage.done) < 2:
@@ -342,9 +461,9 @@ def test_an_interrupt_stops_what_is_under_way_and_remembers_what_was_deployed() 
             await task
         assert len(asyncio.all_tasks()) == 1  # this one: nothing goes on behind our back
 
-    asyncio.run(interrupted())
+    asyncio.run(cancelled())
     assert set(remembered(stage).apps) == {"a", "b"}
-    assert remembered(stage).apps["b"].condemned == ""
+    assert remembered(stage).apps["b"].condemned is None
 
 
 def test_what_lives_is_remembered_before_its_gate() -> None:
@@ -357,7 +476,46 @@ def test_what_lives_is_remembered_before_its_gate() -> None:
 
     gate = replace(answers.gate(), ask=ask)
     carried_out([desired(gate="health")], [create()], stage, gate=gate)
-    assert known == [{2: ()}]
+    assert known == [{1: ()}]
+
+
+# -- the lease
+
+
+def test_once_the_lease_is_lost_nothing_is_changed_any_more() -> None:
+    stage = Stage()
+    lost = LeaseLost("another apply (github/7) took over")
+
+    async def check() -> None:
+        if stage.done:
+            raise lost
+
+    names = ("a", "b")
+    outcomes = carried_out(
+        [desired(n) for n in names], [create(n) for n in names], stage, width=1, check=check
+    )
+    assert stage.done == ["deploy a"]
+    assert outcomes["b"].again
+    assert outcomes["b"].detail == (
+        "another apply (github/7) took over; what was under way may have taken effect"
+    )
+    assert stage.files == {}  # the record is the other's now
+
+
+def test_somebody_else_s_change_during_an_apply_is_noticed_and_said() -> None:
+    class Shared(Stage):
+        async def observe(self) -> object:  # type: ignore[override]
+            self._next("a")
+            return await super().observe()
+
+    stage = Shared()
+    outcome = carried_out([desired("a")], [create("a")], stage)["a"]
+    assert outcome.result is Result.FAILED
+    assert outcome.again
+    assert outcome.detail == ("v2 lives, this apply left v1: somebody else changed it meanwhile")
+
+
+# -- several apps
 
 
 @dataclass
@@ -374,23 +532,17 @@ class Slow(Stage):
 
 def test_apps_that_are_deployed_at_once_do_not_undo_what_is_remembered_of_each_other() -> None:
     stage, names = Slow(), [f"app-{n}" for n in range(9)]
-    hung = [desired(name, gate="health") for name in names]
 
     async def killed() -> None:
         """Looks at what is there while all wait for their gates: the end never comes."""
         task = asyncio.create_task(
-            apply(
-                Plan("main", "stage", tuple(create(name) for name in names)),
-                hung,
-                platform=stage,
-                live={},
-                index=Index({"other": entry()}),
-                project="team",
+            applied(
+                [desired(name, gate="health") for name in names],
+                [create(name) for name in names],
+                stage,
                 gate=Answers(None).gate(),
-                list_files=listed,
-                prune=False,
+                index=Index({"other": entry()}),
                 width=9,
-                tell=lambda step: None,
             )
         )
         await asyncio.sleep(0.2)
@@ -404,57 +556,77 @@ def test_apps_that_are_deployed_at_once_do_not_undo_what_is_remembered_of_each_o
     asyncio.run(killed())
 
 
+def in_wave(name: str, wave: str, **more: object) -> Desired:
+    """An app whose label puts it into a wave."""
+    wanted = desired(name, **more)  # type: ignore[arg-type]
+    resolved = replace(wanted.rendered.resolved, labels={"tier": wave})
+    return replace(wanted, rendered=replace(wanted.rendered, resolved=resolved))
+
+
+WAVES = ("tier=canary", "tier=main")
+
+
+def test_a_wave_begins_when_the_one_before_is_healthy() -> None:
+    stage, told = Stage(), []
+    wanted = [in_wave("a-main", "main"), in_wave("b-canary", "canary"), desired("c-rest")]
+    carried_out(
+        wanted,
+        [create(d.name) for d in wanted],
+        stage,
+        waves=WAVES,
+        tell=lambda step: told.append(step) if not step.name else None,
+    )
+    assert stage.done == ["deploy b-canary", "deploy a-main", "deploy c-rest"]
+    assert [f"{step.phase} {step.detail}" for step in told] == [
+        "wave 1 of 3: tier=canary",
+        "wave 2 of 3: tier=main",
+        "wave 3 of 3: the rest",
+    ]
+
+
+def test_the_first_failure_of_a_wave_stops_what_follows_and_all_deletions() -> None:
+    stage = Stage(said=condemned("canary"), live=lives("old"))
+    wanted = [in_wave("canary", "canary", gate="health"), in_wave("main", "main")]
+    outcomes = carried_out(
+        wanted,
+        [create("canary"), create("main"), leaver(asked_for=True)],
+        stage,
+        gate=Answers(None).gate(),
+        waves=WAVES,
+    )
+    assert stage.done == ["deploy canary"]
+    assert outcomes["main"].result is Result.SKIPPED
+    assert outcomes["main"].detail == "wave 2 was not begun: canary failed"
+    assert outcomes["old"].detail == "not deleted, because something failed before"
+
+
+def test_a_spec_can_name_its_wave_itself() -> None:
+    first = desired("z")
+    rollout = replace(first.rendered.resolved.rollout, wave="early")
+    resolved = replace(first.rendered.resolved, rollout=rollout)
+    first = replace(first, rendered=replace(first.rendered, resolved=resolved))
+    stage = Stage()
+    carried_out([desired("a"), first], [create("a"), create("z")], stage, waves=("early",))
+    assert stage.done == ["deploy z", "deploy a"]
+
+
 def test_an_unchanged_app_is_remembered_where_it_is_not_and_only_there() -> None:
-    same, live = Change("chat", Action.UNCHANGED, version=3, url="http://c"), {}
-    live["chat"] = live_app(version=3)
+    same = Change("chat", Action.UNCHANGED, version=3, url="http://c")
+    live = {"chat": live_app(version=3)}
     known = replace(entry(version=3), weights=((3, ()),))
     for index in (
         None,
         Index({"chat": replace(known, weights=None)}),
         Index({"chat": entry(app_id="ap-0")}),
     ):
-        stage = Stage()
-        carried_out([desired()], [same], stage, live=live, index=index)
+        stage = Stage(live=dict(live))
+        carried_out([desired()], [same], stage, index=index)
         kept = remembered(stage).apps["chat"]
         assert (kept.app_id, kept.version, kept.url) == ("ap-1", 3, "http://c")
         assert kept.weights == ((3, ()),)
-    idle = Slow()
-    carried_out([desired()], [same], idle, live=live, index=Index({"chat": known}))
+    idle = Slow(live=dict(live))
+    carried_out([desired()], [same], idle, index=Index({"chat": known}))
     assert idle.writes == 0
-
-
-@dataclass
-class Running(Slow):
-    """One app lives there as its spec wants it, and bears its marks."""
-
-    async def observe(self) -> Live:
-        return Live(self.environment, {"chat": live_app(version=3)})
-
-    async def details(self, app: LiveApp) -> Details:
-        return details()
-
-
-def test_one_apply_after_the_index_was_lost_says_what_an_unchanged_app_reads() -> None:
-    """What `weights gc` asks for: it changes nothing, and asks nobody."""
-    stage = Running()
-    once = functools.partial(
-        _apply,
-        stage,
-        [desired()],
-        ProjectFile(Path("/"), None, Project(project="team")),
-        token=None,
-        whole_project=True,
-        output="json",
-        yes=False,
-        prune=False,
-        width=1,
-        allow_unlocked=False,
-        retry=False,
-        options="",
-    )
-    assert asyncio.run(once()) == 0
-    assert unaccounted(asyncio.run(stage.observe()), [remembered(stage)]) == []
-    assert (asyncio.run(once()), stage.writes, stage.done) == (0, 1, [])
 
 
 def test_one_upload_serves_every_app_of_the_same_model() -> None:
@@ -466,32 +638,56 @@ def test_one_upload_serves_every_app_of_the_same_model() -> None:
     assert stage.done[0] == "upload /abc/"
 
 
-def leaver(*, protected: bool = False) -> Change:
-    return Change("old", Action.DELETE, version=1, protected=protected)
+# -- deletions
+
+
+def leaver(**more: object) -> Change:
+    return Change("old", Action.DELETE, version=1, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("prune", "protected", "detail"),
+    ("asked_for", "protected", "detail"),
     [
         (False, False, "needs --prune"),
         (True, True, "protected: put its spec back, take protect out, and apply"),
         (False, True, "protected: put its spec back, take protect out, and apply"),
     ],
 )
-def test_what_may_not_be_deleted_stays(prune: bool, protected: bool, detail: str) -> None:
-    stage = Stage()
-    outcomes = carried_out(
-        [], [leaver(protected=protected)], stage, live={"old": live_app("old")}, prune=prune
-    )
+def test_what_may_not_be_deleted_stays(asked_for: bool, protected: bool, detail: str) -> None:
+    stage = Stage(live=lives("old"))
+    change = leaver(protected=protected, asked_for=asked_for)
+    outcomes = carried_out([], [change], stage)
     assert (outcomes["old"].result, outcomes["old"].detail) == (Result.SKIPPED, detail)
     assert stage.done == []
 
 
-def test_a_deleted_app_is_forgotten() -> None:
-    stage, index = Stage(), Index({"old": entry(), "stays": entry()})
-    carried_out([], [leaver()], stage, live={"old": live_app("old")}, index=index, prune=True)
+def test_a_deleted_app_is_forgotten_but_not_what_became_of_it() -> None:
+    stage, index = Stage(live=lives("old")), Index({"old": entry(), "stays": entry()})
+    carried_out([], [leaver(asked_for=True)], stage, index=index)
     assert stage.done == ["stop old"]
     assert set(remembered(stage).apps) == {"stays"}
+    kept = decode_app(stage.files["modelctl-team/apps/old.json"])
+    assert kept is not None
+    assert kept.events[0].did == "deleted"
+
+
+def test_a_renamed_app_goes_once_the_new_one_serves() -> None:
+    stage = Stage(live=lives("old"))
+    gone = leaver(asked_for=True, after="chat")
+    carried_out([desired()], [create(), gone], stage, index=Index({"old": entry()}))
+    assert stage.done == ["deploy chat", "stop old"]
+
+
+def test_a_renamed_app_stays_while_the_new_one_does_not_serve() -> None:
+    stage = Stage(said=condemned(), live=lives("old"))
+    outcomes: Mapping[str, Outcome] = carried_out(
+        [desired(gate="health")],
+        [create(), leaver(asked_for=True, after="chat")],
+        stage,
+        gate=Answers(None).gate(),
+    )
+    assert stage.done == ["deploy chat"]
+    assert outcomes["old"].detail == "not deleted, because chat does not serve"
 
 
 def test_protect_outlives_its_spec() -> None:
@@ -517,9 +713,32 @@ def test_a_new_protect_is_remembered_without_a_new_version() -> None:
         [wanted], found, project="team", where="stage", whole_project=True, capabilities=EVERYTHING
     ).changes
     assert change.action is Action.IN_PLACE
-    stage = Stage()
-    carried_out([wanted], [change], stage, live={"chat": live_app()}, index=found.index)
+    stage = Stage(live=lives())
+    carried_out([wanted], [change], stage, index=found.index)
     assert remembered(stage).apps["chat"].protect
+
+
+# -- what a person did
+
+
+def test_a_redeploy_keeps_the_scaling_that_a_person_holds() -> None:
+    hold = Hold("scaling", "ana", "a launch", "2026-11-20T22:00:00Z", None, "scaled to 5 warm")
+    held = replace(good(keep_warm=5), hold=hold)
+    stage = Stage(live=lives(), rows=[frozenset()])
+    change = redeploy(scaling=scaling(5), hold=hold)
+    carried_out([desired(digest="d2", keep_warm=1)], [change], stage, index=Index({"chat": held}))
+    assert stage.scaled["chat"] == scaling(5)
+    kept = remembered(stage).apps["chat"]
+    assert (kept.digest, kept.scaling, kept.hold) == ("d2", scaling(5), hold)
+
+
+def test_a_held_app_is_left_and_reported() -> None:
+    stage = Stage(live=lives())
+    change = Change("chat", Action.HELD, ('rolled back to v6 by ana, "latency"',), version=1)
+    outcome = carried_out([desired(digest="d2")], [change], stage, index=Index({"chat": good()}))
+    assert stage.done == []
+    assert outcome["chat"].result is Result.HELD
+    assert outcome["chat"].detail == 'rolled back to v6 by ana, "latency"'
 
 
 def test_a_target_that_is_taken_away_needs_a_deploy() -> None:

@@ -44,12 +44,23 @@ MAY_USE: dict[str, set[str]] = {
     "lease": {"platform"},
     "health": set(),
     "loglines": {"platform", "rendered"},
-    "apply": {"stock", "plan", "health", "loglines", "record", "platform", "rendered", "resolved"},
+    "apply": {
+        "stock",
+        "plan",
+        "health",
+        "lease",
+        "loglines",
+        "record",
+        "platform",
+        "rendered",
+        "resolved",
+    },
     "views": {
         "apply",
         "assess",
         "fit",
         "plan",
+        "record",
         "resolved",
         "diagnostics",
         "loglines",
@@ -71,7 +82,7 @@ MAY_USE: dict[str, set[str]] = {
 
 MAY_TOUCH: dict[str, set[str]] = {
     "modal": {"platform"},
-    "modal_proto": {"local"},
+    "modal_proto": {"local", "platform"},
     "grpclib": {"platform", "local"},
     "aiohttp": {"health", "cli", "local"},
     "subprocess": {"local", "cli"},

@@ -33,7 +33,7 @@ def verdict(world: World, within: float = 60) -> Verdict:
             "http://e",
             proxy_headers("wk-1", "ws-1"),
             ask=world.ask,
-            within=within,
+            until=lambda: within,
             clock=world.clock,
             sleep=world.sleep,
         )
@@ -51,12 +51,10 @@ def test_it_asks_until_the_first_200_with_the_proxy_token() -> None:
 
 
 def test_it_gives_up_after_the_time_that_it_has_and_says_the_last_answer() -> None:
-    assert verdict(World(503), within=10) == Verdict(
-        False, "not healthy within 10 s (last: HTTP 503)"
-    )
-    assert verdict(World(None), within=10) == Verdict(
-        False, "not healthy within 10 s (last: no answer)"
-    )
+    late = verdict(World(503), within=10)
+    assert late == Verdict(False, "not healthy in time", 503)
+    assert late.last == "last: HTTP 503"
+    assert verdict(World(None), within=10).last == "last: no answer"
 
 
 def test_a_refused_token_is_said_at_once() -> None:
@@ -65,6 +63,7 @@ def test_a_refused_token_is_said_at_once() -> None:
         False,
         "the endpoint refuses the proxy token of MODELCTL_PROXY_TOKEN_ID and "
         "MODELCTL_PROXY_TOKEN_SECRET",
+        401,
     )
     assert len(world.asked) == 1
 
@@ -80,5 +79,7 @@ def test_an_engine_that_wants_its_own_key_is_up() -> None:
         return 404 if url.endswith("/health") else 401
 
     world = World()
-    found = until_healthy("http://e", {}, ask=ask, within=9, clock=world.clock, sleep=world.sleep)
+    found = until_healthy(
+        "http://e", {}, ask=ask, until=lambda: 9, clock=world.clock, sleep=world.sleep
+    )
     assert asyncio.run(found) == Verdict(True)

@@ -7,10 +7,17 @@ import json
 from collections.abc import Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.record import (
+    EVENTS,
     INDEX,
+    SPOKEN,
+    AppRecord,
+    Condemned,
+    Event,
     Index,
+    Spoken,
     decode_app,
     decode_index,
     encode_app,
@@ -37,6 +44,13 @@ class Shelf:
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
         self.commits += 1
         self.files.update({(volume, path): content for path, content in files.items()})
+
+    async def listed(self, volume: str, folder: str) -> Mapping[str, int]:
+        found = {p: len(c) for (v, p), c in self.files.items() if v == volume}
+        if not found:
+            raise LookupError(volume)
+        base = f"{folder}/"
+        return {p.removeprefix(base): size for p, size in found.items() if p.startswith(base)}
 
 
 def test_an_index_comes_back_as_it_was() -> None:
@@ -89,9 +103,56 @@ def test_remembering_writes_the_records_and_the_index_in_one_commit() -> None:
 def test_remembering_keeps_the_others_and_forgets_what_is_gone() -> None:
     shelf = Shelf()
     index = Index({"a": entry(), "b": entry(), "c": entry()})
-    asyncio.run(remember(shelf, "team", index, {"b": record(digest="d2")}, frozenset({"c"})))
+    gone = {"c": record()}
+    asyncio.run(remember(shelf, "team", index, {"b": record(digest="d2")}, gone))
     kept = asyncio.run(read_index(shelf, "team"))
     assert kept == Index({"a": entry(), "b": entry(digest="d2")})
+
+
+def test_a_lost_index_is_made_again_from_what_is_recorded_of_each_app() -> None:
+    shelf = Shelf()
+    gone = {"c": record()}
+    asyncio.run(remember(shelf, "team", None, {"a": record(), "b": record()}, gone))
+    for content in (None, b'{"format": 1, "apps'):
+        shelf.files.pop(("modelctl-team", INDEX), None)
+        if content is not None:
+            shelf.files["modelctl-team", INDEX] = content
+        kept = asyncio.run(read_index(shelf, "team"))
+        assert kept == Index({"a": entry(), "b": entry()})
+
+
+def test_without_anything_recorded_there_is_no_index() -> None:
+    assert asyncio.run(read_index(Shelf(), "team")) is None
+
+
+def test_what_lives_and_what_was_good_outlast_everything_that_was_tried_since() -> None:
+    lives = replace(entry(digest="good"), good=(1, "good"))
+    kept = AppRecord(lives, (Spoken("good", {"context": 1}, "# good", {}),))
+    for number in range(2 * SPOKEN):
+        kept = kept.after(lives, Spoken(f"bad{number}", {}, "# bad", {}))
+    assert [one.digest for one in kept.spoken] == ["bad9", "bad8", "bad7", "bad6", "good"]
+    assert kept.fields == {"context": 1}
+
+
+def test_the_latest_events_come_first_and_old_ones_go() -> None:
+    kept = record()
+    for number in range(EVENTS + 5):
+        kept = kept.after(entry(), None, Event(f"t{number}", "ana", "", "scaled"))
+    assert len(kept.events) == EVENTS
+    assert kept.events[0].at == f"t{EVENTS + 4}"
+
+
+def test_a_record_as_it_was_first_written_is_read() -> None:
+    first = (
+        b'{"format": 1, "entry": {"app_id": "ap-1", "version": 3, "digest": "d1", "scaling": '
+        b'{"min_containers": 0, "max_containers": null, "buffer_containers": 0, '
+        b'"scaledown_window": 300, "scaleup_window": null, "target_concurrency": null}, '
+        b'"condemned": "answered wrong"}, "fields": {"name": "chat"}, "text": "# app"}'
+    )
+    kept = decode_app(first)
+    assert kept is not None
+    assert kept.entry.condemned == Condemned("d1", 3, "answered wrong")
+    assert kept.fields == {"name": "chat"}
 
 
 def test_two_projects_do_not_share_a_memory() -> None:

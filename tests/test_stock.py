@@ -61,7 +61,7 @@ def test_an_app_whose_weights_cannot_be_had_is_not_deployed_and_not_condemned() 
     outcomes = carried_out(wanted, [create(name) for name in ("a", "b", "c")], stage)
     for name in ("a", "b"):
         assert outcomes[name].result is Result.FAILED
-        assert not outcomes[name].needs_person
+        assert outcomes[name].needs_person  # nothing serves that should
         assert outcomes[name].detail == (
             "could not fetch hf://org/m: the Hub does not give it; apply again"
         )

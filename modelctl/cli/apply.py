@@ -3,44 +3,72 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from modelctl.cli.exits import Exit, worst
 from modelctl.cli.options import (
     Selection,
     allow_unlocked_option,
+    confirm_option,
     output,
+    override_hold_option,
     policy_option,
     prices_option,
     selection,
     templates_option,
+    wait_option,
 )
+from modelctl.cli.said import aside
 
 if TYPE_CHECKING:
-    from modelctl.apply import Outcome
+    from modelctl.apply import Outcome, Stop
     from modelctl.cli.pipeline import Prepared
-    from modelctl.plan import Desired
+    from modelctl.lease import Lease
+    from modelctl.plan import Plan, Seen
     from modelctl.platform.types import Platform
-    from modelctl.spec.wanted import ProjectFile
 
 DEFAULT_WIDTH = 16
+
+
+class Asked(Struct, frozen=True):
+    """What the command line says beside which specs are meant."""
+
+    output: str = "human"
+    yes: bool = False
+    confirm: str | None = None
+    retry: bool = False
+    prune: bool = False
+    override_hold: bool = False
+    allow_unlocked: bool = False
+    width: int = DEFAULT_WIDTH
+    wait: float = 0.0
+    token: tuple[str, str] | None = None
+
+    @property
+    def human(self) -> bool:
+        return self.output == "human"
 
 
 @click.command("apply")
 @selection
 @output("human", "json")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@confirm_option
 @click.option("--retry", is_flag=True, help="Deploy versions again that failed as they are.")
 @click.option(
     "--prune", is_flag=True, help="Delete this project's apps that have no spec any more."
 )
+@override_hold_option
 @click.option("--width", type=click.IntRange(1, 64), default=DEFAULT_WIDTH, show_default=True,
               help="How many apps at once.")  # fmt: skip
+@wait_option
 @allow_unlocked_option
 @policy_option
 @prices_option
@@ -52,9 +80,12 @@ def command(
     labels: tuple[str, ...],
     output: str,
     yes: bool,
+    confirm: str | None,
     retry: bool,
     prune: bool,
+    override_hold: bool,
     width: int,
+    wait: float,
     allow_unlocked: bool,
     policy: str | None,
     prices: str,
@@ -73,117 +104,192 @@ def command(
         prices=asked_prices(prices),
     )
     warnings(ready.diagnostics)
-    return asyncio.run(
-        _apply(
-            platform_for(ready.chosen, ready.project),
-            ready.desired,
-            ready.project,
-            token=proxy_token(ready.chosen, ready.project),
-            whole_project=ready.chosen.everything,
-            output=output,
-            yes=yes,
-            prune=prune,
-            width=width,
-            allow_unlocked=allow_unlocked,
-            retry=retry,
-            options=ready.chosen.options,
-            ready=ready,
+    asked = Asked(
+        output=output,
+        yes=yes,
+        confirm=confirm,
+        retry=retry,
+        prune=prune,
+        override_hold=override_hold,
+        allow_unlocked=allow_unlocked,
+        width=width,
+        wait=wait,
+        token=proxy_token(ready.chosen, ready.project),
+    )
+    return asyncio.run(_apply(platform_for(ready.chosen, ready.project), ready, asked))
+
+
+async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
+    """Look; where there is something to do, take the lease, look again, and do it."""
+    from modelctl.apply import forgotten
+    from modelctl.cli import changing
+    from modelctl.lease import LeaseHeld
+    from modelctl.plan import LEFT_ALONE, Action
+    from modelctl.platform.types import Stale
+
+    await changing.opened(platform, ready.chosen, ready.project)
+    result, seen = await _look(platform, ready, asked)
+    refusal = _show(result, seen, ready, asked, platform)
+    if refusal is not None:
+        return refusal
+    lease = changing.lease_for(platform, ready.project, "apply")
+    idle = {Action.UNCHANGED, Action.HELD}
+    if all(
+        c.action in idle or (c.action is Action.DELETE and not c.asked_for) for c in result.changes
+    ):
+        if forgotten(result, ready.desired, seen):
+            # Somebody else who applies now writes it down as well.
+            with suppress(LeaseHeld):
+                async with lease.held():
+                    await _carry_out(result, seen, platform, ready, asked, lease)
+        if not asked.human:
+            _print_json(result, (), seen, ready, platform)
+        return Exit.DONE
+    if any(c.action not in LEFT_ALONE for c in result.changes):
+        said = changing.declared(ready.chosen, ready.project)
+        changing.confirm(
+            "Apply this to the",
+            platform.where,
+            yes=asked.yes,
+            named=asked.confirm,
+            said=said,
+            env=ready.chosen.env or platform.environment,
         )
+    async with lease.held(asked.wait):
+        again, seen = await _look(platform, ready, asked)
+        if again != result:
+            moved = "what lives has changed since the plan was made"
+            if not asked.yes:
+                raise Stale(f"{moved}: nothing was changed", "run modelctl apply again")
+            aside(f"{moved}; it is now:")
+            result = again
+            refusal = _show(result, seen, ready, asked, platform)
+            if refusal is not None:
+                return refusal
+        began = time.monotonic()
+        outcomes, interrupted = await _carry_out(result, seen, platform, ready, asked, lease)
+    if asked.human:
+        _print_human(outcomes, time.monotonic() - began, ready)
+    else:
+        _print_json(result, outcomes, seen, ready, platform)
+    return Exit.INTERRUPTED if interrupted else exit_code(outcomes)
+
+
+async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan, Seen]:
+    from modelctl.cli.seeing import needs_of_all, see_and_plan
+
+    return await see_and_plan(
+        platform,
+        ready.desired,
+        ready.project.name,
+        whole_project=ready.chosen.everything,
+        allow_unlocked=asked.allow_unlocked,
+        retry=asked.retry,
+        prune=asked.prune,
+        override_hold=asked.override_hold,
+        bill=ready.bill,
+        needs=needs_of_all(ready),
     )
 
 
-async def _apply(
-    platform: Platform,
-    desired: Sequence[Desired],
-    project: ProjectFile,
-    *,
-    token: tuple[str, str] | None,
-    whole_project: bool,
-    output: str,
-    yes: bool,
-    prune: bool,
-    width: int,
-    allow_unlocked: bool,
-    retry: bool,
-    options: str,
-    ready: Prepared | None = None,
-) -> int:
-    """`ready` says what may be spent, and what must be there."""
-    from modelctl.apply import Gate, apply, forgotten
-    from modelctl.cli.locking import list_files
+def _show(
+    result: Plan, seen: Seen, ready: Prepared, asked: Asked, platform: Platform
+) -> Exit | None:
+    """Print the plan; the exit code where it must not be carried out."""
     from modelctl.cli.said import say
-    from modelctl.cli.seeing import (
-        denied,
-        missing_of_all,
-        needs_of_all,
-        see_and_plan,
-        show_missing,
-    )
+    from modelctl.cli.seeing import denied, missing_of_all, show_missing
     from modelctl.diagnostics import has_errors
-    from modelctl.health import proxy_headers
-    from modelctl.plan import Action
-    from modelctl.record import remember
-    from modelctl.views import machine
     from modelctl.views.human import changes
     from modelctl.views.paint import for_stream
 
-    result, seen = await see_and_plan(
-        platform,
-        desired,
-        project.name,
-        whole_project=whole_project,
-        allow_unlocked=allow_unlocked,
-        retry=retry,
-        prune=prune,
-        bill=ready.bill if ready else None,
-        needs=needs_of_all(ready) if ready else (),
-    )
-    lacking = missing_of_all(ready, result, seen, platform) if ready else []
-    paint, columns = for_stream()
-    human_reads = output == "human"
-    if human_reads:
+    lacking = missing_of_all(ready, result, seen, platform)
+    if asked.human:
+        paint, columns = for_stream()
         say(changes.plan(result, paint=paint, width=columns))
         show_missing(lacking)
-    refusal = denied(result)
-    if refusal is not None or has_errors(lacking):
-        if not human_reads:
-            click.echo(machine.outcomes(result, (), lacking))
-        return refusal or Exit.REJECTED
-    idle = {Action.UNCHANGED, *(() if prune else (Action.DELETE,))}
-    if all(c.action in idle for c in result.changes):
-        if lost := forgotten(result, desired, seen.live.apps, seen.index):
-            await remember(platform, project.name, seen.index, lost)
-        if not human_reads:
-            click.echo(machine.outcomes(result, (), lacking))
-        return Exit.DONE
-    if not yes:
-        _confirm(platform.where)
-    if human_reads:
-        click.echo()
-    from modelctl.cli.progress import progress
+    refusal = denied(result) or (Exit.REJECTED if has_errors(lacking) else None)
+    if refusal is not None and not asked.human:
+        _print_json(result, (), seen, ready, platform)
+    return refusal
 
-    began = time.monotonic()
-    with progress(result) as tell:
+
+async def _carry_out(
+    result: Plan,
+    seen: Seen,
+    platform: Platform,
+    ready: Prepared,
+    asked: Asked,
+    lease: Lease,
+) -> tuple[tuple[Outcome, ...], bool]:
+    """The outcomes, and whether somebody interrupted."""
+    from modelctl.apply import By, Gate, Stop, apply
+    from modelctl.cli import changing, who
+    from modelctl.cli.locking import list_files
+    from modelctl.cli.progress import progress
+    from modelctl.health import proxy_headers
+
+    if asked.human:
+        click.echo()
+    said = changing.declared(ready.chosen, ready.project)
+    stop = Stop()
+    with progress(result) as tell, _interrupts(stop):
         outcomes = await apply(
             result,
-            desired,
+            ready.desired,
             platform=platform,
-            live=seen.live.apps,
-            index=seen.index,
-            project=project.name,
-            gate=Gate(proxy_headers(*token) if token else None),
+            seen=seen,
+            project=ready.project.name,
+            by=By(who.who(), who.commit(ready.project.root), who.now),
+            gate=Gate(proxy_headers(*asked.token) if asked.token else None),
             list_files=list_files,
-            prune=prune,
-            width=width,
+            width=asked.width,
             tell=tell,
+            waves=(said.waves or ()) if said else (),
+            check=lease.check,
+            stop=stop,
         )
-    if human_reads:
-        seconds = time.monotonic() - began
-        text = changes.outcomes(outcomes, seconds, paint=paint, width=columns, options=options)
-        say("\n" + text)
-    else:
-        click.echo(machine.outcomes(result, outcomes, lacking))
-    return exit_code(outcomes)
+    return outcomes, stop.soon.is_set()
+
+
+@contextmanager
+def _interrupts(stop: Stop) -> Iterator[None]:
+    """Ctrl-C, or the end of a CI job: once finishes what is under way, twice ends at once."""
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        first = not stop.soon.is_set()
+        stop.asked()
+        if first:
+            aside("interrupted: what is under way is finished; once more stops at once")
+
+    caught = (signal.SIGINT, signal.SIGTERM)
+    for one in caught:
+        loop.add_signal_handler(one, asked)
+    try:
+        yield
+    finally:
+        for one in caught:
+            loop.remove_signal_handler(one)
+
+
+def _print_human(outcomes: Sequence[Outcome], seconds: float, ready: Prepared) -> None:
+    from modelctl.cli.said import say
+    from modelctl.views.human import ended
+    from modelctl.views.paint import for_stream
+
+    paint, columns = for_stream()
+    options = ready.chosen.options
+    say("\n" + ended.outcomes(outcomes, seconds, paint=paint, width=columns, options=options))
+
+
+def _print_json(
+    result: Plan, outcomes: Sequence[Outcome], seen: Seen, ready: Prepared, platform: Platform
+) -> None:
+    from modelctl.cli.seeing import missing_of_all
+    from modelctl.views import machine
+
+    lacking = missing_of_all(ready, result, seen, platform)
+    click.echo(machine.outcomes(result, outcomes, lacking))
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> Exit:
@@ -197,13 +303,8 @@ def exit_code(outcomes: Sequence[Outcome]) -> Exit:
         if o.action in REFUSED
         else Exit.PERSON_NEEDED
         if o.needs_person
+        else Exit.TRY_AGAIN
+        if o.again
         else Exit.FAILED
         for o in failed
     )
-
-
-def _confirm(where: str) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask on: say --yes")
-    if not click.confirm(f"\nApply this to the {where}?", default=False, err=True):
-        raise click.Abort

@@ -66,7 +66,7 @@ async def _reach(
     platform: Platform, name: str, token: tuple[str, str] | None, wait: float
 ) -> tuple[str, dict[str, str]]:
     """The endpoint's URL and the headers that open it, once it answers."""
-    from modelctl.health import http_get, proxy_headers, until_healthy
+    from modelctl.health import UNAUTHORIZED, http_get, proxy_headers, until_healthy
     from modelctl.platform.types import NotThere, Unreachable
 
     await platform.open()
@@ -77,9 +77,15 @@ async def _reach(
     if url is None:
         raise NotThere(f"{name} has no endpoint", "was it deployed by modelctl?")
     headers = proxy_headers(*token) if token else {}
-    verdict = await until_healthy(url, headers, ask=http_get, within=wait, clock=time.monotonic)
+    until = time.monotonic() + wait
+    verdict = await until_healthy(
+        url, headers, ask=http_get, until=lambda: until, clock=time.monotonic
+    )
     if not verdict.healthy:
-        raise Unreachable(f"{name} does not answer: {verdict.why}", f"modelctl logs {name}")
+        why = verdict.why
+        if verdict.status != UNAUTHORIZED:
+            why = f"not healthy within {wait:.0f} s ({verdict.last})"
+        raise Unreachable(f"{name} does not answer: {why}", f"modelctl logs {name}")
     return url, headers
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from modelctl.cli.exits import Exit, worst
-from modelctl.cli.options import Selection, selection
+from modelctl.cli.options import Selection, confirm_option, selection, wait_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelctl.diagnostics import Diagnostic
     from modelctl.platform.types import Platform
+    from modelctl.spec.wanted import ProjectFile
 
 
 _NOT_CHOSEN = {"spec/not-found", "spec/selector", "spec/undeclared-environment"}
@@ -25,8 +25,16 @@ _NOT_CHOSEN = {"spec/not-found", "spec/selector", "spec/undeclared-environment"}
 @click.command("destroy")
 @selection
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@confirm_option
+@wait_option
 def command(
-    what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], yes: bool
+    what: tuple[str, ...],
+    env: str | None,
+    local: bool,
+    labels: tuple[str, ...],
+    yes: bool,
+    confirm: str | None,
+    wait: float,
 ) -> int:
     """Stop the apps of the chosen specs. Volumes, weights and their records stay.
 
@@ -52,10 +60,12 @@ def command(
         _destroy(
             platform_for(chosen, project),
             [w.name for w in specs],
-            project.name,
-            words=what,
+            chosen,
+            project,
             unread=[d for d in loaded.diagnostics if d.is_error],
             yes=yes,
+            confirm=confirm,
+            wait=wait,
         )
     )
 
@@ -63,20 +73,25 @@ def command(
 async def _destroy(
     platform: Platform,
     names: list[str],
-    project: str | None,
+    chosen: Selection,
+    project: ProjectFile,
     *,
-    words: Sequence[str],
     unread: Sequence[Diagnostic],
     yes: bool,
+    confirm: str | None,
+    wait: float,
 ) -> int:
+    from modelctl.apply.job import Memory
+    from modelctl.cli import changing
+    from modelctl.cli.who import commit, now, who
     from modelctl.diagnostics import Rejected, error
-    from modelctl.plan import Seen, owner
+    from modelctl.plan import Seen, entry_of, owner
     from modelctl.platform.types import PlatformError
-    from modelctl.record import read_index, remember
+    from modelctl.record import Event, read_index
 
-    await platform.open()
-    live, index = await asyncio.gather(platform.observe(), read_index(platform, project))
-    specless = [word for word in words if word not in names and word in live.apps]
+    await changing.opened(platform, chosen, project)
+    live, index = await asyncio.gather(platform.observe(), read_index(platform, project.name))
+    specless = [word for word in chosen.what if word not in names and word in live.apps]
     missing = [d for d in unread if not any(word in d.message for word in specless)]
     if any(d.code in _NOT_CHOSEN for d in missing) or not (names or specless):
         raise Rejected(missing or [error("spec/none-chosen", "no spec has these labels")])
@@ -88,11 +103,11 @@ async def _destroy(
         return Exit.REJECTED
     apps = [live.apps[name] for name in names if name in live.apps]
     details = await asyncio.gather(*(platform.details(app) for app in apps))
-    seen = Seen(live, index, {a.name: d for a, d in zip(apps, details, strict=True)}, {})
+    seen = Seen(live, index, {a.name: d for a, d in zip(apps, details, strict=True)}, {}, {})
     codes = []
     mine = []
     for app in apps:
-        if whose := owner(app, seen, project):
+        if whose := owner(app, seen, project.name):
             click.echo(f"error: {app.name} is left alone: {whose}", err=True)
             codes.append(Exit.REJECTED)
         else:
@@ -102,23 +117,32 @@ async def _destroy(
             click.echo("Nothing to destroy.")
         return worst(codes)
     click.echo(f"{platform.where}: {', '.join(a.name for a in mine)}")
-    if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("there is no terminal to ask on: say --yes")
-        if not click.confirm("Destroy?", default=False, err=True):
-            raise click.Abort
-    gone = set()
-    try:
+    said = changing.declared(chosen, project)
+    changing.confirm(
+        "Destroy these in the",
+        platform.where,
+        yes=yes,
+        named=confirm,
+        said=said,
+        env=chosen.env or platform.environment,
+    )
+    lease = changing.lease_for(platform, project, "destroy")
+    async with lease.held(wait):
+        # What was written down meanwhile by whoever had the lease before is not lost.
+        index = await read_index(platform, project.name)
+        memory = Memory(platform, project.name, lease.check, index)
         for app in mine:
             try:
+                await lease.check()
                 await platform.stop(app)
             except PlatformError as refusal:
                 click.echo(f"✘ {app.name}  {refusal.message}", err=True)
                 codes.append(Exit.FAILED)
-            else:
-                gone.add(app.name)
-                click.echo(f"✔ {app.name}  destroyed")
-    finally:
-        if gone and index is not None:
-            await remember(platform, project, index, {}, frozenset(gone))
+                continue
+            click.echo(f"✔ {app.name}  destroyed")
+            if (entry := entry_of(app, index)) is not None:
+                memory.gone.add(app.name)
+                event = Event(now(), who(), commit(project.root), "destroyed", app.version)
+                await memory.note(app.name, entry, None, event)
+        await memory.keep()
     return worst(codes)

@@ -17,12 +17,13 @@ def explain(error: Exception, *, changes: bool) -> int:
 
     `changes` is whether the command may have begun to change what is live.
     """
-    from modelctl.lease import LeaseHeld
+    from modelctl.lease import LeaseHeld, LeaseLost
     from modelctl.local.lifecycle import LocalError
     from modelctl.platform.types import (
         CredentialsRefused,
         NotThere,
         PlatformError,
+        Stale,
         Unreachable,
     )
     from modelctl.render import CannotRender
@@ -36,7 +37,14 @@ def explain(error: Exception, *, changes: bool) -> int:
             paint, width = for_stream(err=True)
             aside(problems.diagnostics(error.diagnostics, paint=paint, width=width))
             return of_diagnostics(d.code for d in error.diagnostics if d.is_error)
-        case Unreachable() | CredentialsRefused() | LeaseHeld() | LocalError():
+        case (
+            Unreachable()
+            | CredentialsRefused()
+            | Stale()
+            | LeaseHeld()
+            | LeaseLost()
+            | LocalError()
+        ):
             _say(str(error), getattr(error, "hint", ""))
             return Exit.TRY_AGAIN
         case HubProblem():

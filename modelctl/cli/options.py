@@ -70,6 +70,24 @@ allow_unlocked_option = click.option(
     help="Deploy models of the Hub and of buckets that nothing pins.",
 )
 
+confirm_option = click.option(
+    "--confirm",
+    metavar="ENV",
+    help="Beside --yes, for an environment that says confirm: its name.",
+)
+
+override_hold_option = click.option(
+    "--override-hold", is_flag=True, help="Take back what a person keeps as it is."
+)
+
+wait_option = click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="How long to wait while somebody else changes this environment.",
+)
+
 policy_option = click.option(
     "--policy",
     type=click.Path(exists=True, dir_okay=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,11 +12,17 @@ from modelctl.cli.options import (
     Selection,
     allow_unlocked_option,
     output,
+    override_hold_option,
     policy_option,
     prices_option,
     selection,
     templates_option,
 )
+
+if TYPE_CHECKING:
+    from modelctl.cli.pipeline import Prepared
+    from modelctl.plan import Plan, Seen
+    from modelctl.platform.types import Platform
 
 
 @click.command("plan")
@@ -24,6 +31,9 @@ from modelctl.cli.options import (
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do."
 )
+@click.option("--refresh", is_flag=True, help="Read every app: what was scaled or tagged by hand.")
+@click.option("--diff", is_flag=True, help="Show how the code of each app changes.")
+@override_hold_option
 @allow_unlocked_option
 @policy_option
 @prices_option
@@ -35,6 +45,9 @@ def command(
     labels: tuple[str, ...],
     output: str,
     detailed_exitcode: bool,
+    refresh: bool,
+    diff: bool,
+    override_hold: bool,
     allow_unlocked: bool,
     policy: str | None,
     prices: str,
@@ -46,8 +59,6 @@ def command(
     from modelctl.cli.seeing import (
         denied,
         missing_of_all,
-        needs_of_all,
-        see_and_plan,
         show_missing,
     )
     from modelctl.cli.world import asked_prices, platform_for
@@ -64,15 +75,7 @@ def command(
     warnings(ready.diagnostics)
     platform = platform_for(ready.chosen, ready.project)
     result, seen = asyncio.run(
-        see_and_plan(
-            platform,
-            ready.desired,
-            ready.project.name,
-            whole_project=ready.chosen.everything,
-            allow_unlocked=allow_unlocked,
-            bill=ready.bill,
-            needs=needs_of_all(ready),
-        )
+        _look(platform, ready, allow_unlocked, refresh=refresh, override_hold=override_hold)
     )
     lacking = missing_of_all(ready, result, seen, platform)
     if output == "json":
@@ -80,14 +83,41 @@ def command(
 
         click.echo(machine.plan(result, lacking))
     else:
-        from modelctl.views.human import changes
+        from modelctl.views.human import changes, code
         from modelctl.views.paint import for_stream
 
         paint, width = for_stream()
         say(changes.plan(result, paint=paint, width=width))
+        if diff:
+            say(code.differences(ready.desired, seen.records, paint=paint))
         show_missing(lacking)
     if (refusal := denied(result)) is not None:
         return refusal
     if has_errors(lacking) or any(change.action in REFUSED for change in result.changes):
         return Exit.REJECTED
     return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE
+
+
+async def _look(
+    platform: Platform,
+    ready: Prepared,
+    allow_unlocked: bool,
+    *,
+    refresh: bool,
+    override_hold: bool,
+) -> tuple[Plan, Seen]:
+    from modelctl.cli.changing import opened
+    from modelctl.cli.seeing import needs_of_all, see_and_plan
+
+    await opened(platform, ready.chosen, ready.project)
+    return await see_and_plan(
+        platform,
+        ready.desired,
+        ready.project.name,
+        whole_project=ready.chosen.everything,
+        allow_unlocked=allow_unlocked,
+        refresh=refresh,
+        override_hold=override_hold,
+        bill=ready.bill,
+        needs=needs_of_all(ready),
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelctl.cli.said import aside, harmless
 from modelctl.plan import Plan
-from modelctl.views.human import changes
+from modelctl.views.human import ended
 from modelctl.views.paint import for_stream
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def _plain() -> Tell:
 
     def tell(step: Step) -> None:
         if step.outcome is not None:
-            aside(changes.outcome_line(step.outcome, paint=paint))
+            aside(ended.outcome_line(step.outcome, paint=paint))
+            return
+        if not step.name:
+            aside(f"{step.phase} {step.detail}")
             return
         phase, at = phases.get(step.name, ("", 0.0))
         now = time.monotonic()
@@ -74,8 +77,11 @@ def _live(plan: Plan) -> Iterator[Tell]:
                     bar.remove_task(tasks.pop(step.name))
                 from rich.text import Text
 
-                line = harmless(changes.outcome_line(step.outcome, paint=paint), colours=True)
+                line = harmless(ended.outcome_line(step.outcome, paint=paint), colours=True)
                 bar.console.print(Text.from_ansi(line))
+                return
+            if not step.name:
+                bar.console.print(f"  {step.phase} {step.detail}", markup=False, highlight=False)
                 return
             words = f"{step.name:<{columns}}  {step.phase:<10} {step.detail}"
             words = words[: max(20, console.width - len("    0:00:00  "))]  # the time is never cut

@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from modelctl.assess.bill import Bill
 from modelctl.checks.existing import Need, There, missing, needs_of
 from modelctl.cli.exits import Exit
 from modelctl.cli.said import aside
+from modelctl.cli.who import now
 from modelctl.diagnostics import Diagnostic
 from modelctl.plan import (
     DEPLOYS,
@@ -22,9 +25,17 @@ from modelctl.plan import (
     beyond_limits,
     changed_digests,
     plan,
+    settled,
     unsettled,
 )
-from modelctl.platform.types import CredentialsRefused, Platform, Refused
+from modelctl.platform.types import (
+    CredentialsRefused,
+    Details,
+    LiveApp,
+    NotThere,
+    Platform,
+    Refused,
+)
 from modelctl.record import read_app, read_index
 from modelctl.resolved import NO_LIMITS
 
@@ -39,11 +50,12 @@ async def see(
     *,
     all_apps: bool,
     thorough: bool = False,
+    refresh: bool = False,
     needs: Sequence[Need] = (),
 ) -> Seen:
-    """The list and the index in one round; details and records only where these leave a doubt.
-
-    With them come the names of all Secrets and Volumes, where there is a need of any.
+    """The list and the index in one round; details and records only where these leave a doubt, of
+    every app where `refresh` asks for it. With them come the names of all Secrets and Volumes,
+    where there is a need of any.
     """
     kinds = {need.kind for need in needs}
     live, index, secrets, volumes = await asyncio.gather(
@@ -52,20 +64,37 @@ async def see(
         _names(platform.secrets) if "Secret" in kinds else _nobody_asked(),
         _names(lambda: platform.volumes("")) if "Volume" in kinds else _nobody_asked(),
     )
-    doubtful = unsettled(live, index, desired, all_apps=all_apps, thorough=thorough)
+    doubtful = unsettled(
+        live, index, desired, all_apps=all_apps, thorough=thorough, refresh=refresh
+    )
+    # What the index knows at another version: Modal's own history says how it came to be.
+    unknown = [app for app in doubtful if not settled(app, index)]
     changed = changed_digests(live, index, desired)
-    details, records = await asyncio.gather(
-        asyncio.gather(*(platform.details(app) for app in doubtful)),
+    details, histories, records = await asyncio.gather(
+        asyncio.gather(*(_details(platform, app) for app in doubtful)),
+        asyncio.gather(*(platform.history(app) for app in unknown)),
         asyncio.gather(*(read_app(platform, project, name) for name in changed)),
     )
+    found = {app.name: d for app, d in zip(doubtful, details, strict=True) if d is not None}
+    gone = {app.name for app in doubtful} - set(found)
     return Seen(
-        live=live,
+        live=replace(live, apps={n: app for n, app in live.apps.items() if n not in gone}),
         index=index,
-        details={app.name: d for app, d in zip(doubtful, details, strict=True)},
+        details=found,
         records={n: r for n, r in zip(changed, records, strict=True) if r is not None},
+        histories={app.name: tuple(h) for app, h in zip(unknown, histories, strict=True)},
+        now=now(),
         secrets=secrets,
         volumes=volumes,
     )
+
+
+async def _details(platform: Platform, app: LiveApp) -> Details | None:
+    """None where the app went away while all were asked."""
+    try:
+        return await platform.details(app)
+    except NotThere:
+        return None
 
 
 async def _names(ask: Callable[[], Awaitable[Iterable[str]]]) -> frozenset[str] | None:
@@ -89,17 +118,20 @@ async def see_and_plan(
     retry: bool = False,
     prune: bool = False,
     thorough: bool = False,
+    refresh: bool = False,
+    override_hold: bool = False,
     bill: Bill | None = None,
     needs: Sequence[Need] = (),
 ) -> tuple[Plan, Seen]:
-    """`bill` says what may be spent, and by whose prices; `needs` what must be there."""
-    await platform.open()
+    """`bill` says what may be spent, and by whose prices; `needs` what must be there. The platform
+    is open."""
     seen = await see(
         platform,
         desired,
         project,
         all_apps=whole_project,
         thorough=thorough or prune,
+        refresh=refresh,
         needs=needs,
     )
     result = plan(
@@ -112,6 +144,7 @@ async def see_and_plan(
         allow_unlocked=allow_unlocked,
         retry=retry,
         prune=prune,
+        override_hold=override_hold,
         limits=bill.limits if bill else NO_LIMITS,
         prices=bill.words if bill else "",
     )

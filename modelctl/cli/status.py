@@ -88,8 +88,9 @@ async def _rows(
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
 
+    await platform.open()
     result, seen = await see_and_plan(
-        platform, desired, project, whole_project=whole_project, thorough=True
+        platform, desired, project, whole_project=whole_project, thorough=True, refresh=True
     )
     ours = [
         c for c in result.changes if c.name in seen.live.apps and c.action is not Action.FOREIGN

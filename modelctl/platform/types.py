@@ -29,7 +29,7 @@ class CredentialsRefused(PlatformError):
     """There are no credentials, or Modal does not take them."""
 
 
-class NotThere(PlatformError):
+class NotThere(PlatformError, LookupError):
     """The thing that was asked for does not exist."""
 
 
@@ -43,6 +43,10 @@ class CouldNotFetch(PlatformError):
 
 class Refused(PlatformError):
     """Modal understood and said no."""
+
+
+class Stale(PlatformError):
+    """What lives is not what a plan was made for: nothing was changed."""
 
 
 class LiveApp(Struct, frozen=True):

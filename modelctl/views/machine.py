@@ -203,8 +203,12 @@ def outcomes(result: Plan, ended: Sequence[Outcome], lacking: Sequence[Diagnosti
                     "action": o.action.value,
                     "result": o.result.value,
                     "version": o.version,
+                    "tried": o.tried,
+                    "failure": o.failure.value if o.failure else None,
+                    "needs_person": o.needs_person,
                     "url": o.url,
                     "detail": o.detail,
+                    "lines": list(o.lines),
                     "seconds": round(o.seconds, 3),
                 }
                 for o in ended
@@ -221,7 +225,10 @@ def _change(change: Change) -> dict[str, object]:
     return {
         "name": change.name,
         "action": change.action.value,
+        "does": change.does.value,
         "reasons": list(change.reasons),
+        "impact": list(change.impact),
+        "hold": to_builtins(change.hold) if change.hold else None,
         "fields": [{"path": f.path, "before": f.before, "after": f.after} for f in change.fields],
         "cost": {
             "usd_per_hour_before": change.cost.before,

@@ -148,10 +148,10 @@ def test_a_version_that_somebody_deployed_by_hand_is_deployed_over(fleet: Projec
         fleet, "import sys; sys.path.insert(0, 'out'); import serve_moved; serve_moved.app.deploy()"
     )
     (change,) = fleet.run("plan", "moved", "--local", "--output", "json").json["changes"]
-    assert change["action"] == "redeploy"
+    assert (change["action"], change["does"]) == ("drift", "redeploy")
     assert change["reasons"] == [
-        "v2 lives, v1 was recorded: somebody deployed or rolled back by hand, or an apply did not "
-        "finish"
+        "v2 was deployed by local without modelctl, v1 was recorded; apply deploys it as the spec "
+        "says"
     ]
 
 
@@ -162,9 +162,7 @@ def test_scaling_in_place_leaves_alone_what_the_spec_does_not_say(fleet: Project
     fleet.spec("scaled", QUIET + "scaling: {max: 3, idle_timeout: 1m}\n")
     since = fleet.last_call()
     ran = fleet.run("apply", "scaled", "--local", "--yes")
-    assert (
-        "  ~ scaled  in place   scaling.idle_timeout unset → 1m, scaling.max unset → 3\n" in ran.out
-    )
+    assert "  ~ scaled  in place   scaling.max unset → 3, scaling.idle_timeout 5m → 1m\n" in ran.out
     (call,) = fleet.calls("FunctionUpdateSchedulingParams", since)
     assert call["request"]["settings"] == {
         "min_containers": 0,

@@ -40,7 +40,7 @@ def deployed(live: Project, gguf: Path) -> Project:
     live.spec("tiny", SPEC.format(context=1024, keep_warm=1))
     ran = live.run("apply", "--local", "--yes")
     assert ran.code == 0, ran.out + ran.err
-    assert "  + tiny  create     T4 or L4, 1 kept warm\n" in ran.out
+    assert "  + tiny  create     T4 or L4, 1 kept warm, 98 MB to upload\n" in ran.out
     assert "Plan: 1 create.\n" in ran.out
     assert "1 applied · " in ran.out
     return live

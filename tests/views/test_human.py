@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from modelctl.apply import Outcome, Result
+from modelctl.apply import Failure, Outcome, Result
 from modelctl.assess.bill import Bill
 from modelctl.cli.options import Selection
 from modelctl.diagnostics import Diagnostic, Place, Severity
 from modelctl.plan import Action, Change, Cost, FieldChange, Plan
 from modelctl.resolved import Limits
-from modelctl.views.human import changes, problems, shown, standing
+from modelctl.views.human import changes, ended, problems, shown, standing
 from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
 
@@ -246,14 +246,14 @@ def test_no_line_of_a_plan_is_wider_than_the_terminal() -> None:
 
 
 def test_the_next_command_is_for_where_this_one_was() -> None:
-    failed = Outcome("b", Action.CREATE, Result.FAILED, 1, detail="no", needs_person=True)
+    failed = Outcome("b", Action.CREATE, Result.FAILED, 1, detail="no", failure=Failure.BOOT)
     options = Selection(env="prod", local=True).options
-    text = changes.outcomes([failed], 1, paint=PLAIN, width=100, options=options)
+    text = ended.outcomes([failed], 1, paint=PLAIN, width=100, options=options)
     assert "next: fix the spec and apply, or modelctl apply b --env prod --local --retry" in text
 
 
 def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -> None:
-    text = changes.outcomes(
+    text = ended.outcomes(
         [
             Outcome("a", Action.CREATE, Result.DONE, 1, "http://127.0.0.1:20000"),
             Outcome(
@@ -265,6 +265,7 @@ def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -
                 "left at zero containers",
                 lines=("14:31:02 engine   ERROR   error: no such file",),
                 needs_person=True,
+                failure=Failure.BOOT,
             ),
             Outcome("c", Action.UNCHANGED, Result.UNCHANGED),
         ],

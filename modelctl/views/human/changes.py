@@ -1,15 +1,14 @@
-"""How do a plan and what became of it read? One line an app; what failed, whole."""
+"""How does a plan read? One line an app; then what changes in it, and what it costs."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 
-from modelctl.apply import Outcome, Result
-from modelctl.plan import HOURS_A_MONTH, REFUSED, Action, Change, FieldChange, Plan
+from modelctl.plan import DEPLOYS, HOURS_A_MONTH, REFUSED, Action, Change, FieldChange, Plan
 from modelctl.resolved import NO_LIMITS
 from modelctl.views.human import money
-from modelctl.views.human.words import counted, duration, printable, wrapped
+from modelctl.views.human.words import counted, printable
 from modelctl.views.paint import Paint
 
 _SYMBOLS = {
@@ -18,6 +17,8 @@ _SYMBOLS = {
     Action.REDEPLOY: ("±", "yellow"),
     Action.RECREATE: ("±", "yellow"),
     Action.DELETE: ("-", "red"),
+    Action.DRIFT: ("!", "yellow"),
+    Action.HELD: ("‖", "dim"),
     Action.BLOCKED: ("×", "red"),
     Action.FOREIGN: ("×", "red"),
 }
@@ -38,8 +39,7 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     if unchanged:
         lines += [*([""] if shown else []), f"  {unchanged} unchanged"]
     for change in shown:
-        if len(change.fields) > 1 or _many(change, column, width):
-            lines += ["", paint(change.name, "bold"), *_fields(change.fields, width)]
+        lines += _block(change, column, paint, width)
     if cost := _costs(result, paint, width):
         lines += ["", *cost]
     lines += ["", plan_summary(result)]
@@ -113,7 +113,25 @@ def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[st
 
 def _reason(change: Change) -> str:
     parts = [_arrow(field) for field in change.fields]
+    if change.action is Action.DRIFT and change.reasons:
+        parts = []  # the reasons say them, with what lives
+    if change.action is Action.CREATE:
+        parts = list(change.impact)
     return printable(", ".join([*change.reasons, *parts]))
+
+
+def _block(change: Change, column: int, paint: Paint, width: int) -> list[str]:
+    """The fields of an app where they are many, and what a new version means to its users."""
+    impact = change.impact if change.does in DEPLOYS - {Action.CREATE} else ()
+    many = len(change.fields) > 1 or _many(change, column, width)
+    if not (impact or many) or change.action is Action.BLOCKED:
+        return []
+    lines = ["", paint(change.name, "bold"), *_fields(change.fields, width)]
+    if impact:
+        lines += textwrap.wrap(
+            printable("; ".join(impact)), width, initial_indent="  ", subsequent_indent="  "
+        )
+    return lines
 
 
 def _many(change: Change, column: int, width: int) -> bool:
@@ -147,57 +165,3 @@ def _value(value: object) -> str:
         return "true" if value else "false"
     text = printable(str(value))
     return text if len(text) <= 60 else text[:59] + "…"
-
-
-def outcomes(
-    result: Sequence[Outcome], seconds: float, *, paint: Paint, width: int, options: str = ""
-) -> str:
-    """What failed, whole; then every app's URL; then one line that counts.
-
-    `options` is what the command was told about where it applies: `--local`.
-    """
-    blocks = [_failure(o, paint, width, options) for o in result if o.result is Result.FAILED]
-    urls = [o for o in result if o.result is Result.DONE and o.url]
-    if urls:
-        column = max(len(o.name) for o in urls) + 2
-        blocks.append("\n".join(f"  {o.name:<{column}}{o.url}/v1" for o in urls))
-    names = {Result.DONE: "applied", Result.FAILED: "failed", Result.SKIPPED: "skipped",
-             Result.UNCHANGED: "unchanged"}  # fmt: skip
-    counts = [
-        f"{count} {word}"
-        for kind, word in names.items()
-        if (count := sum(o.result is kind for o in result))
-    ]
-    failed = any(o.result is Result.FAILED for o in result)
-    summary = f"{', '.join(counts) or 'nothing to do'} · {duration(seconds)}"
-    blocks.append(paint(summary, "red" if failed else "green"))
-    return "\n\n".join(blocks)
-
-
-def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
-    """The one line that says how an app ended."""
-    marks = {Result.DONE: ("✔", "green"), Result.FAILED: ("✘", "red")}
-    mark, colour = marks.get(outcome.result, ("·", "dim"))
-    version = f" v{outcome.version}" if outcome.version and outcome.result is Result.DONE else ""
-    detail = f"  {printable(outcome.detail)}" if outcome.detail else ""
-    return (
-        f"  {paint(mark, colour)} {outcome.name}  {action_words(outcome.action)}{version}{detail}"
-        f"  {outcome.seconds:.1f} s"
-    )
-
-
-def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:
-    version = f"v{outcome.version}" if outcome.version else ""
-    lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {version}".rstrip()]
-    lines += wrapped(printable(outcome.detail), width)
-    if outcome.lines:
-        lines.append(f"  last lines of {version or 'its log'}:")
-        for line in outcome.lines:
-            lines += textwrap.wrap(
-                printable(line), width, initial_indent="    ", subsequent_indent="      "
-            )
-    if outcome.needs_person and version:
-        said = " ".join(filter(None, (outcome.name, options, "--retry")))
-        again = f"next: fix the spec and apply, or modelctl apply {said}"
-        lines += wrapped(again, width)
-    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""What must be so before a command changes anything? The right workspace, a yes, the lease."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from modelctl.platform.types import Platform, Refused
+
+if TYPE_CHECKING:
+    from modelctl.cli.options import Selection
+    from modelctl.lease import Lease
+    from modelctl.spec.project_models import Environment
+    from modelctl.spec.wanted import ProjectFile
+
+LEASE_VARIABLE = "MODELCTL_LEASE_SECONDS"
+
+
+def declared(chosen: Selection, project: ProjectFile) -> Environment | None:
+    """What modelctl.yaml says of the environment that is meant; of the local one, nothing."""
+    if chosen.local:
+        return None
+    return (project.project.environments or {}).get(chosen.env or "")
+
+
+async def opened(platform: Platform, chosen: Selection, project: ProjectFile) -> None:
+    """Connect, and refuse credentials of another workspace than the environment is pinned to."""
+    await platform.open()
+    said = declared(chosen, project)
+    if said is None or said.workspace is None:
+        return
+    name = await platform.workspace()
+    if name != said.workspace:
+        raise Refused(
+            f"the credentials are of the workspace {name}, and {chosen.env} is in {said.workspace}",
+            f"use a token of {said.workspace}, or change workspace in modelctl.yaml",
+        )
+
+
+def lease_for(platform: Platform, project: ProjectFile, what: str) -> Lease:
+    from modelctl.cli.who import who
+    from modelctl.lease import SECONDS, Lease
+
+    said = os.environ.get(LEASE_VARIABLE, "")
+    try:
+        ttl = float(said) if said else SECONDS
+    except ValueError:
+        raise click.UsageError(
+            f"{LEASE_VARIABLE} must be a number of seconds, not {said}"
+        ) from None
+    return Lease(
+        platform, project.name, where=platform.where, owner=who(), what=what, ttl=max(ttl, 0.5)
+    )
+
+
+def confirm(
+    question: str, where: str, *, yes: bool, named: str | None, said: Environment | None, env: str
+) -> None:
+    """Ask whether to go on. Where the environment says `confirm`, its name has to be said."""
+    careful = said is not None and bool(said.confirm)
+    if yes and (not careful or named == env):
+        return
+    if careful and yes:
+        raise click.UsageError(f"modelctl.yaml says confirm for {env}: say --confirm {env} too")
+    if not sys.stdin.isatty():
+        both = f" --confirm {env}" if careful else ""
+        raise click.UsageError(f"there is no terminal to ask on: say --yes{both}")
+    if careful:
+        typed = click.prompt(f"\n{question} {where}? Type {env}", default="", err=True)
+        if typed != env:
+            raise click.Abort
+    elif not click.confirm(f"\n{question} {where}?", default=False, err=True):
+        raise click.Abort

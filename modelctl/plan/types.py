@@ -1,0 +1,151 @@
+"""What does a plan consist of? Plain data: it can be printed, saved, compared and carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from modelctl.platform.types import Deployment, Details, Live
+from modelctl.record import AppRecord, Fields, Hold, Index
+from modelctl.rendered import Rendered
+from modelctl.resolved import NO_LIMITS, Limits, Scaling
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    IN_PLACE = "in-place"
+    REDEPLOY = "redeploy"
+    RECREATE = "recreate"
+    DELETE = "delete"
+    UNCHANGED = "unchanged"
+    DRIFT = "drift"
+    BLOCKED = "blocked"
+    HELD = "held"
+    FOREIGN = "foreign"
+
+
+HOURS_A_MONTH = 730
+REFUSED = frozenset({Action.BLOCKED, Action.FOREIGN})
+DEPLOYS = frozenset({Action.CREATE, Action.REDEPLOY, Action.RECREATE})
+LEFT_ALONE = frozenset({Action.UNCHANGED, Action.HELD, *REFUSED})
+
+
+class Desired(Struct, frozen=True):
+    """An app as it should be: its text, and what its spec says in the spec's own words.
+
+    `renamed_from` is the name of the app that this one takes the place of.
+    """
+
+    rendered: Rendered
+    fields: Fields
+    usd_per_hour: float | None = None
+    dearest_usd_per_hour: float | None = None
+    usd_per_hour_at_max: float | None = None
+    renamed_from: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.rendered.name
+
+
+class FieldChange(Struct, frozen=True):
+    """None: nothing was, or is, said."""
+
+    path: str
+    before: object
+    after: object
+
+
+class Cost(Struct, frozen=True):
+    """What keep-warm costs an hour, USD, on the first GPU of the list; None where unknown.
+
+    `dearest` is `after` on the dearest of the list, `at_max` with every container that may run.
+    """
+
+    before: float | None
+    after: float | None
+    dearest: float | None = None
+    at_max: float | None = None
+
+
+class Change(Struct, frozen=True):
+    """What apply does to one app.
+
+    `does` is what apply carries out: the action itself, or, of drift, what brings the app back.
+    `version` is the one that lives now. `scaling` is what the app is to be scaled to. `impact` is
+    what it means to those who use the app. `verify`: what lives was never seen to pass its gate,
+    and is looked at again. `hold` is what a person did by hand and is kept. `retags`: its tags are
+    not its own any more. A deletion is carried out only where it was `asked_for`, and not before
+    the app `after` serves.
+    """
+
+    name: str
+    action: Action
+    reasons: tuple[str, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
+    cost: Cost = Cost(None, None)
+    version: int | None = None
+    url: str | None = None
+    scaling: Scaling | None = None
+    protected: bool = False
+    impact: tuple[str, ...] = ()
+    verify: bool = False
+    hold: Hold | None = None
+    retags: bool = False
+    drifted_to: Action | None = None
+    asked_for: bool = False
+    after: str | None = None
+
+    @property
+    def does(self) -> Action:
+        return self.drifted_to or self.action
+
+
+class Plan(Struct, frozen=True):
+    """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
+    `limits` are those of all apps together; `prices` say whose prices these are."""
+
+    environment: str
+    where: str
+    changes: tuple[Change, ...]
+    others: float = 0.0
+    limits: Limits = NO_LIMITS
+    prices: str = ""
+
+    @property
+    def pending(self) -> bool:
+        return any(c.does in {*DEPLOYS, Action.IN_PLACE, Action.DELETE} for c in self.changes)
+
+    def count(self, action: Action) -> int:
+        return sum(c.action is action for c in self.changes)
+
+    @property
+    def warm_before(self) -> float | None:
+        """What keep-warm costs an hour now; None where that was not recorded of every app."""
+        lived = [c.cost.before for c in self.changes if c.action is not Action.CREATE]
+        known = [cost for cost in lived if cost is not None]
+        return self.others + sum(known) if len(known) == len(lived) else None
+
+    @property
+    def warm_after(self) -> float:
+        return self.others + sum(c.cost.after or 0 for c in self.changes)
+
+
+class Seen(Struct, frozen=True):
+    """What was read for a plan. `details`, `histories` and `records` hold only the apps that
+    needed them.
+
+    `secrets` and `volumes` are the names that there are; None where nobody asked, or Modal would
+    not say. `now` is the time in ISO 8601, UTC.
+    """
+
+    live: Live
+    index: Index | None
+    details: Mapping[str, Details]
+    records: Mapping[str, AppRecord]
+    histories: Mapping[str, tuple[Deployment, ...]]
+    now: str = ""
+    secrets: frozenset[str] | None = None
+    volumes: frozenset[str] | None = None

@@ -1,0 +1,74 @@
+"""How does what became of a plan read? What failed, whole; then where each app is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from modelctl.apply import Outcome, Result
+from modelctl.views.human.changes import action_words
+from modelctl.views.human.words import duration, printable, wrapped
+from modelctl.views.paint import Paint
+
+
+def outcomes(
+    result: Sequence[Outcome], seconds: float, *, paint: Paint, width: int, options: str = ""
+) -> str:
+    """What failed, whole; then every app's URL; then one line that counts.
+
+    `options` is what the command was told about where it applies: `--local`.
+    """
+    blocks = [_failure(o, paint, width, options) for o in result if o.result is Result.FAILED]
+    urls = [o for o in result if o.result is Result.DONE and o.url]
+    if urls:
+        column = max(len(o.name) for o in urls) + 2
+        blocks.append("\n".join(f"  {o.name:<{column}}{o.url}/v1" for o in urls))
+    names = {Result.DONE: "applied", Result.FAILED: "failed", Result.HELD: "held",
+             Result.SKIPPED: "not started", Result.UNCHANGED: "unchanged"}  # fmt: skip
+    counts = [
+        f"{count} {word}"
+        for kind, word in names.items()
+        if (count := sum(o.result is kind for o in result))
+    ]
+    failed = any(o.result is Result.FAILED for o in result)
+    summary = f"{', '.join(counts) or 'nothing to do'} · {duration(seconds)}"
+    blocks.append(paint(summary, "red" if failed else "green"))
+    return "\n\n".join(blocks)
+
+
+def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
+    """The one line that says how an app ended."""
+    marks = {Result.DONE: ("✔", "green"), Result.FAILED: ("✘", "red")}
+    mark, colour = marks.get(outcome.result, ("·", "dim"))
+    version = f" v{outcome.version}" if outcome.version and outcome.result is Result.DONE else ""
+    detail = f"  {printable(outcome.detail)}" if outcome.detail else ""
+    return (
+        f"  {paint(mark, colour)} {outcome.name}  {action_words(outcome.action)}{version}{detail}"
+        f"  {outcome.seconds:.1f} s"
+    )
+
+
+def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:
+    failed = outcome.tried or outcome.version
+    version = f"v{failed}" if failed else ""
+    lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {version}".rstrip()]
+    lines += wrapped(printable(outcome.detail), width)
+    if outcome.lines:
+        lines.append(f"  last lines of {version or 'its log'}:")
+        for line in outcome.lines:
+            lines += textwrap.wrap(
+                printable(line), width, initial_indent="    ", subsequent_indent="      "
+            )
+    if said := _next(outcome, options):
+        lines += wrapped(f"next: {said}", width)
+    return "\n".join(lines)
+
+
+def _next(outcome: Outcome, options: str) -> str:
+    """What a person, or the next run, does about it; "" where the sentence says it already."""
+    again = " ".join(filter(None, ("modelctl apply", outcome.name, options)))
+    if outcome.failure is not None and outcome.failure.condemns:
+        return f"fix the spec and apply, or {again} --retry"
+    if outcome.failure is not None or outcome.again:
+        return f"{again}, which tries it again as it is"
+    return ""
