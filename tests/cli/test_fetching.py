@@ -78,7 +78,7 @@ def detail(ran: Ran, code: int = 5) -> str:
 
 def lies(project: Project, repo: str, commit: str) -> dict[str, Path]:
     """The files of a commit in the Volume, by their paths."""
-    (folder,) = (project.root / ".modelctl" / "local").rglob(f"{repo}/{commit}")
+    (folder,) = (project.root / ".modelctl" / "local" / "volumes").rglob(f"{repo}/{commit}")
     return {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
 
 
@@ -170,7 +170,7 @@ def test_a_killed_fetch_is_taken_up_by_the_next_apply(project: Project, hub: Hub
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    state = project.root / ".modelctl" / "local"
+    state = project.root / ".modelctl" / "local" / "volumes"
     while not any(part.stat().st_size > 1_000_000 for part in state.rglob(f"{commit}/*.part")):
         assert running.poll() is None
         time.sleep(0.05)
