@@ -91,6 +91,29 @@ def test_a_file_that_is_named_in_full_needs_no_lock_and_a_glob_does() -> None:
     assert globbed.argument == NOT_LOCKED
 
 
+@pytest.mark.parametrize("scheme", ["volume", "s3", "gs"])
+@pytest.mark.parametrize(
+    ("named", "argument"),
+    [
+        ({"source": "shelf/llama", "file": "*Q4*"}, "m-Q4.gguf"),
+        ({"source": "shelf/llama", "file": "m-Q8.gguf"}, "m-Q8.gguf"),
+        ({"source": "shelf/llama/m-Q4.gguf"}, "m-Q4.gguf"),
+    ],
+)
+def test_where_a_folder_is_read_in_place_its_one_file_is_named(
+    scheme: str, named: dict[str, str], argument: str
+) -> None:
+    model = {**named, "source": f"{scheme}://{named['source']}"}
+    files = tuple(RemoteFile(name, 9) for name in ("m-Q4.gguf", "m-Q8.gguf"))
+    facts = ModelFacts("volume", commit=COMMIT, remote=files)
+    found = resolved(llama(model), facts)
+    inside = "llama/" if scheme == "volume" else ""
+    assert found.weights.argument == f"/models/{inside}{argument}"
+    assert [bucket.prefix for bucket in found.buckets] == ["llama/"] * (scheme != "volume")
+    unlocked = resolved(llama(model)).weights.argument
+    assert unlocked == (NOT_LOCKED if "*" in str(model) else f"/models/{inside}{argument}")
+
+
 def test_what_stands_beside_the_model_has_its_own_place() -> None:
     facts = replace(
         locked("config.json", "model.safetensors"),

@@ -171,7 +171,9 @@ class _Places:
         if source.kind == "volume":
             beside = f"/volumes/{source.where}"
             path = self._volume(source.where, *((WEIGHTS_PATH, beside) if main else (beside,)))
-            return Weights("volume", text, _join(path, source.path, said.file))
+            inside = _file_in(source, facts, said, purpose)
+            within = inside if isinstance(inside, Unknown) else _join(path, source.folder, inside)
+            return Weights("volume", text, within)
         if source.kind == "bucket":
             beside = _join("/buckets", source.where, source.folder)
             path = self._free((WEIGHTS_PATH, beside) if main else (beside,))
@@ -295,7 +297,7 @@ def _mounted(path: str, source: Source, said: models.Model) -> Bucket:
 def _file_in(
     source: Source, facts: ModelFacts, said: models.Model, purpose: Purpose
 ) -> str | Unknown | None:
-    """What of a bucket's folder the engine is given; None for the folder."""
+    """What of a folder in a Volume or a bucket the engine is given; None for all of it."""
     named = source.file or said.file
     if purpose == "gguf" and facts.remote:
         return needed(facts.remote, Selection("gguf", named, said.mmproj)).first

@@ -17,22 +17,20 @@ from modelctl.weights import config as configs
 from modelctl.weights.hub import MAX_READ, Found, HubProblem, read_headers_of
 from modelctl.weights.lock import Locked
 from modelctl.weights.needed import lacks, needed
-from modelctl.weights.sources import looks_like_gguf, parse
+from modelctl.weights.sources import parse
 from modelctl.weights.tensors import Read
 
 
 def folder_of(source: str) -> str:
     """What has to be listed: `llama` for `volume://name/llama` and `volume://name/llama/m.gguf`."""
-    path = parse(source).path
-    return path.rpartition("/")[0] if looks_like_gguf(path) else path
+    return parse(source).folder
 
 
 def selections_in(source: str, selections: Iterable[Selection]) -> frozenset[Selection]:
     """The same, with the file that the source itself names."""
-    path = parse(source).path
-    if not looks_like_gguf(path):
+    name = parse(source).file
+    if not name:
         return frozenset(selections)
-    name = path.rpartition("/")[2]
     return frozenset(replace(wanted, purpose="gguf", file=name) for wanted in selections)
 
 
