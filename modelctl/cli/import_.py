@@ -175,7 +175,8 @@ async def _recorded(platform: Platform, app: LiveApp, project: ProjectFile) -> I
     if project.name is None or details.tags.get(TAG_PROJECT) != project.name:
         return None
     known = await record.read_app(platform, project.name, app.name)
-    if known is None:
+    lives = known.of(known.entry.digest) if known is not None else None
+    if known is None or lives is None:
         return None
     notes = []
     if known.entry.version != app.version:
@@ -192,8 +193,8 @@ async def _recorded(platform: Platform, app: LiveApp, project: ProjectFile) -> I
         most = now.max_containers if now.max_containers is not None else "any number"
         said = f"{now.min_containers} kept warm and at most {most} now"
         notes.append(Note("not taken", "scaling", f"what was scaled by hand: {said}"))
-    secrets = _secrets_of(known.text)
-    return from_fields(app.name, known.fields, tuple(notes), secrets)
+    secrets = _secrets_of(lives.text)
+    return from_fields(app.name, lives.fields, tuple(notes), secrets)
 
 
 def _secrets_of(text: str) -> dict[str, list[str]]:
