@@ -132,7 +132,6 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
     refusal = _show(result, seen, ready, asked, platform)
     if refusal is not None:
         return refusal
-    lease = changing.lease_for(platform, ready.project, "apply")
     idle = {Action.UNCHANGED, Action.HELD}
     if all(
         c.action in idle or (c.action is Action.DELETE and not c.asked_for) for c in result.changes
@@ -140,7 +139,7 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
         if forgotten(result, ready.desired, seen):
             # Somebody else who applies now writes it down as well.
             with suppress(LeaseHeld):
-                async with lease.held():
+                async with changing.alone(platform, ready.project, "apply") as lease:
                     await _carry_out(result, seen, platform, ready, asked, lease)
         if not asked.human:
             _print_json(result, (), seen, ready, platform)
@@ -155,7 +154,7 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
             said=said,
             env=ready.chosen.env or platform.environment,
         )
-    async with lease.held(asked.wait):
+    async with changing.alone(platform, ready.project, "apply", asked.wait) as lease:
         again, seen = await _look(platform, ready, asked)
         if again != result:
             moved = "what lives has changed since the plan was made"

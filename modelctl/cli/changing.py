@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -40,7 +42,12 @@ async def opened(platform: Platform, chosen: Selection, project: ProjectFile) ->
         )
 
 
-def lease_for(platform: Platform, project: ProjectFile, what: str) -> Lease:
+@asynccontextmanager
+async def alone(
+    platform: Platform, project: ProjectFile, what: str, wait: float = 0.0
+) -> AsyncIterator[Lease]:
+    """Nobody else changes this project's apps meanwhile: asked before each change, and, where the
+    SDK allows it, before each call that changes something is sent."""
     from modelctl.cli.who import who
     from modelctl.lease import SECONDS, Lease
 
@@ -48,12 +55,17 @@ def lease_for(platform: Platform, project: ProjectFile, what: str) -> Lease:
     try:
         ttl = float(said) if said else SECONDS
     except ValueError:
-        raise click.UsageError(
-            f"{LEASE_VARIABLE} must be a number of seconds, not {said}"
-        ) from None
-    return Lease(
+        wrong = f"{LEASE_VARIABLE} must be a number of seconds, not {said}"
+        raise click.UsageError(wrong) from None
+    lease = Lease(
         platform, project.name, where=platform.where, owner=who(), what=what, ttl=max(ttl, 0.5)
     )
+    async with lease.held(wait):
+        platform.guard(lease.check)
+        try:
+            yield lease
+        finally:
+            platform.guard(None)
 
 
 def confirm(

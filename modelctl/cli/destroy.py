@@ -126,8 +126,7 @@ async def _destroy(
         said=said,
         env=chosen.env or platform.environment,
     )
-    lease = changing.lease_for(platform, project, "destroy")
-    async with lease.held(wait):
+    async with changing.alone(platform, project, "destroy", wait) as lease:
         # What was written down meanwhile by whoever had the lease before is not lost.
         index = await read_index(platform, project.name)
         memory = Memory(platform, project.name, lease.check, index)

@@ -178,6 +178,8 @@ async def _recorded(platform: Platform, app: LiveApp, project: ProjectFile) -> I
     lives = known.of(known.entry.digest) if known is not None else None
     if known is None or lives is None:
         return None
+    if (lives := known.of(known.entry.digest)) is None:
+        return None
     notes = []
     if known.entry.version != app.version:
         notes.append(
