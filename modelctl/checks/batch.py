@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.checks.hardware import an
 from modelctl.engines.base import Finding
-from modelctl.engines.said import said
-from modelctl.facts import gpus, vllm
-from modelctl.facts.engines import engine_facts
-from modelctl.facts.flags import flag_table
+from modelctl.facts import gpus
 from modelctl.fit.overhead import with_batch
 from modelctl.fit.types import VllmInputs
 from modelctl.resolved import Unknown, Variant
@@ -60,10 +57,14 @@ def whole_prompts(case: Case) -> Iterator[Finding]:
         if variant.origin == "upgrade" or not isinstance(inputs, VllmInputs):
             continue
         tokens = inputs.batched_tokens
-        if tokens is None or tokens >= inputs.context:
-            continue
-        chunked, why = _chunked(case, variant, inputs)
-        if not chunked:
+        if inputs.whole_prompts and tokens is not None and tokens < inputs.context:
+            off = any("enable-chunked-prefill" in _plain(flag[0]) for flag in variant.flags)
+            model = case.facts.architecture
+            why = (
+                "enable-chunked-prefill is off"
+                if off
+                else f"vLLM takes the prompts of {model} whole"
+            )
             yield wrong(
                 _step(case, variant),
                 "engine/wrong-option",
@@ -72,17 +73,6 @@ def whole_prompts(case: Case) -> Iterator[Finding]:
                 f"leave it out, or {inputs.context}",
             )
             return
-
-
-def _chunked(case: Case, variant: Variant, inputs: VllmInputs) -> tuple[bool, str]:
-    """(whether prompts are cut, why not)"""
-    version, model = case.setting.version, case.facts.architecture
-    chunked = said(variant.flags, flag_table("vllm", version)).yes("enable-chunked-prefill")
-    if chunked is not None:
-        return chunked, "enable-chunked-prefill is off"
-    names = vllm.names(version) or vllm.names(engine_facts("vllm").default)
-    whole = names is not None and inputs.task != "generate" and model in names.unchunked
-    return not whole, f"vLLM takes the prompts of {model} whole"
 
 
 def _step(case: Case, variant: Variant) -> Path_:
@@ -98,7 +88,11 @@ def _step(case: Case, variant: Variant) -> Path_:
 
 
 def _is_step(name: str) -> bool:
-    return name.lstrip("-").replace("_", "-") == "max-num-batched-tokens"
+    return _plain(name) == "max-num-batched-tokens"
+
+
+def _plain(name: object) -> str:
+    return str(name).lstrip("-").replace("_", "-")
 
 
 def _known(case: Case, variant: Variant, inputs: VllmInputs) -> bool:

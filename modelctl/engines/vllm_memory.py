@@ -63,6 +63,7 @@ def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
         state_dtype=heard.text("mamba-ssm-cache-dtype"),
         hybrid_cache=heard.yes("disable-hybrid-kv-cache-manager") is not True,
         offload=_offload(heard),
+        whole_prompts=_whole_prompts(ask, heard),
     )
 
 
@@ -110,6 +111,15 @@ def _offload(heard: Said) -> str:
         if (heard.number(flag) or 0) > 0 and backend != passed_over_by:
             return f"--{flag}"
     return ""
+
+
+def _whole_prompts(ask: Ask, heard: Said) -> bool:
+    """Source: `is_chunked_prefill_supported`, vllm/config/model.py, 0.32.0."""
+    chunked = heard.yes("enable-chunked-prefill")
+    if chunked is not None:
+        return not chunked
+    names, model = vllm_flags.names(ask.setting.version), ask.setting.model.architecture
+    return ask.setting.task != "generate" and model in names.unchunked
 
 
 def _eager(heard: Said) -> bool:

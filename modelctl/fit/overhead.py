@@ -25,7 +25,8 @@ def with_batch(inputs: VllmInputs, usable_gib: float, card: str) -> VllmInputs:
     usual = memory.batch(inputs.version, usable_gib, card)
     sequences, tokens = inputs.sequences or usual.sequences, inputs.batched_tokens
     if tokens is None:
-        tokens = max(usual.tokens, inputs.context) if usual.whole_context else usual.tokens
+        whole = usual.whole_context or inputs.whole_prompts
+        tokens = max(usual.tokens, inputs.context) if whole else usual.tokens
         tokens = min(tokens, sequences * inputs.context)
     if inputs.sequences is None:
         sequences = min(sequences, tokens)

@@ -82,6 +82,8 @@ class VllmInputs(Struct, frozen=True):
     """Whether layers with a window let go of what has left it (the hybrid KV cache manager)."""
     offload: str = ""
     """The flag that has weights kept in main memory, "" for none: how many is not computed."""
+    whole_prompts: bool = False
+    """Whether a step has room for a whole context, since prompts are not taken in chunks."""
 
 
 class LlamaInputs(Struct, frozen=True):

@@ -8,7 +8,9 @@ import pytest
 
 from modelctl.resolved import RemoteFile
 from modelctl.weights.facts import ModelFacts
+from tests.checks import real_models as models
 from tests.checks.judging import LLAMA, VLLM, beside_memory, judged, said
+from tests.checks.real_specs import QWEN3_8B, spec
 from tests.render.apps import local_gguf
 
 HUB: dict[str, Any] = VLLM["model"]
@@ -28,8 +30,8 @@ def model(architecture: str, *paths: str) -> ModelFacts:
     )
 
 
-def of(spec: dict[str, Any], facts: ModelFacts) -> list[str]:
-    return [line for line in said(beside_memory(judged(spec, facts))) if " error " in line]
+def of(said_of: dict[str, Any], facts: ModelFacts) -> list[str]:
+    return [line for line in said(beside_memory(judged(said_of, facts))) if " error " in line]
 
 
 @pytest.mark.parametrize(
@@ -71,15 +73,15 @@ def test_what_writes_or_may_write() -> None:
 
 def test_llama_cpp_writes_no_text_with_it() -> None:
     bert = {"general.architecture": "bert", "bert.pooling_type": 1}
-    spec = {**LLAMA, "context": 512, "checks": None}
+    plain = {**LLAMA, "context": 512, "checks": None}
     facts = local_gguf(header=bert)
-    assert of(spec, facts) == [
+    assert of(plain, facts) == [
         NO_TEXT + "a model of the architecture bert gives vectors, and no text | model: {task: "
         "embed}, or a model that writes text"
     ]
-    assert of({**spec, "model": {**LLAMA["model"], "task": "embed"}}, facts) == []
+    assert of({**plain, "model": {**LLAMA["model"], "task": "embed"}}, facts) == []
     embedding = {"general.architecture": "qwen3", "qwen3.pooling_type": 3}
-    assert of(spec, local_gguf(header=embedding)) == []
+    assert of(plain, local_gguf(header=embedding)) == []
 
 
 def flags(**args: Any) -> dict[str, Any]:
@@ -121,11 +123,23 @@ def test_a_step_that_holds_no_whole_prompt(
 
 
 def test_an_encoder_s_prompts_are_whole() -> None:
-    spec = {**PLAIN, "model": {**HUB, "task": "embed"}, "max_batched_tokens": 256}
-    assert of(spec, model("BertModel")) == [
+    embeds = {**PLAIN, "model": {**HUB, "task": "embed"}, "max_batched_tokens": 256}
+    assert of(embeds, model("BertModel")) == [
         "max_batched_tokens error engine/wrong-option: a step of 256 tokens cannot hold a prompt "
         "of 512, and vLLM takes the prompts of BertModel whole: vLLM refuses to start | leave it "
         "out, or 512"
     ]
-    assert of({**spec, "max_batched_tokens": 512}, model("BertModel")) == []
-    assert of(spec, model("Qwen3ForCausalLM")) == []
+    assert of({**embeds, "max_batched_tokens": 512}, model("BertModel")) == []
+    assert of(embeds, model("Qwen3ForCausalLM")) == []
+
+
+def test_a_step_as_long_as_the_context_takes_memory() -> None:
+    known = models.locked(QWEN3_8B, models.QWEN3)
+    small = spec(QWEN3_8B, "L4", context=8192, memory_utilization=0.9)
+    assert said(judged(small, known)) == []
+    whole = {**small, **flags(**{"enable-chunked-prefill": False})}
+    assert said(judged(whole, known)) == [
+        "gpu[0] warning fit/may-not-fit: Qwen/Qwen3-8B in bfloat16 may not fit an L4 at 8k context "
+        "| context: 1152 fits on this entry; or max_sequences: 64; or L4:2"
+    ]
+    assert said(judged({**whole, "max_sequences": 64}, known)) == []
