@@ -125,6 +125,8 @@ async def _deployed(change: Change, desired: Desired, job: Job) -> Outcome:
     await job.memory.note(change.name, entry, spoken_of(desired), event)
     # A long gate, or an end without a warning: what lives is known by then.
     await job.memory.keep_now()
+    # The SDK swallows what goes wrong after a version is published, a lost lease too.
+    await job.check()
     if scaling != resolved.scaling:
         await job.scale(app, scaling)
     return await _proved(change, desired, app, entry, before, job)

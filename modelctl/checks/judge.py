@@ -21,12 +21,12 @@ from modelctl.checks import (
     gpu,
     hardware,
     image,
-    later,
     model,
     mounts,
     parallel,
     policy,
     resources,
+    rollout,
     scaling,
     secrets,
     snapshot,
@@ -65,7 +65,7 @@ RULES: tuple[Rule, ...] = (
     *variables.RULES,
     *secrets.RULES,
     *budget.RULES,
-    *later.RULES,
+    *rollout.RULES,
     *codes.RULES,
 )
 """What the project's `rules` and a spec's `allow` have a say in; `policy.RULES` come after."""

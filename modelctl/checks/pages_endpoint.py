@@ -159,18 +159,6 @@ PAGES: Mapping[str, str] = {
         "have 1 to 63 characters of A-Z a-z 0-9 . _ - in key and value."
     ),
     "labels/reserved": "modelctl-project and modelctl-digest are how modelctl knows its own apps.",
-    "later/project": (
-        "The field is part of the project file, and this version does nothing with it: it is said "
-        "so that nobody relies on it."
-    ),
-    "later/renamed": (
-        "An app of the new name is created beside the old one, which has no spec any more: plan "
-        "shows it as one to delete."
-    ),
-    "later/rollout": (
-        "The field is part of the spec, and this version does nothing with it: it is said so that "
-        "nobody relies on it."
-    ),
     "metrics/interval": "No lines are asked for with `enabled: false`; an interval has a length.",
     "mounts/bucket": (
         "A bucket is named as its own tools name it: s3://name, gs://name or r2://name, with a "
@@ -212,6 +200,14 @@ PAGES: Mapping[str, str] = {
         "`rules` in modelctl.yaml gives one code its severity, or turns it off: `rules: "
         "{endpoint/auth-none: error}`. No diagnostic has this one, so that what was meant to be "
         "stricter is not. A code that a newer version no longer has can be taken out."
+    ),
+    "rollout/renamed": (
+        "With `renamed_from` an app takes the place of one of another name: it is created, and "
+        "when it serves the old one is deleted. Under its own name there is nothing to take over."
+    ),
+    "rollout/wave": (
+        "Waves are declared for an environment in modelctl.yaml, as label selectors "
+        "(`tier=canary`) or as names that specs say in `rollout.wave`. An app that no wave names comes last."
     ),
     "scaling/keep-warm-above-max": "Modal refuses more kept-warm containers than it may run.",
     "scaling/startup-timeout": (

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from modelctl.spec.project_models import Environment
     from modelctl.spec.wanted import ProjectFile
 
-LEASE_VARIABLE = "MODELCTL_LEASE_SECONDS"
-
 
 def declared(chosen: Selection, project: ProjectFile) -> Environment | None:
     """What modelctl.yaml says of the environment that is meant; of the local one, nothing."""
@@ -49,17 +47,10 @@ async def alone(
     """Nobody else changes this project's apps meanwhile: asked before each change, and, where the
     SDK allows it, before each call that changes something is sent."""
     from modelctl.cli.who import who
-    from modelctl.lease import SECONDS, Lease
+    from modelctl.lease import Lease, seconds_of
 
-    said = os.environ.get(LEASE_VARIABLE, "")
-    try:
-        ttl = float(said) if said else SECONDS
-    except ValueError:
-        wrong = f"{LEASE_VARIABLE} must be a number of seconds, not {said}"
-        raise click.UsageError(wrong) from None
-    lease = Lease(
-        platform, project.name, where=platform.where, owner=who(), what=what, ttl=max(ttl, 0.5)
-    )
+    ttl = seconds_of(os.environ)
+    lease = Lease(platform, project.name, where=platform.where, owner=who(), what=what, ttl=ttl)
     async with lease.held(wait):
         platform.guard(lease.check)
         try:

@@ -366,6 +366,7 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
             usd_per_hour=assessed.warm_usd_per_hour,
             dearest_usd_per_hour=assessed.dearest_usd_per_hour,
             usd_per_hour_at_max=assessed.usd_per_hour_at_max,
+            renamed_from=wanted.spec.renamed_from,
         )
         for wanted, assessed in checked.specs
     ]

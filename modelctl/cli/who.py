@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import getpass
 import os
-import platform
 import subprocess
 from pathlib import Path
 
-_RUNS = (
-    ("GITHUB_RUN_ID", "github"),
-    ("CI_PIPELINE_ID", "gitlab"),
-    ("BUILDKITE_BUILD_NUMBER", "buildkite"),
-    ("CIRCLE_BUILD_NUM", "circleci"),
-    ("BUILD_NUMBER", "ci"),
-)
-"""The variable in which a CI system numbers its runs → what it is called."""
+from modelctl.lease import owner_of
 
 
 def who() -> str:
-    """`ana@laptop`, or `github/1842`, of a CI run."""
-    for variable, system in _RUNS:
-        if number := os.environ.get(variable):
-            return f"{system}/{number}"
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, in a container
-        name = str(os.getuid())
-    return f"{name}@{platform.node()}"
+    """`ana@laptop`, or the run, in CI."""
+    return owner_of(os.environ)
 
 
 def now() -> str:

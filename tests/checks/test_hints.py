@@ -256,11 +256,11 @@ POLICIES: list[tuple[dict[str, Any], Change, str, Change]] = [
         {"keep_warm": 0},
     ),
     (
-        {"environments": {"prod": {"workspace": "acme"}}},
-        {},
-        "name warning later/project: workspace of environment prod is not acted on by this version "
-        "of modelctl | leave it out of modelctl.yaml, or mind: nothing checks workspace",
-        {"allow": {"later/project": {"reason": "one workspace"}}},
+        {"environments": {"prod": {"waves": ["tier=canary"]}}},
+        {"rollout": {"wave": "early"}},
+        "rollout.wave warning rollout/wave: prod has no wave early; its waves are tier=canary | "
+        "waves: [tier=canary, early] of the environment in modelctl.yaml, or leave it out",
+        {"rollout": {}},
     ),
 ]
 

@@ -135,21 +135,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "leave it out",
     ),
     (
-        {**VLLM, "rollout": {"on_failure": "rollback"}},
-        "rollout.on_failure warning later/rollout: rollout.on_failure is not acted on by this "
-        "version of modelctl | a version that fails its gate is reported and not tried again as "
-        "it is",
-    ),
-    (
-        {**VLLM, "rollout": {"wave": "canary"}},
-        "rollout.wave warning later/rollout: rollout.wave is not acted on by this version of "
-        "modelctl | a version that fails its gate is reported and not tried again as it is",
-    ),
-    (
-        {**VLLM, "renamed_from": "old"},
-        "renamed_from warning later/renamed: this version of modelctl does not rename: it creates "
-        "the new app and leaves the old | modelctl destroy old, or apply --prune, once the new "
-        "one serves",
+        {**VLLM, "renamed_from": "qwen3-8b"},
+        "renamed_from error rollout/renamed: renamed_from is the name that it has | leave "
+        "renamed_from out, or say the name that the app had before",
     ),
     (
         {
@@ -401,8 +389,7 @@ WAYS_OUT: dict[str, list[dict[str, Any]]] = {
     "snapshot/cpu-with-gpu": [{"snapshot": "none"}],
     "snapshot/open-routes": [{"endpoint": {"auth": "proxy"}}],
     "env/value": [{"env": {}}],
-    "later/rollout": [{"rollout": {}}, {"rollout": {}}],
-    "later/renamed": [{"renamed_from": None}],
+    "rollout/renamed": [{"renamed_from": None}],
     "checks/task": [{"checks": {}}],
     "mounts/volume-twice": [{"volumes": {"/a": {"name": "v"}}}],
     "mounts/taken": [{"volumes": {"/data": {"name": "v"}}}],
