@@ -42,6 +42,7 @@ MAY_USE: dict[str, set[str]] = {
     "stock": {"platform", "resolved"},
     "plan": {"platform", "record", "rendered", "resolved"},
     "lease": {"platform"},
+    "saved": {"plan", "platform", "resolved"},
     "health": set(),
     "loglines": {"platform", "rendered"},
     "apply": {

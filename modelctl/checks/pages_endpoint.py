@@ -207,7 +207,8 @@ PAGES: Mapping[str, str] = {
     ),
     "rollout/wave": (
         "Waves are declared for an environment in modelctl.yaml, as label selectors "
-        "(`tier=canary`) or as names that specs say in `rollout.wave`. An app that no wave names comes last."
+        "(`tier=canary`) or as names that specs say in `rollout.wave`. An app that no wave names "
+        "comes last."
     ),
     "scaling/keep-warm-above-max": "Modal refuses more kept-warm containers than it may run.",
     "scaling/startup-timeout": (

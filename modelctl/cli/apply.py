@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from modelctl.lease import Lease
     from modelctl.plan import Plan, Seen
     from modelctl.platform.types import Platform
+    from modelctl.saved import Saved
 
 DEFAULT_WIDTH = 16
 
@@ -50,6 +51,7 @@ class Asked(Struct, frozen=True):
     width: int = DEFAULT_WIDTH
     wait: float = 0.0
     token: tuple[str, str] | None = None
+    saved: Saved | None = None
 
     @property
     def human(self) -> bool:
@@ -69,6 +71,12 @@ class Asked(Struct, frozen=True):
 @click.option("--width", type=click.IntRange(1, 64), default=DEFAULT_WIDTH, show_default=True,
               help="How many apps at once.")  # fmt: skip
 @wait_option
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Carry out what plan -o FILE saved, and nothing else.",
+)
 @allow_unlocked_option
 @policy_option
 @prices_option
@@ -86,6 +94,7 @@ def command(
     override_hold: bool,
     width: int,
     wait: float,
+    plan_file: str | None,
     allow_unlocked: bool,
     policy: str | None,
     prices: str,
@@ -94,19 +103,30 @@ def command(
     """Deploy what changed, wait until it answers, and report."""
     from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import warnings
+    from modelctl.cli.saving import read_plan
     from modelctl.cli.world import asked_prices, platform_for, proxy_token
+    from modelctl.saved import still_wanted
 
+    chosen = Selection(what, env, local, labels)
+    saved = read_plan(plan_file, chosen) if plan_file else None
+    if saved is not None:
+        said = saved.chosen
+        chosen = Selection(said.what, said.env, said.local, said.labels)
+        retry, prune = said.retry, said.prune
+        override_hold, allow_unlocked = said.override_hold, said.allow_unlocked
     ready = prepare(
-        Selection(what, env, local, labels),
+        chosen,
         templates,
         allow_unlocked=allow_unlocked,
         policy=policy,
         prices=asked_prices(prices),
     )
     warnings(ready.diagnostics)
+    if saved is not None:
+        still_wanted(saved, ready.desired)
     asked = Asked(
         output=output,
-        yes=yes,
+        yes=yes or saved is not None,
         confirm=confirm,
         retry=retry,
         prune=prune,
@@ -115,6 +135,7 @@ def command(
         width=width,
         wait=wait,
         token=proxy_token(ready.chosen, ready.project),
+        saved=saved,
     )
     return asyncio.run(_apply(platform_for(ready.chosen, ready.project), ready, asked))
 
@@ -176,8 +197,9 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
 
 async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan, Seen]:
     from modelctl.cli.seeing import needs_of_all, see_and_plan
+    from modelctl.saved import still_true
 
-    return await see_and_plan(
+    result, seen = await see_and_plan(
         platform,
         ready.desired,
         ready.project.name,
@@ -189,6 +211,7 @@ async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan
         bill=ready.bill,
         needs=needs_of_all(ready),
     )
+    return (still_true(asked.saved, result, seen) if asked.saved else result), seen
 
 
 def _show(

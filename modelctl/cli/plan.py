@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from modelctl.cli.pipeline import Prepared
     from modelctl.plan import Plan, Seen
     from modelctl.platform.types import Platform
+    from modelctl.saved import Chosen
 
 
 @click.command("plan")
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do."
 )
 @click.option("--refresh", is_flag=True, help="Read every app: what was scaled or tagged by hand.")
+@click.option("-o", "file", type=click.Path(dir_okay=False), metavar="FILE",
+              help="Save the plan, for apply --plan.")  # fmt: skip
+@click.option("--prune", is_flag=True, help="Plan to delete apps that have no spec any more.")
+@click.option("--retry", is_flag=True, help="Plan to deploy versions again that failed.")
 @click.option("--diff", is_flag=True, help="Show how the code of each app changes.")
 @override_hold_option
 @allow_unlocked_option
@@ -46,6 +51,9 @@ def command(
     output: str,
     detailed_exitcode: bool,
     refresh: bool,
+    file: str | None,
+    prune: bool,
+    retry: bool,
     diff: bool,
     override_hold: bool,
     allow_unlocked: bool,
@@ -56,6 +64,7 @@ def command(
     """Show what apply would do, and why. Changes nothing."""
     from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import say, warnings
+    from modelctl.cli.saving import write_plan
     from modelctl.cli.seeing import (
         denied,
         missing_of_all,
@@ -64,6 +73,7 @@ def command(
     from modelctl.cli.world import asked_prices, platform_for
     from modelctl.diagnostics import has_errors
     from modelctl.plan import REFUSED
+    from modelctl.saved import Chosen
 
     ready = prepare(
         Selection(what, env, local, labels),
@@ -74,9 +84,11 @@ def command(
     )
     warnings(ready.diagnostics)
     platform = platform_for(ready.chosen, ready.project)
-    result, seen = asyncio.run(
-        _look(platform, ready, allow_unlocked, refresh=refresh, override_hold=override_hold)
-    )
+    here = ready.chosen
+    chosen = Chosen(what, here.env, here.local, labels, prune, retry, override_hold, allow_unlocked)
+    result, seen = asyncio.run(_look(platform, ready, chosen, refresh=refresh))
+    if file is not None:
+        write_plan(file, result, seen, ready, chosen)
     lacking = missing_of_all(ready, result, seen, platform)
     if output == "json":
         from modelctl.views import machine
@@ -99,12 +111,7 @@ def command(
 
 
 async def _look(
-    platform: Platform,
-    ready: Prepared,
-    allow_unlocked: bool,
-    *,
-    refresh: bool,
-    override_hold: bool,
+    platform: Platform, ready: Prepared, chosen: Chosen, *, refresh: bool
 ) -> tuple[Plan, Seen]:
     from modelctl.cli.changing import opened
     from modelctl.cli.seeing import needs_of_all, see_and_plan
@@ -115,9 +122,11 @@ async def _look(
         ready.desired,
         ready.project.name,
         whole_project=ready.chosen.everything,
-        allow_unlocked=allow_unlocked,
+        allow_unlocked=chosen.allow_unlocked,
+        retry=chosen.retry,
+        prune=chosen.prune,
         refresh=refresh,
-        override_hold=override_hold,
+        override_hold=chosen.override_hold,
         bill=ready.bill,
         needs=needs_of_all(ready),
     )

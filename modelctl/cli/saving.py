@@ -1,0 +1,42 @@
+"""How is a plan written to a file, and read from it again?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from modelctl.cli.options import Selection
+    from modelctl.cli.pipeline import Prepared
+    from modelctl.plan import Plan, Seen
+    from modelctl.saved import Chosen, Saved
+
+
+def read_plan(file: str, chosen: Selection) -> Saved:
+    """The plan of a file; it says itself which specs it is of, and where."""
+    from modelctl.saved import NotAPlan, decode
+
+    if not chosen.everything or chosen.env or chosen.local:
+        raise click.UsageError("--plan says which specs and where: leave WHAT, -l and --env out")
+    try:
+        return decode(Path(file).read_bytes())
+    except NotAPlan as problem:
+        raise click.UsageError(f"{file} is not a saved plan: {problem}") from problem
+
+
+def write_plan(file: str, result: Plan, seen: Seen, ready: Prepared, chosen: Chosen) -> None:
+    from modelctl.cli.who import now, who
+    from modelctl.saved import encode, save
+
+    saved = save(
+        result,
+        seen,
+        ready.desired,
+        chosen,
+        project=ready.project.name,
+        now=now(),
+        who=who(),
+    )
+    Path(file).write_text(encode(saved), encoding="utf-8")
