@@ -297,7 +297,8 @@ def _listen(store: Store, key: str) -> socket.socket:
     """A listener on the port remembered under `key`, or on one that the kernel picks."""
     known = store.get_meta(key)
     for port in (int(known), 0) if known else (0,):
-        listener = socket.socket()
+        # Only where it is told the protocol does asyncio send each answer at once.
+        listener = socket.socket(proto=socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))

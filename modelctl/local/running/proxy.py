@@ -243,7 +243,8 @@ def _bind(preferred: int | None) -> socket.socket:
     first = randrange(len(PORTS))  # noqa: S311 - spreads planes out, hides nothing
     anywhere = (PORTS[(first + offset) % len(PORTS)] for offset in range(len(PORTS)))
     for port in chain([preferred] if preferred else [], anywhere):
-        listener = socket.socket()
+        # As everywhere: only then does asyncio send each piece of an answer at once.
+        listener = socket.socket(proto=socket.IPPROTO_TCP)
         # Connections of a plane that just ended must not keep its port from its successor.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
