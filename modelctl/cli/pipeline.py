@@ -320,10 +320,16 @@ def prepare_sound(chosen: Selection) -> tuple[Prepared, tuple[Broken, ...]]:
     ]
     if others:
         raise Rejected(others)
-    sound = tuple((w, a) for w, a in checked.specs if _file_of(w) not in files)
-    desired = desired_apps(replace(checked, specs=sound, diagnostics=()))
+    desired = desired_apps(sound(checked))
     ready = Prepared(project, chosen, checked.diagnostics, tuple(desired), checked.bills[0])
     return ready, checked.broken
+
+
+def sound(checked: Checked) -> Checked:
+    """The same with the specs alone that have no error."""
+    files = {broken.file for broken in checked.broken}
+    specs = tuple((w, a) for w, a in checked.specs if _file_of(w) not in files)
+    return replace(checked, specs=specs, diagnostics=())
 
 
 def _found_online(chosen: Selection, project: ProjectFile) -> Lock:

@@ -21,6 +21,7 @@ from modelctl.cli.options import (
 
 if TYPE_CHECKING:
     from modelctl.cli.pipeline import Prepared
+    from modelctl.diagnostics import Diagnostic
     from modelctl.plan import Plan, Seen
     from modelctl.platform.types import Platform
     from modelctl.saved import Chosen
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 @click.option("--refresh", is_flag=True, help="Read every app: what was scaled or tagged by hand.")
 @click.option("-o", "file", type=click.Path(dir_okay=False), metavar="FILE",
               help="Save the plan, for apply --plan.")  # fmt: skip
+@click.option("--base", metavar="REF",
+              help="Compare with the specs of another commit, and ask Modal nothing.")  # fmt: skip
 @click.option("--prune", is_flag=True, help="Plan to delete apps that have no spec any more.")
 @click.option("--retry", is_flag=True, help="Plan to deploy versions again that failed.")
 @click.option("--diff", is_flag=True, help="Show how the code of each app changes.")
@@ -52,6 +55,7 @@ def command(
     detailed_exitcode: bool,
     refresh: bool,
     file: str | None,
+    base: str | None,
     prune: bool,
     retry: bool,
     diff: bool,
@@ -62,6 +66,7 @@ def command(
     templates: str | None,
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
+    from modelctl.cli.base import plan_against
     from modelctl.cli.pipeline import prepare
     from modelctl.cli.said import say, warnings
     from modelctl.cli.saving import write_plan
@@ -83,13 +88,19 @@ def command(
         prices=asked_prices(prices),
     )
     warnings(ready.diagnostics)
-    platform = platform_for(ready.chosen, ready.project)
     here = ready.chosen
     chosen = Chosen(what, here.env, here.local, labels, prune, retry, override_hold, allow_unlocked)
-    result, seen = asyncio.run(_look(platform, ready, chosen, refresh=refresh))
+    lacking: list[Diagnostic] = []
+    if base is not None:
+        if file or refresh or prune or retry or override_hold:
+            raise click.UsageError("--base looks at no environment: leave out what needs one")
+        result, seen = plan_against(base, ready, templates, allow_unlocked=allow_unlocked)
+    else:
+        platform = platform_for(ready.chosen, ready.project)
+        result, seen = asyncio.run(_look(platform, ready, chosen, refresh=refresh))
+        lacking = missing_of_all(ready, result, seen, platform)
     if file is not None:
         write_plan(file, result, seen, ready, chosen)
-    lacking = missing_of_all(ready, result, seen, platform)
     if output == "json":
         from modelctl.views import machine
 

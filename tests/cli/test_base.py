@@ -1,0 +1,79 @@
+"""What does a pull request change? Planned against another commit, with no credentials."""
+
+from __future__ import annotations
+
+from tests.cli.test_new_since import commit, git
+from tests.conftest import Project
+from tests.weights.test_gguf import file as header
+
+SPEC = "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n"
+
+
+def in_git(project: Project) -> Project:
+    git(project.root, "init", "-q", "-b", "main")
+    for name in ("moves", "scales", "stays", "goes"):
+        project.spec(name, SPEC)
+    commit(project)
+    return project
+
+
+def test_a_branch_is_compared_with_its_base_without_any_credentials(project: Project) -> None:
+    in_git(project)
+    project.spec("moves", SPEC.replace("2048", "4096"))
+    project.spec("scales", SPEC + "scaling: {max: 3}\n")
+    project.spec("new", SPEC)
+    (project.root / "specs" / "goes.yaml").unlink()
+    ran = project.run("plan", "--base", "main")
+    assert ran.code == 0, ran.out + ran.err
+    first, *rest = ran.out.splitlines()
+    assert first.startswith("against main (")
+    assert first.endswith("), without a look at what lives · 5 apps")
+    assert [*rest[:12], rest[-1]] == [
+        "",
+        "  ± moves   redeploy   context 2048 → 4096",
+        "  + new     create     CPU, scale to zero",
+        "  ~ scales  in place   scaling.max unset → 3",
+        "  - goes    delete     not in specs (needs --prune)",
+        "",
+        "  1 unchanged",
+        "",
+        "moves",
+        "  context  2048 → 4096",
+        "  rolling; same URL",
+        "",
+        "Plan: 1 create, 1 in place, 1 redeploy, 1 delete.",
+    ]
+
+
+def test_what_is_not_in_git_is_as_it_is_today(project: Project) -> None:
+    in_git(project)
+    (project.root / "models").mkdir()
+    (project.root / "models" / "m.gguf").write_bytes(header())
+    project.write(".gitignore", "models/\n")
+    project.spec("stays", SPEC.replace("volume://shelf/m.gguf", "../models/m.gguf"))
+    commit(project)
+    ran = project.run("plan", "stays", "--base", "HEAD")
+    assert ran.out.splitlines()[-1] == "Nothing to do.", ran.out + ran.err
+
+
+def test_a_spec_that_was_wrong_then_is_a_new_one(project: Project) -> None:
+    in_git(project)
+    project.spec("stays", SPEC + "gpu: [H1000]\n")
+    commit(project)
+    project.spec("stays", SPEC)
+    (change,) = project.run("plan", "stays", "--base", "HEAD", "--output", "json").json["changes"]
+    assert change["action"] == "create"
+
+
+def test_it_says_what_it_cannot_do(project: Project) -> None:
+    in_git(project)
+    ran = project.run("plan", "--base", "nothing")
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        64,
+        "error: --base nothing: git has no such commit here; in CI the checkout may be too shallow",
+    )
+    ran = project.run("plan", "--base", "main", "--refresh")
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        64,
+        "error: --base looks at no environment: leave out what needs one",
+    )
