@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from modelctl.apply.job import Job, Memory, entry_for, spoken_of
 from modelctl.apply.one import carry_out, delete, not_begun
 from modelctl.apply.types import (
+    NEEDS_PRUNE,
     By,
     Check,
     Failure,
@@ -31,6 +32,7 @@ from modelctl.resolved import Resolved
 from modelctl.stock import ListFiles, begin
 
 __all__ = [
+    "NEEDS_PRUNE",
     "By",
     "Check",
     "Failure",

@@ -7,7 +7,7 @@ import time
 from msgspec.structs import replace
 
 from modelctl.apply.job import Job, entry_for, spoken_of
-from modelctl.apply.types import Failure, Outcome, Result, Step
+from modelctl.apply.types import NEEDS_PRUNE, Failure, Outcome, Result, Step
 from modelctl.apply.undo import undo
 from modelctl.apply.watching import Seeing, gate
 from modelctl.lease import LeaseLost
@@ -185,7 +185,7 @@ async def delete(change: Change, job: Job, *, clean: bool, serves: bool) -> Outc
     if change.protected:
         why = "protected: put its spec back, take protect out, and apply"
     elif not change.asked_for:
-        why = "needs --prune"
+        why = NEEDS_PRUNE
     elif change.after is not None and not serves:
         why = f"not deleted, because {change.after} does not serve"
     elif change.after is None and not clean:

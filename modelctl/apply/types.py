@@ -12,6 +12,9 @@ from msgspec import Struct, field
 from modelctl.health import Ask, http_get
 from modelctl.plan import Action
 
+NEEDS_PRUNE = "needs --prune"
+"""Why a deletion that nobody asked for is left; the plan said it."""
+
 
 class Result(StrEnum):
     DONE = "done"

@@ -90,10 +90,11 @@ def _spoken(name: str, scaling: Scaling | None) -> object:
 def drifted(changes: Sequence[FieldChange]) -> tuple[str, ...]:
     """`live scaling.max 12, spec 4: apply sets 4`."""
     return tuple(
-        f"live {c.path} {_said(c.before)}, spec {_said(c.after)}: apply sets {_said(c.after)}"
+        f"live {c.path} {_said(c.before)}, spec {_said(c.after)}: apply "
+        + ("takes it away" if c.after is None else f"sets {c.after}")
         for c in changes
     )
 
 
 def _said(value: object) -> str:
-    return "unset" if value is None else str(value)
+    return "none" if value is None else str(value)

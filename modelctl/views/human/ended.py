@@ -5,10 +5,21 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from modelctl.apply import Outcome, Result
+from modelctl.apply import NEEDS_PRUNE, Outcome, Result
+from modelctl.plan import Action
 from modelctl.views.human.changes import action_words
 from modelctl.views.human.words import duration, printable, wrapped
 from modelctl.views.paint import Paint
+
+_COUNTED = {
+    "applied": [(Result.DONE, False), (Result.DONE, True)],
+    "failed": [(Result.FAILED, False), (Result.FAILED, True)],
+    "held": [(Result.HELD, False), (Result.HELD, True)],
+    "not started": [(Result.SKIPPED, False)],
+    "not deleted": [(Result.SKIPPED, True)],
+    "unchanged": [(Result.UNCHANGED, False)],
+}
+"""The word → how an app ended, and whether it was to be deleted."""
 
 
 def outcomes(
@@ -23,17 +34,29 @@ def outcomes(
     if urls:
         column = max(len(o.name) for o in urls) + 2
         blocks.append("\n".join(f"  {o.name:<{column}}{o.url}/v1" for o in urls))
-    names = {Result.DONE: "applied", Result.FAILED: "failed", Result.HELD: "held",
-             Result.SKIPPED: "not started", Result.UNCHANGED: "unchanged"}  # fmt: skip
+    if left := [o for o in result if o.result is Result.SKIPPED and o.detail != NEEDS_PRUNE]:
+        blocks.append("\n".join(_left(o, width) for o in left))
     counts = [
         f"{count} {word}"
-        for kind, word in names.items()
-        if (count := sum(o.result is kind for o in result))
+        for word, kinds in _COUNTED.items()
+        if (count := sum((o.result, o.action is Action.DELETE) in kinds for o in result))
     ]
     failed = any(o.result is Result.FAILED for o in result)
     summary = f"{', '.join(counts) or 'nothing to do'} · {duration(seconds)}"
     blocks.append(paint(summary, "red" if failed else "green"))
     return "\n\n".join(blocks)
+
+
+def _left(outcome: Outcome, width: int) -> str:
+    """`  · embed  wave 2 was not begun: chat failed`."""
+    return "\n".join(
+        textwrap.wrap(
+            printable(f"{outcome.name}  {outcome.detail}"),
+            width,
+            initial_indent="  · ",
+            subsequent_indent="    ",
+        )
+    )
 
 
 def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
