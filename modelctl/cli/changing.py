@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelctl.platform.types import Platform, Refused
+from modelctl.platform.types import CredentialsRefused, Platform
 
 if TYPE_CHECKING:
     from modelctl.cli.options import Selection
@@ -34,7 +34,7 @@ async def opened(platform: Platform, chosen: Selection, project: ProjectFile) ->
         return
     name = await platform.workspace()
     if name != said.workspace:
-        raise Refused(
+        raise CredentialsRefused(
             f"the credentials are of the workspace {name}, and {chosen.env} is in {said.workspace}",
             f"use a token of {said.workspace}, or change workspace in modelctl.yaml",
         )
