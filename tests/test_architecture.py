@@ -56,9 +56,11 @@ MAY_USE: dict[str, set[str]] = {
         "rendered",
         "resolved",
     },
+    "byhand": {"apply", "plan", "platform", "record", "rendered", "resolved"},
     "views": {
         "apply",
         "assess",
+        "byhand",
         "fit",
         "plan",
         "record",

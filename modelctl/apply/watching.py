@@ -27,6 +27,18 @@ class Seeing(Struct, frozen=True):
 
 
 PASSED = Seeing()
+NO_TOKEN = Seeing(
+    note="health not checked: MODELCTL_PROXY_TOKEN_ID and MODELCTL_PROXY_TOKEN_SECRET are not set"
+)
+
+
+class Within(Struct, frozen=True):
+    """How long is waited for a container, and then for its answer, in seconds. `gpus` are what it
+    asks for."""
+
+    place: float
+    boot: float
+    gpus: tuple[str, ...] = ()
 
 
 async def gate(
@@ -40,11 +52,23 @@ async def gate(
         return Seeing(note=f"not seen running: this machine has no {command}")
     headers = job.gate.headers if resolved.endpoint.auth == "proxy" else {}
     if headers is None:
-        return Seeing(
-            note="health not checked: MODELCTL_PROXY_TOKEN_ID and "
-            "MODELCTL_PROXY_TOKEN_SECRET are not set"
-        )
-    return await _Watch(app, url, resolved, before, job, headers).end()
+        return NO_TOKEN
+    rollout = resolved.rollout
+    boot = rollout.boot_timeout + (rollout.checks_timeout if rollout.gate == "checks" else 0)
+    within = Within(rollout.place_timeout, boot, resolved.placement.gpus)
+    return await serves(app, url, within, before, job, headers)
+
+
+async def serves(
+    app: LiveApp,
+    url: str,
+    within: Within,
+    before: frozenset[str],
+    job: Job,
+    headers: Mapping[str, str],
+) -> Seeing:
+    """Wait until a container that is not one of `before` answers, or it is known that none does."""
+    return await _Watch(app, url, within, before, job, headers).end()
 
 
 class _Watch(Struct, eq=False):
@@ -52,7 +76,7 @@ class _Watch(Struct, eq=False):
 
     app: LiveApp
     url: str
-    resolved: Resolved
+    within: Within
     before: frozenset[str]
     job: Job
     headers: Mapping[str, str]
@@ -114,14 +138,12 @@ class _Watch(Struct, eq=False):
             self.job.tell(Step(self.app.name, "booting", "waiting for the first answer"))
 
     async def _answers(self) -> Seeing:
-        gate, rollout = self.job.gate, self.resolved.rollout
-        within = rollout.boot_timeout
-        within += rollout.checks_timeout if rollout.gate == "checks" else 0
+        gate, within = self.job.gate, self.within
         began = gate.clock()
         self.job.tell(Step(self.app.name, "placing", "waiting for a container"))
         # While a version rolls, the one before answers: wait for a container that is new.
         # Where none of the old ones is left either, asking is what starts one.
-        while self.before and gate.clock() < self._deadline(began, within):
+        while self.before and gate.clock() < self._deadline(began):
             now = await self.job.platform.containers(self.app)
             if now - self.before:
                 self._placed()
@@ -133,7 +155,7 @@ class _Watch(Struct, eq=False):
             self.url,
             self.headers,
             ask=gate.ask,
-            until=lambda: self._deadline(began, within),
+            until=lambda: self._deadline(began),
             clock=gate.clock,
             sleep=gate.sleep,
         )
@@ -142,19 +164,21 @@ class _Watch(Struct, eq=False):
         if answered.status == UNAUTHORIZED:
             return self._failed(Failure.UNSEEN, answered.why)
         if not self.placed.is_set():
-            asked = self.waits or " or ".join(self.resolved.placement.gpus)
-            time = f"within {rollout.place_timeout:,.0f} s"
+            asked = self.waits or " or ".join(within.gpus)
+            time = f"within {within.place:,.0f} s"
             why = f"no {asked} was free {time}" if asked else f"no container began {time}"
             return self._failed(Failure.PLACE, why)
-        return self._failed(Failure.BOOT, f"not healthy within {within:.0f} s ({answered.last})")
+        return self._failed(
+            Failure.BOOT, f"not healthy within {within.boot:.0f} s ({answered.last})"
+        )
 
-    def _deadline(self, began: float, within: float) -> float:
+    def _deadline(self, began: float) -> float:
         """Booting is given its own time from when a container was there."""
         if not self.placed.is_set():
-            return began + self.resolved.rollout.place_timeout
+            return began + self.within.place
         if self._booting_since is None:
             self._booting_since = self.job.gate.clock()
-        return self._booting_since + within
+        return self._booting_since + self.within.boot
 
     def _failed(self, failure: Failure, why: str) -> Seeing:
         return Seeing(failure, why, tuple(map(str, telling(self.said))))

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("render", "Write the Modal apps as files."),
     "plan": ("plan", "Show what apply would do, and why."),
     "apply": ("apply", "Deploy what changed, wait until it answers, and report."),
+    "rollback": ("rollback", "Have an earlier version serve again, and hold it."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
     "logs": (
         "logs",
@@ -34,7 +35,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command → its module in this package, and the line that help shows for it."""
 
-_CHANGES = frozenset({"apply", "destroy", "weights"})
+_CHANGES = frozenset(
+    {"apply", "destroy", "weights", "rollback", "scale", "hold", "release", "restart"}
+)
 """The commands that change what is live: where one breaks off, a person has to look."""
 
 

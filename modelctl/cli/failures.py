@@ -17,6 +17,7 @@ def explain(error: Exception, *, changes: bool) -> int:
 
     `changes` is whether the command may have begun to change what is live.
     """
+    from modelctl.byhand.types import Refusal
     from modelctl.lease import LeaseHeld, LeaseLost
     from modelctl.local.lifecycle import LocalError
     from modelctl.platform.types import (
@@ -56,7 +57,7 @@ def explain(error: Exception, *, changes: bool) -> int:
         case CannotRender():
             _say(str(error), "modelctl validate says more")
             return Exit.REJECTED
-        case NotThere():
+        case NotThere() | Refusal():
             _say(error.message, error.hint)
             return Exit.REJECTED
         case PlatformError():

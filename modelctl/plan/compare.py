@@ -242,7 +242,10 @@ def _kept(change: Change, hold: Hold) -> Change:
         )
     if change.action is Action.UNCHANGED:
         return replace(change, action=Action.HELD, reasons=(words(hold),), hold=hold)
-    return replace(change, reasons=(*change.reasons, f"scaling kept: {words(hold)}"), hold=hold)
+    kept = (*change.reasons, f"scaling kept: {words(hold)}")
+    before = change.cost.before
+    cost = replace(change.cost, after=before, dearest=None) if before is not None else change.cost
+    return replace(change, reasons=kept, cost=cost, hold=hold)
 
 
 def cost_of(before: float | None, desired: Desired) -> Cost:

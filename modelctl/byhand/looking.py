@@ -1,0 +1,61 @@
+"""What is known of the one app that a person speaks of, whatever its spec says?"""
+
+from __future__ import annotations
+
+import asyncio
+from difflib import get_close_matches
+
+from modelctl.byhand.types import Found, Refusal
+from modelctl.byhand.versions import Back
+from modelctl.plan import Seen, entry_of, owner
+from modelctl.plan.holding import active
+from modelctl.platform.types import NotThere, Platform
+from modelctl.record import AppRecord, Entry, read_app, read_index
+from modelctl.rendered import TAG_DIGEST
+
+
+async def look(platform: Platform, project: str | None, name: str, now: str) -> tuple[Found, Seen]:
+    """Raises NotThere where no such app lives, and Refusal where it is not this project's."""
+    live, index = await asyncio.gather(platform.observe(), read_index(platform, project))
+    app = live.apps.get(name)
+    if app is None:
+        close = get_close_matches(name, live.apps, n=1)
+        hint = f"did you mean {close[0]}?" if close else "see modelctl status"
+        raise NotThere(f"no app {name} lives in the {platform.where}", hint)
+    details, history, record = await asyncio.gather(
+        platform.details(app), platform.history(app), read_app(platform, project, name)
+    )
+    past = tuple(sorted(history, key=lambda one: -one.version))
+    seen = Seen(
+        live,
+        index,
+        {name: details},
+        {name: record} if record else {},
+        {name: past},
+        now,
+    )
+    if whose := owner(app, seen, project):
+        raise Refusal(f"{name} is left alone: {whose}")
+    entry = entry_of(app, index)
+    hold = active(entry, now)
+    if entry is None:
+        if details.scaling is None:
+            raise Refusal(f"{name} is left alone: it has no server of modelctl's")
+        digest = details.tags.get(TAG_DIGEST, "")
+        entry = Entry(app.app_id, app.version, digest, details.scaling, details.url)
+    return Found(app, details, entry, record or AppRecord(entry), past, hold), seen
+
+
+async def refuse_without_weights(platform: Platform, found: Found, back: Back, volume: str) -> None:
+    """Raise Refusal where the version reads weights that lie in the Volume no more. What it reads
+    may not have been written down: then its gate finds out."""
+    folders = dict(found.entry.weights or ()).get(back.version, ())
+    if not folders:
+        return
+    whole = {one.prefix for one in await platform.stored(volume) if one.complete}
+    if lacking := [folder for folder in folders if folder not in whole]:
+        raise Refusal(
+            f"v{back.version} of {found.app.name} reads {', '.join(lacking)}, which the Volume "
+            f"{volume} does not have any more",
+            "apply a spec with that model: it is put there again",
+        )
