@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what apply would do, and why."),
     "apply": ("apply", "Deploy what changed, wait until it answers, and report."),
     "rollback": ("rollback", "Have an earlier version serve again, and hold it."),
+    "hold": ("hold", "Keep an app as it is until it is released."),
+    "release": ("release", "Let the next apply do as the spec says again."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
     "logs": (
         "logs",
