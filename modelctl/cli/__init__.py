@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what apply would do, and why."),
     "apply": ("apply", "Deploy what changed, wait until it answers, and report."),
     "rollback": ("rollback", "Have an earlier version serve again, and hold it."),
+    "scale": ("scale", "Scale an app in place, past its spec, and hold that."),
     "hold": ("hold", "Keep an app as it is until it is released."),
     "release": ("release", "Let the next apply do as the spec says again."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
