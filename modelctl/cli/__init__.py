@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scale": ("scale", "Scale an app in place, past its spec, and hold that."),
     "hold": ("hold", "Keep an app as it is until it is released."),
     "release": ("release", "Let the next apply do as the spec says again."),
+    "restart": ("restart", "Replace an app's containers by fresh ones of the same version."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
     "logs": (
         "logs",
