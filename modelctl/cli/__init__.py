@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "release": ("release", "Let the next apply do as the spec says again."),
     "restart": ("restart", "Replace an app's containers by fresh ones of the same version."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
+    "history": ("history", "Show who did what to an app, when, from which commit, and why."),
     "logs": (
         "logs",
         "Show what an app wrote: its engine's output, its own words, and Modal's lines.",

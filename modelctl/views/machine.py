@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from modelctl.apply import Outcome
     from modelctl.assess.bill import Bill
     from modelctl.assess.rows import Report, Row
+    from modelctl.byhand.told import Told
     from modelctl.diagnostics import Diagnostic
     from modelctl.fit.types import Interval
-    from modelctl.plan import Change, Plan
+    from modelctl.plan import Change, FieldChange, Plan
+    from modelctl.record import Hold
     from modelctl.surplus import Shelf
     from modelctl.views.rows import StatusRow
 
@@ -219,6 +221,36 @@ def outcomes(result: Plan, ended: Sequence[Outcome], lacking: Sequence[Diagnosti
 
 def status(rows: Sequence[StatusRow], environment: str) -> str:
     return dump({"environment": environment, "apps": [to_builtins(row) for row in rows]})
+
+
+def history(rows: Sequence[Told], name: str, environment: str, hold: Hold | None) -> str:
+    return dump(
+        {
+            "name": name,
+            "environment": environment,
+            "hold": to_builtins(hold),
+            "events": [
+                {
+                    "at": row.at,
+                    "who": row.who,
+                    "commit": row.commit,
+                    "did": row.did,
+                    "version": row.version,
+                    "is": row.is_,
+                    "lives": row.lives,
+                    "result": row.result,
+                    "why": row.why,
+                    "fields": [{"path": p, "before": b, "after": a} for p, b, a in row.fields],
+                }
+                for row in rows
+            ],
+        }
+    )
+
+
+def difference(name: str, first: int, second: int, fields: Sequence[FieldChange]) -> str:
+    said = [{"path": f.path, "before": f.before, "after": f.after} for f in fields]
+    return dump({"name": name, "from": first, "to": second, "fields": said})
 
 
 def _change(change: Change) -> dict[str, object]:

@@ -95,6 +95,20 @@ def test_what_was_scaled_by_hand_is_held_and_said(place: Project) -> None:
     )
 
 
+def test_history_says_who_did_what_and_why_the_newest_first(place: Project) -> None:
+    ran = place.run("history", "night", "--local", "--output", "json")
+    rows = ran.json["events"]
+    assert [(row["version"], row["is"], row["did"], row["why"]) for row in rows][-3:] == [
+        (3, 1, "rolled back to v1", "latency"),
+        (2, None, "deployed", ""),
+        (1, None, "deployed", ""),
+    ]
+    assert {row["who"] for row in rows} == {ME}
+    assert rows[-2]["fields"] == [{"path": "context", "before": 2048, "after": 4096}]
+    ran = place.run("history", "night", "--diff", "v3", "v2", "--local")
+    assert ran.out == "night · v3 → v2\n  context  2048 → 4096\n"
+
+
 @pytest.mark.full
 def test_a_hold_keeps_what_lives_and_a_restart_holds_nothing(place: Project) -> None:
     ran = place.run("hold", "busy", "--why", "a demo", "--local", "--yes", env=WIDE)

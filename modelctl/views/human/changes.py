@@ -112,7 +112,7 @@ def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[st
 
 
 def _reason(change: Change) -> str:
-    parts = [_arrow(field) for field in change.fields]
+    parts = [arrow(field) for field in change.fields]
     if change.action is Action.DRIFT and change.reasons:
         parts = []  # the reasons say them, with what lives
     if change.action is Action.CREATE:
@@ -126,7 +126,7 @@ def _block(change: Change, column: int, paint: Paint, width: int) -> list[str]:
     many = len(change.fields) > 1 or _many(change, column, width)
     if not (impact or many) or change.action is Action.BLOCKED:
         return []
-    lines = ["", paint(change.name, "bold"), *_fields(change.fields, width)]
+    lines = ["", paint(change.name, "bold"), *field_lines(change.fields, width)]
     if impact:
         lines += textwrap.wrap(
             printable("; ".join(impact)), width, initial_indent="  ", subsequent_indent="  "
@@ -139,7 +139,8 @@ def _many(change: Change, column: int, width: int) -> bool:
     return bool(change.fields) and len(_reason(change)) > 2 * max(20, width - 15 - column)
 
 
-def _fields(changes: Sequence[FieldChange], width: int) -> list[str]:
+def field_lines(changes: Sequence[FieldChange], width: int) -> list[str]:
+    """One field a line, as far as it fits."""
     column = min(width // 2 - 2, max((len(c.path) for c in changes), default=0) + 2)
     lines = []
     for change in changes:
@@ -154,7 +155,8 @@ def _fields(changes: Sequence[FieldChange], width: int) -> list[str]:
     return lines
 
 
-def _arrow(change: FieldChange) -> str:
+def arrow(change: FieldChange) -> str:
+    """`context 2048 → 4096`."""
     return f"{change.path} {_value(change.before)} → {_value(change.after)}"
 
 
