@@ -49,6 +49,10 @@ def translated(error: Exception, doing: str) -> PlatformError:
             return Refused(f"{doing}: {error.filename}: {error.strerror}")
         case StreamTerminatedError():
             return Unreachable(f"Modal broke off while {doing}", "try again")
+        case theirs.ResourceExhaustedError():
+            return Unreachable(f"Modal asks to slow down while {doing}: {words}", "try again")
+        case theirs.InternalError():
+            return Unreachable(f"Modal itself failed while {doing}: {words}", "try again")
         case theirs.ConnectionError() | theirs.ServiceError() | OSError():
             return Unreachable(f"Modal did not answer while {doing}: {words}", "try again")
         case theirs.TimeoutError() | TimeoutError():

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from modelctl.platform import guard, versions, weights, workspace
+from modelctl.platform.again import again
 from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.git import read_git_once
@@ -81,6 +82,8 @@ class ModalPlatform(Volumes):
         return self._capabilities
 
     async def open(self) -> None:
+        # What Modal refuses for now, the SDK would put again without an end.
+        os.environ.setdefault("MODAL_MAX_THROTTLE_WAIT", "60")
         os.environ.update(self._variables)
         import modal
         from modal.config import config
@@ -109,6 +112,7 @@ class ModalPlatform(Volumes):
         guard.GUARD.ask(self, check)
         return self._guards_calls
 
+    @again
     async def observe(self) -> Live:
         with speaking_of("listing the apps"):
             apps = await self._modal_environment.apps.list.aio()
@@ -129,6 +133,7 @@ class ModalPlatform(Volumes):
                 )
         return Live(self._environment, found)
 
+    @again
     async def details(self, app: LiveApp) -> Details:
         with speaking_of(f"reading {app.name}"):
             if SERVER_CLASS not in app.servers:
@@ -156,6 +161,7 @@ class ModalPlatform(Volumes):
             containers=tuple(sorted(containers)),
         )
 
+    @again
     async def containers(self, app: LiveApp) -> frozenset[str]:
         with speaking_of(f"listing the containers of {app.name}"):
             listed = await self._server(app.name)._experimental_list_containers.aio()
@@ -180,10 +186,12 @@ class ModalPlatform(Volumes):
         self._handles[app.app_id] = app
         return Deployed(app.app_id, info.lifecycle.version or 0, url)
 
+    @again
     async def stop(self, app: LiveApp) -> None:
         with speaking_of(f"stopping {app.name}"):
             await self._handle(app).stop.aio()
 
+    @again
     async def scale(self, app: LiveApp, scaling: Scaling) -> None:
         # What is unset is left out: to the autoscaler, a target of None means not to scale at all.
         optional: dict[str, Any] = {
@@ -200,6 +208,7 @@ class ModalPlatform(Volumes):
                 **optional,
             )
 
+    @again
     async def history(self, app: LiveApp) -> Sequence[Deployment]:
         return await versions.history(app.name, app.app_id)
 
@@ -218,10 +227,12 @@ class ModalPlatform(Volumes):
             info = await self._handle(app).info.aio(refresh=True)
         return replace(app, version=info.lifecycle.version or 0)
 
+    @again
     async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:
         with speaking_of(f"tagging {app.name}"):
             await self._handle(app).set_tags.aio(tags)
 
+    @again
     async def workspace(self) -> str:
         return await workspace.name()
 
@@ -248,6 +259,7 @@ class ModalPlatform(Volumes):
                     )
         return amount
 
+    @again
     async def fetched(self, fetch: Fetch) -> bool:
         with speaking_of(f"reading the Volume {fetch.volume}"):
             volume = self._volume(fetch.volume, create=True)
@@ -279,9 +291,11 @@ class ModalPlatform(Volumes):
             raise refusal
         return int(str(answer["fetched"]))
 
+    @again
     async def secrets(self) -> frozenset[str]:
         return await workspace.secret_names(self._environment)
 
+    @again
     async def rates(self) -> Mapping[str, float]:
         return await workspace.rates()
 

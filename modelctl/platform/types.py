@@ -22,7 +22,7 @@ class PlatformError(Exception):
 
 
 class Unreachable(PlatformError):
-    """No answer: nothing was changed, and trying again may help."""
+    """No answer: trying again may help. What was to be changed may have been, or not."""
 
 
 class CredentialsRefused(PlatformError):

@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from modelctl.platform import weights
+from modelctl.platform.again import again
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.types import StoredWeights
 
@@ -21,6 +22,7 @@ class Volumes:
 
     _environment: str
 
+    @again
     async def read(self, volume: str, path: str) -> bytes | None:
         import modal.exception as theirs
 
@@ -30,6 +32,7 @@ class Volumes:
             except (theirs.NotFoundError, FileNotFoundError):
                 return None
 
+    @again
     async def listed(self, volume: str, folder: str) -> Mapping[str, int]:
         base = f"{folder.strip('/')}/".lstrip("/")
         with speaking_of(f"reading the Volume {volume}"):
@@ -52,12 +55,14 @@ class Volumes:
                         break
         return bytes(found)
 
+    @again
     async def write(self, volume: str, files: Mapping[str, bytes]) -> None:
         with speaking_of(f"writing the Volume {volume}"):
             async with self._volume(volume, create=True).batch_upload(force=True) as batch:
                 for path, content in files.items():
                     batch.put_file(io.BytesIO(content), path)
 
+    @again
     async def volumes(self, beginning: str) -> tuple[str, ...]:
         import modal
 
@@ -66,6 +71,7 @@ class Volumes:
         names = sorted(volume.name for volume in found if volume.name)
         return tuple(name for name in names if name.startswith(beginning))
 
+    @again
     async def stored(self, volume: str) -> tuple[StoredWeights, ...]:
         with speaking_of(f"reading the Volume {volume}"):
             listed = await entries(self._volume(volume, create=True), "/")
@@ -78,6 +84,7 @@ class Volumes:
             for (prefix, files), content in zip(folders.items(), contents, strict=True)
         )
 
+    @again
     async def remove(self, volume: str, prefix: str) -> None:
         import modal.exception as theirs
 
