@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -16,6 +16,8 @@ METRICS = "METRICS"
 
 _WRITTEN = re.compile(rf"(?P<who>engine|modelctl) (?P<level>{'|'.join(LEVELS)}|{METRICS}) ?")
 _OURS = "modelctl: "
+_WAITS = re.compile(r"Container (?P<id>\S+) waits for (?P<what>.+?): ")
+_NAMED = re.compile(r"Container (?P<id>\S+) ")
 # vLLM puts process and place before each line: "(Worker pid=7) [x.py:3]   File …".
 _FRAME = re.compile(r"(\(\S+ pid=\d+\) )?(\[[\w./-]+:\d+\] ?+)?(\s|Traceback |$)")
 
@@ -79,3 +81,19 @@ def telling(lines: Sequence[Said], *, most: int = 8, last: int = 4) -> tuple[Sai
     grave = errors or [line for line in shown if line.level == "WARNING"][-most:]
     ends = shown[-last:]
     return tuple(line for line in shown if any(line is one for one in (*grave, *ends)))
+
+
+def waiting(lines: Iterable[Said]) -> tuple[str, datetime] | None:
+    """What containers still wait for, and since when the first of them does: `("H100:2", …)`.
+
+    A container of which anything else was said since does not wait any more.
+    """
+    waits: dict[str, tuple[str, datetime]] = {}
+    for line in lines:
+        if line.who != "modal":
+            waits.pop(line.container, None)
+        elif match := _WAITS.search(line.text):
+            waits.setdefault(match["id"], (match["what"], line.at))
+        elif match := _NAMED.search(line.text):
+            waits.pop(match["id"], None)
+    return min(waits.values(), key=lambda one: one[1], default=None)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelctl.loglines import Said, read, telling
+from modelctl.loglines import Said, read, telling, waiting
 from modelctl.platform.types import LogLine
 from modelctl.views.human import logs
 from modelctl.views.paint import Paint
@@ -98,3 +98,21 @@ def test_colour_goes_by_level() -> None:
     (line,) = said("engine ERROR no memory")
     assert "\x1b[31mERROR  \x1b[0m" in logs.line(line, paint=Paint(on=True))
     assert str(line) == logs.line(line, paint=Paint(on=False))
+
+
+def system(second: int, text: str, container: str = "") -> Said:
+    return Said(datetime(2026, 11, 21, 12, 0, second, tzinfo=UTC), "modal", "", text, container)
+
+
+def test_what_containers_wait_for_and_since_when() -> None:
+    first = system(1, "Container ta-1 waits for H100:2 or L40S: none is free.")
+    second = system(5, "Container ta-2 waits for H100:2 or L40S: none is free.")
+    assert waiting([]) is None
+    assert waiting([first, second]) == ("H100:2 or L40S", first.at)
+    assert waiting([first, second, system(9, "Container ta-1 got L40S.")]) == (
+        "H100:2 or L40S",
+        second.at,
+    )
+    engine = Said(second.at, "engine", "INFO", "loading", "ta-2")
+    assert waiting([second, engine]) is None
+    assert waiting([second, system(9, "Container ta-2 exited with code 1.")]) is None

@@ -129,7 +129,7 @@ class _Watch(Struct, eq=False):
 
     def _waiting(self, line: Said) -> None:
         if not self.placed.is_set() and " waits for " in line.text:
-            self.waits = line.text.partition(" waits for ")[2].partition(":")[0]
+            self.waits = line.text.partition(" waits for ")[2].partition(": ")[0]
             self.job.tell(Step(self.app.name, "placing", f"waiting for {self.waits}"))
 
     def _placed(self) -> None:

@@ -320,8 +320,9 @@ def prepare_sound(chosen: Selection) -> tuple[Prepared, tuple[Broken, ...]]:
     ]
     if others:
         raise Rejected(others)
-    desired = desired_apps(sound(checked))
-    ready = Prepared(project, chosen, checked.diagnostics, tuple(desired), checked.bills[0])
+    whole = sound(checked)
+    desired, bill = tuple(desired_apps(whole)), checked.bills[0]
+    ready = Prepared(project, chosen, checked.diagnostics, desired, bill, whole.specs)
     return ready, checked.broken
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,16 @@ from modelctl.cli.exits import Exit
 from modelctl.cli.options import Selection, output, selection
 
 if TYPE_CHECKING:
-    from modelctl.cli.pipeline import Broken
-    from modelctl.plan import Change, Desired
+    from modelctl.assess import Assessed
+    from modelctl.cli.pipeline import Broken, Prepared
+    from modelctl.loglines import Said
+    from modelctl.plan import Change, Seen
     from modelctl.platform.types import Details, LiveApp, Platform
     from modelctl.views.rows import StatusRow
 
 NO_SPEC = "no spec"
+_TAIL = 200
+_CARDS = 3
 
 
 @click.command("status")
@@ -37,15 +42,7 @@ def command(
 
     ready, broken = prepare_sound(Selection(what, env, local, labels))
     platform = platform_for(ready.chosen, ready.project)
-    rows = asyncio.run(
-        _rows(
-            platform,
-            ready.desired,
-            ready.project.name,
-            token=proxy_token(ready.chosen, ready.project),
-            whole_project=ready.chosen.everything,
-        )
-    )
+    rows = asyncio.run(_rows(platform, ready, proxy_token(ready.chosen, ready.project)))
     rows = [_without_spec(row, broken) for row in rows]
     if output == "json":
         from modelctl.views import machine
@@ -56,8 +53,8 @@ def command(
         from modelctl.views.human import standing
         from modelctl.views.paint import for_stream
 
-        paint, _ = for_stream()
-        say(standing.status(rows, platform.where, paint=paint))
+        paint, width = for_stream()
+        say(standing.status(rows, platform.where, paint=paint, width=width))
     for spec in broken:
         errors = "1 error" if spec.errors == 1 else f"{spec.errors} errors"
         aside(f"{spec.file} has {errors}, so that what it asks for is not compared")
@@ -77,12 +74,7 @@ def _without_spec(row: StatusRow, broken: Sequence[Broken]) -> StatusRow:
 
 
 async def _rows(
-    platform: Platform,
-    desired: Sequence[Desired],
-    project: str | None,
-    *,
-    token: tuple[str, str] | None,
-    whole_project: bool,
+    platform: Platform, ready: Prepared, token: tuple[str, str] | None
 ) -> list[StatusRow]:
     from modelctl.cli.seeing import see_and_plan
     from modelctl.health import proxy_headers
@@ -90,34 +82,26 @@ async def _rows(
 
     await platform.open()
     result, seen = await see_and_plan(
-        platform, desired, project, whole_project=whole_project, thorough=True, refresh=True
-    )
-    ours = [
-        c for c in result.changes if c.name in seen.live.apps and c.action is not Action.FOREIGN
-    ]
-    details = dict(
-        zip(
-            (c.name for c in ours),
-            await asyncio.gather(*(_details(platform, seen.live.apps[c.name]) for c in ours)),
-            strict=True,
-        )
+        platform,
+        ready.desired,
+        ready.project.name,
+        whole_project=ready.chosen.everything,
+        thorough=True,
+        refresh=True,
     )
     headers = proxy_headers(*token) if token else {}
-    health = await asyncio.gather(*(_health(details.get(c.name), headers) for c in result.changes))
-    return [
-        _row(change, details.get(change.name), said)
-        for change, said in zip(result.changes, health, strict=True)
-    ]
+    assessed = {wanted.name: found for wanted, found in ready.specs}
 
+    async def one(change: Change) -> StatusRow:
+        foreign = change.action is Action.FOREIGN
+        details = None if foreign else seen.details.get(change.name)
+        health = await _health(details, headers)
+        waits = None
+        if details and health == "starting":
+            waits = await _waiting(platform, seen.live.apps[change.name])
+        return row_of(change, seen, details, health, waits, assessed.get(change.name))
 
-async def _details(platform: Platform, app: LiveApp) -> Details | None:
-    """None where the app went away, or cannot be read, while all are asked: the others count."""
-    from modelctl.platform.types import NotThere, Refused
-
-    try:
-        return await platform.details(app)
-    except (NotThere, Refused):
-        return None
+    return list(await asyncio.gather(*(one(change) for change in result.changes)))
 
 
 async def _health(details: Details | None, headers: Mapping[str, str]) -> str:
@@ -136,38 +120,98 @@ async def _health(details: Details | None, headers: Mapping[str, str]) -> str:
     return f"HTTP {status}" if status else "no answer"
 
 
-def _row(change: Change, details: Details | None, health: str) -> StatusRow:
-    from modelctl.plan import Action
+async def _waiting(platform: Platform, app: LiveApp) -> tuple[str, datetime.datetime] | None:
+    """What its containers wait for, and since when, as far as its log says that."""
+    from modelctl.loglines import read, waiting
+    from modelctl.platform.types import PlatformError
+
+    lines: list[Said] = []
+    try:
+        async for entry in platform.logs(app, tail=_TAIL, follow=False):
+            # What waited before this version was deployed waits no more, and nobody says so.
+            if app.deployed_at is None or entry.at >= app.deployed_at:
+                lines += read(entry)
+    except PlatformError:
+        return None
+    return waiting(lines)
+
+
+def row_of(
+    change: Change,
+    seen: Seen,
+    details: Details | None,
+    health: str,
+    waits: tuple[str, datetime.datetime] | None,
+    assessed: Assessed | None,
+) -> StatusRow:
+    """`waits` is what its containers wait for, and since when."""
+    from modelctl.plan import Action, entry_of
+    from modelctl.views.human.words import lasting
     from modelctl.views.rows import StatusRow
 
-    sync = {
+    app = seen.live.apps.get(change.name)
+    entry = entry_of(app, seen.index) if app else None
+    if entry is not None and app is not None and entry.version != app.version:
+        entry = None
+    if waits is not None:
+        since = datetime.datetime.fromisoformat(seen.now) - waits[1]
+        health = f"waiting {lasting(max(0.0, since.total_seconds()))}"
+    quiet = {Action.CREATE, Action.UNCHANGED, Action.DELETE}
+    return StatusRow(
+        name=change.name,
+        sync=_sync(change),
+        health=health,
+        live=_live(details),
+        version=change.version,
+        url=(details.url if details else None) or change.url,
+        gpus=details.gpus if details else (),
+        container_ids=details.containers if details else (),
+        again=entry.again if entry else None,
+        commit=entry.commit if entry else "",
+        usd_per_hour=_burns(details, assessed),
+        waiting_for=waits[0] if waits else "",
+        waiting_since=waits[1] if waits else None,
+        reasons=() if change.action in quiet else change.reasons,
+        hold=change.hold,
+    )
+
+
+def _sync(change: Change) -> str:
+    from modelctl.plan import Action
+
+    if change.verify:
+        return "not proven"
+    return {
         Action.CREATE: "not deployed",
         Action.UNCHANGED: "in sync",
         Action.DELETE: NO_SPEC,
         Action.FOREIGN: "foreign",
         Action.BLOCKED: "blocked",
+        Action.HELD: "held",
+        Action.DRIFT: "drifted",
     }.get(change.action, "out of date")
-    scaling = details.scaling if details else None
-    live = "-"
-    if details and scaling:
-        most = scaling.max_containers if scaling.max_containers is not None else "∞"
-        live = f"{len(details.containers)} of {scaling.min_containers}..{most}"
-    if details and scaling and not scaling_in_sync(change, details):
-        sync = "drifted"
-    return StatusRow(
-        name=change.name,
-        sync=sync,
-        health=health,
-        live=live,
-        version=change.version,
-        url=(details.url if details else None) or change.url,
-        gpus=details.gpus if details else (),
-        container_ids=details.containers if details else (),
-    )
 
 
-def scaling_in_sync(change: Change, details: Details) -> bool:
-    from modelctl.plan import Action
+def _live(details: Details | None) -> str:
+    """`2 of 2..8 H100`."""
+    if details is None or details.scaling is None:
+        return "-"
+    most = details.scaling.max_containers
+    of = f"{details.scaling.min_containers}..{'∞' if most is None else most}"
+    cards = details.gpus
+    card = " or ".join(cards) if len(cards) < _CARDS else f"{cards[0]} or others"
+    return f"{len(details.containers)} of {of} {card}".rstrip()
 
-    wanted = change.scaling
-    return change.action is not Action.UNCHANGED or wanted is None or details.scaling == wanted
+
+def _burns(details: Details | None, assessed: Assessed | None) -> float | None:
+    """USD an hour of what runs, where it asks for what its spec does."""
+    from modelctl.resolved import Unknown
+
+    if details is None:
+        return None
+    if not details.containers:
+        return 0.0
+    if assessed is None or assessed.resolved.placement.gpus != details.gpus:
+        return None
+    first = assessed.cost.first
+    return None if isinstance(first, Unknown) else len(details.containers) * first

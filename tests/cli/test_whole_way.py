@@ -145,7 +145,7 @@ def test_eight_streams_at_once_are_whole_and_their_tokens_are_the_engine_s(
 def test_status_shows_sync_and_health(deployed: Project) -> None:
     ran = deployed.run("status", "--local")
     assert ran.code == 0
-    assert "  tiny  in sync  healthy  1 of 1..∞  v1\n" in ran.out
+    assert "  tiny  in sync  healthy  1 of 1..∞ T4 or L4  v1          0.60\n" in ran.out
 
 
 def test_logs_show_the_engine_s_own_lines(deployed: Project) -> None:

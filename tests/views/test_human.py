@@ -288,17 +288,49 @@ def test_outcomes_show_what_failed_with_its_last_lines_and_where_the_rest_is() -
 
 
 def test_status_keeps_sync_and_health_apart() -> None:
+    held = 'rolled back to v6 by ana, "latency", until 2026-11-23 09:00 UTC'
+    blocked = "v9 failed: answered wrong: Rome, v10 serves (v8 again); change the spec, or --retry"
     rows = [
-        StatusRow("chat-8b", "in sync", "healthy", "2 of 2..8", 12, "https://a.example"),
-        StatusRow("embed", "out of date", "asleep", "0 of 0..∞", 1, None),
+        StatusRow(
+            *("chat-8b", "in sync", "healthy", "2 of 2..8 H100", 12, "https://a.example"),
+            commit="8f3ab1e",
+            usd_per_hour=9.68,
+        ),
+        StatusRow(
+            *("chat-70b", "blocked", "healthy", "1 of 1..4 H100:2", 10, None),
+            again=8,
+            commit="77c0d92",
+            usd_per_hour=8.79,
+            reasons=(blocked,),
+        ),
+        StatusRow("embed-e5", "out of date", "asleep", "0 of 0..∞", 1, None, usd_per_hour=0.0),
+        StatusRow("search", "held", "starting", "0 of 1..8 L40S", 7, None, reasons=(held,)),
+        StatusRow(
+            *("summarize", "drifted", "waiting 6 min", "0 of 1..12 H200", 4, None),
+            commit="77c0d92",
+            usd_per_hour=0.0,
+            waiting_for="H200:2 or H100",
+            reasons=("live scaling.max 12, spec 4: apply sets 4",),
+        ),
     ]
-    assert standing.status(rows, "Modal environment prod", paint=PLAIN) == (
+    text = standing.status(rows, "Modal environment prod", paint=PLAIN, width=80)
+    assert text == (
         "Modal environment prod\n"
-        "           sync         health   live       version\n"
-        "  chat-8b  in sync      healthy  2 of 2..8  v12\n"
-        "  embed    out of date  asleep   0 of 0..∞  v1\n"
+        "             sync         health         live              version      $/h now\n"
+        "  chat-8b    in sync      healthy        2 of 2..8 H100    v12 8f3ab1e     9.68\n"
+        "  chat-70b   blocked      healthy        1 of 1..4 H100:2  v10 (is v8)     8.79\n"
+        "             v9 failed: answered wrong: Rome, v10 serves (v8 again); change the\n"
+        "             spec, or --retry\n"
+        "  embed-e5   out of date  asleep         0 of 0..∞         v1              0.00\n"
+        "  search     held         starting       0 of 1..8 L40S    v7                 -\n"
+        '             rolled back to v6 by ana, "latency", until 2026-11-23 09:00 UTC\n'
+        "  summarize  drifted      waiting 6 min  0 of 1..12 H200   v4 77c0d92      0.00\n"
+        "             waiting for 2 × H200 or H100\n"
+        "             live scaling.max 12, spec 4: apply sets 4\n"
         "\n"
-        "  chat-8b  https://a.example/v1"
+        "  $18.47 an hour now\n"
+        "\n"
+        "  chat-8b    https://a.example/v1"
     )
 
 

@@ -2,33 +2,80 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
+from modelctl.views.human.words import printable
 from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
 
+_HEADS = ("", "sync", "health", "live", "version", "$/h now")
+_COLOURS = {
+    "in sync": "green",
+    "healthy": "green",
+    "asleep": "dim",
+    "held": "dim",
+    "-": "dim",
+    "blocked": "red",
+    "foreign": "red",
+    "no answer": "red",
+}
 
-def status(rows: Sequence[StatusRow], where: str, *, paint: Paint) -> str:
-    """One row an app: sync and health are two things. URLs below, where they can be copied."""
+
+def status(rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int = 80) -> str:
+    """One row an app, below it what is to be known of it; then URLs, where they can be copied."""
     if not rows:
         return f"{where}: no apps"
-    heads = ("", "sync", "health", "live", "version")
-    cells = [
-        (r.name, r.sync, r.health, r.live, f"v{r.version}" if r.version else "-") for r in rows
-    ]
-    columns = [max(len(line[i]) for line in [heads, *cells]) + 2 for i in range(len(heads))]
-    colours = {"in sync": "green", "healthy": "green", "asleep": "dim", "not deployed": "yellow"}
-    lines = [
-        paint(where, "bold"),
-        "  " + "".join(f"{h:<{w}}" for h, w in zip(heads, columns, strict=True)).rstrip(),
-    ]
-    for line in cells:
-        padded = [f"{c:<{w}}" for c, w in zip(line, columns, strict=True)]
-        padded[1:3] = [
-            paint(p, colours.get(c, "yellow")) for p, c in zip(padded[1:3], line[1:3], strict=True)
-        ]
-        lines.append("  " + "".join(padded).rstrip())
+    cells = [(r.name, r.sync, r.health, r.live, _version(r), _money(r.usd_per_hour)) for r in rows]
+    columns = [max(len(line[i]) for line in [_HEADS, *cells]) + 2 for i in range(len(_HEADS))]
+    lines = [paint(where, "bold"), _line(_HEADS, columns)]
+    for row, cell in zip(rows, cells, strict=True):
+        lines.append(_line(cell, columns, paint))
+        for said in _notes(row):
+            indent = " " * (columns[0] + 2)
+            lines += textwrap.wrap(
+                printable(said), width, initial_indent=indent, subsequent_indent=indent,
+                break_on_hyphens=False,
+            )  # fmt: skip
+    known = [row.usd_per_hour for row in rows if row.usd_per_hour is not None]
+    if any(known):
+        lines += ["", f"  ${sum(known):,.2f} an hour now"]
     urls = [r for r in rows if r.url]
     if urls:
         lines += ["", *(f"  {r.name:<{columns[0]}}{r.url}/v1" for r in urls)]
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], columns: Sequence[int], paint: Paint | None = None) -> str:
+    """Names at the left, money at the right; sync and health in their colour."""
+    padded = [f"{c:<{w}}" for c, w in zip(cells, columns, strict=True)]
+    padded[-1] = f"{cells[-1]:>{columns[-1] - 2}}"
+    if paint is not None:
+        for i in (1, 2):
+            padded[i] = paint(padded[i], _COLOURS.get(cells[i], "yellow"))
+    return "  " + "".join(padded).rstrip()
+
+
+def _version(row: StatusRow) -> str:
+    """`v12 8f3ab1e`, `v10 (is v8)`."""
+    if not row.version:
+        return "-"
+    more = f" (is v{row.again})" if row.again else f" {row.commit}" if row.commit else ""
+    return f"v{row.version}{more}"
+
+
+def _money(usd: float | None) -> str:
+    return "-" if usd is None else f"{usd:,.2f}"
+
+
+def _notes(row: StatusRow) -> list[str]:
+    waits = [f"waiting for {_cards(row.waiting_for)}"] if row.waiting_for else []
+    return [*waits, *row.reasons]
+
+
+def _cards(asked: str) -> str:
+    """`H100:2 or L40S` → `2 × H100 or L40S`."""
+    return " or ".join(
+        f"{count} × {kind}" if count else kind
+        for kind, _, count in (one.partition(":") for one in asked.split(" or "))
+    )

@@ -15,6 +15,14 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
+def lasting(seconds: float) -> str:
+    """About how long, in one unit: `40 s`, `6 min`, `2 h`, `3 d`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def wrapped(text: str, width: int, painted: str = "", label: str = "") -> list[str]:
     lines = textwrap.wrap(
         text, width - 2, break_long_words=False, break_on_hyphens=False,
