@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from modelctl.apply.types import By, Check, Gate, Stop, Tell
 from modelctl.plan import Change, Desired, Seen
 from modelctl.platform.types import LiveApp, Platform, PlatformError
-from modelctl.record import AppRecord, Entry, Event, Index, Spoken, read_app, remember
+from modelctl.record import AppRecord, Entry, Event, Hold, Index, Spoken, read_app, remember
 from modelctl.resolved import Scaling
 from modelctl.stock import Stock
 
@@ -111,9 +111,10 @@ def entry_for(
     commit: str,
     before: Entry | None,
     unproven: str = "",
+    hold: Hold | None = None,
 ) -> Entry:
-    """What the index says of an app that is what its spec says. What was good, held or condemned
-    before stays so, until something else is known."""
+    """What the index says of an app that is what its spec says. What was good or condemned before
+    stays so, until something else is known; a hold that is over or overridden is gone."""
     digest, resolved = desired.rendered.digest, desired.rendered.resolved
     entry = Entry(
         app_id=app.app_id,
@@ -127,7 +128,8 @@ def entry_for(
         unproven=unproven,
         good=(app.version, digest) if not unproven else before.good if before else None,
         commit=commit,
+        hold=hold,
     )
     if before is None:
         return entry
-    return replace(entry, hold=before.hold, condemned=before.condemned if unproven else None)
+    return replace(entry, condemned=before.condemned if unproven else None)

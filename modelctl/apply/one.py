@@ -83,6 +83,7 @@ async def _in_place(change: Change, desired: Desired, job: Job) -> Outcome:
         commit=before.commit if before else "",
         before=before,
         unproven=before.unproven if before else "",
+        hold=change.hold,
     )
     if not change.verify:
         event = job.event("scaled", change, version=app.version)
@@ -120,6 +121,7 @@ async def _deployed(change: Change, desired: Desired, job: Job) -> Outcome:
         commit=job.by.commit,
         before=recorded,
         unproven="its gate was not seen to the end" if gated else "",
+        hold=change.hold,
     )
     event = job.event("deployed", change, version=app.version)
     await job.memory.note(change.name, entry, spoken_of(desired), event)
