@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("hold", "Keep an app as it is until it is released."),
     "release": ("release", "Let the next apply do as the spec says again."),
     "restart": ("restart", "Replace an app's containers by fresh ones of the same version."),
+    "promote": ("promote", "Apply to one environment what is proven in another."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
     "history": ("history", "Show who did what to an app, when, from which commit, and why."),
     "logs": (
@@ -41,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Command → its module in this package, and the line that help shows for it."""
 
 _CHANGES = frozenset(
-    {"apply", "destroy", "weights", "rollback", "scale", "hold", "release", "restart"}
+    {"apply", "destroy", "weights", "rollback", "scale", "hold", "release", "restart", "promote"}
 )
 """The commands that change what is live: where one breaks off, a person has to look."""
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import getpass
+import json
 import platform
 import subprocess
 import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from modelctl.local import lifecycle
-from tests.conftest import Project
+from tests.conftest import Project, place_model
 
 QUIET = "model: volume://shelf/m.gguf\nbackend: llama.cpp\nrollout: {gate: none}\n"
 ME = f"{getpass.getuser()}@{platform.node()}"
@@ -151,3 +157,195 @@ def test_without_a_terminal_it_wants_yes(place: Project) -> None:
     ran = place.run("restart", "busy", "--local")
     assert ran.code == 64
     assert ran.err.startswith("error: there is no terminal to ask on: say --yes\n")
+
+
+@pytest.mark.full
+def test_a_night(place: Project) -> None:
+    """Rolled back, another one scaled; then three merges that have nothing to do with it."""
+    for name in ("back", "wide", "other"):
+        place.spec(name, f"{QUIET}context: 2048\nscaling: {{max: 4}}\n")
+    names = ("back", "wide", "other")
+    assert place.run("apply", *names, "--local", "--yes").code == 0
+    place.spec("back", f"{QUIET}context: 4096\nscaling: {{max: 4}}\n")
+    assert place.run("apply", *names, "--local", "--yes").code == 0
+    by_night = ("--why", "latency", "--local", "--yes")
+    assert place.run("rollback", "back", *by_night).code == 0
+    assert place.run("scale", "wide", "--max", "9", *by_night).code == 0
+
+    rolled = f'rolled back to v1 by {ME}, "latency", until released'
+    scaled = f'scaled to max 9 by {ME}, "latency", until released'
+    for merge, (context, most) in enumerate(((2048, 5), (4096, 5), (8192, 6)), 1):
+        place.spec("other", f"{QUIET}context: {context}\nscaling: {{max: {most}}}\n")
+        # The apps of the night change too: what is held is not undone, and not lost.
+        place.spec("back", f"{QUIET}context: {8192 * merge}\nscaling: {{max: 4}}\n")
+        place.spec("wide", f"{QUIET}context: {2048 + merge}\nscaling: {{max: 4}}\n")
+        ran = place.run("apply", *names, "--local", "--yes", "--output", "json")
+        assert ran.code == 0, ran.out + ran.err
+        reasons = {change["name"]: change["reasons"] for change in ran.json["changes"]}
+        assert reasons["back"] == [rolled, "the spec has changed since"]
+        assert reasons["wide"][-1] == f"scaling kept: {scaled}"
+        results = {o["name"]: (o["result"], o["version"]) for o in ran.json["outcomes"]}
+        assert results["back"] == ("held", 3)
+        assert results["wide"] == ("done", 1 + merge)
+        assert results["other"][0] == "done"
+    status = place.run("status", *names, "--local", "--output", "json").json["apps"]
+    rows = {row["name"]: row for row in status}
+    assert (rows["back"]["sync"], rows["back"]["version"], rows["back"]["again"]) == ("held", 3, 1)
+    assert (rows["wide"]["sync"], rows["wide"]["live"]) == ("held", "0 of 0..9")
+    assert rows["other"]["sync"] == "in sync"
+
+    assert place.run("release", "back", "wide", "--local", "--yes").code == 0
+    ran = place.run("apply", *names, "--local", "--yes", "--output", "json")
+    assert {c["name"]: c["action"] for c in ran.json["changes"]} == {
+        "back": "redeploy",
+        "wide": "in-place",
+        "other": "unchanged",
+    }
+    assert plan_of(place, "back") == "unchanged: "
+    assert plan_of(place, "wide") == "unchanged: "
+
+
+@pytest.mark.full
+def test_a_hold_that_is_overridden_is_gone(place: Project) -> None:
+    applied = ("apply", "kept", "--local", "--yes")
+    place.spec("kept", f"{QUIET}context: 2048\n")
+    assert place.run(*applied).code == 0
+    assert place.run("hold", "kept", "--why", "a demo", "--local", "--yes").code == 0
+    place.spec("kept", f"{QUIET}context: 4096\n")
+    assert place.run(*applied, "--override-hold").code == 0
+    place.spec("kept", f"{QUIET}context: 8192\n")
+    assert plan_of(place, "kept") == "redeploy: "
+
+
+ENVIRONMENTS = """\
+project: team
+environments:
+  staging: {modal_environment: main}
+  prod: {modal_environment: prod, confirm: true}
+"""
+
+
+@pytest.mark.full
+def test_what_is_good_in_one_environment_is_applied_to_the_next(place: Project) -> None:
+    token = lifecycle.environ(place.plane)
+    by_sdk(
+        place,
+        "import modal; modal.Environment.objects.create('prod')\n"
+        "modal.Volume.objects.create('shelf', environment_name='prod')",
+    )
+    place.write("modelctl.yaml", ENVIRONMENTS)
+    try:
+        promoted = ("promote", "onward", "--from", "staging", "--to", "prod", "--yes")
+        spec = f"{QUIET}context: 2048\nenvironments: {{prod: {{scaling: {{max: 7}}}}}}\n"
+        place.spec("onward", spec)
+        ran = place.run(*promoted, "--confirm", "prod", env=token)
+        assert (ran.code, ran.err.splitlines()[-1]) == (
+            1,
+            "error: onward does not live in staging: modelctl apply onward --env staging first",
+        )
+        ran = place.run("apply", "onward", "--env", "staging", "--yes", env=token)
+        assert ran.code == 0, ran.out + ran.err
+        ran = place.run(*promoted, env=token)
+        assert ran.code == 64
+        assert "modelctl.yaml says confirm for prod: say --confirm prod too" in ran.err
+        ran = place.run(*promoted, "--confirm", "prod", env=token)
+        assert ran.code == 0, ran.out + ran.err
+        assert "onward is asleep in staging: not asked whether it answers\n" in ran.err
+        assert "onward: good in staging, with the model and the engine that prod asks" in ran.err
+        assert "Modal environment prod · 1 app\n" in ran.out
+        assert "1 applied" in ran.out
+        place.spec("onward", spec.replace("2048", "4096"))
+        ran = place.run(*promoted, "--confirm", "prod", env=token)
+        assert (ran.code, ran.err.splitlines()[-1]) == (
+            1,
+            "error: onward in staging is not what its spec says now (context): "
+            "modelctl apply onward --env staging first",
+        )
+    finally:
+        place.write("modelctl.yaml", "project: team\n")
+
+
+REAL = """\
+model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
+backend: llama.cpp
+context: {context}
+keep_warm: 1
+"""
+
+
+@pytest.mark.full
+def test_a_real_engine_comes_back_while_its_endpoint_answers(place: Project, gguf: Path) -> None:
+    place_model(gguf, place)
+    for context in (1024, 2048):
+        place.spec("real", REAL.format(context=context))
+        assert place.run("apply", "real", "--local", "--yes").code == 0
+    assert context_of(place) == 2048
+    plane = place.plane
+    keys = {"Modal-Key": plane.proxy_token_id, "Modal-Secret": plane.proxy_token_secret}
+    url = row_of(place)["url"]
+    answers: list[int] = []
+    stop = threading.Event()
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            request = urllib.request.Request(f"{url}/health", headers=keys)
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:
+                    answers.append(response.status)
+            except urllib.error.HTTPError as error:
+                answers.append(error.code)
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    try:
+        before = set(row_of(place)["container_ids"])
+        ran = place.run("rollback", "real", "--local", "--yes")
+        assert ran.code == 0, ran.out + ran.err
+        assert ran.out.startswith("✔ real  v3 (is v1) serves\n")
+        assert context_of(place) == 1024
+        ran = place.run("restart", "real", "--local", "--yes")
+        assert ran.code == 0, ran.out + ran.err
+        assert ran.out.startswith("✔ real  v4 (is v1) serves, with fresh containers\n")
+    finally:
+        stop.set()
+        asking.join()
+    assert set(answers) == {200}
+    assert not before & set(row_of(place)["container_ids"])
+    assert row_of(place)["health"] == "healthy"
+
+
+@pytest.mark.full
+def test_a_version_that_came_back_and_does_not_start_is_said_with_its_lines(
+    place: Project,
+) -> None:
+    broken = "model: volume://shelf/missing.gguf\nbackend: llama.cpp\nkeep_warm: 1\n"
+    place.spec("hollow", f"{broken}context: 2048\nrollout: {{gate: none}}\n")
+    assert place.run("apply", "hollow", "--local", "--yes").code == 0
+    place.spec("hollow", f"{broken}context: 4096\nrollout: {{gate: none}}\n")
+    assert place.run("apply", "hollow", "--local", "--yes").code == 0
+    # Without a record nobody knows that its spec wants no gate.
+    by_sdk(place, "import modal; modal.Volume.objects.delete('modelctl-team')")
+    ran = place.run("rollback", "hollow", "v1", "--local", "--yes")
+    assert ran.code == 5
+    said = " ".join(ran.out.split())
+    assert said.startswith("✘ hollow v3 (is v1) does not serve could not boot: ")
+    assert "last lines of its log:" in said
+    assert "rolled back to v1 by" in said
+    assert said.endswith("next: modelctl history hollow --local")
+
+
+def row_of(project: Project, name: str = "real") -> dict[str, Any]:
+    (row,) = project.run("status", name, "--local", "--output", "json").json["apps"]
+    assert isinstance(row, dict)
+    return row
+
+
+def context_of(project: Project) -> int:
+    """What the engine itself says that a request may hold."""
+    plane = project.plane
+    request = urllib.request.Request(
+        f"{row_of(project)['url']}/props",
+        headers={"Modal-Key": plane.proxy_token_id, "Modal-Secret": plane.proxy_token_secret},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return int(json.load(response)["default_generation_settings"]["n_ctx"])
