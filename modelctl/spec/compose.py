@@ -9,8 +9,9 @@ import yaml
 from msgspec import Struct, field
 
 from modelctl.diagnostics import Diagnostic, Place, error, warning
+from modelctl.masked import mask
 from modelctl.spec import scalars
-from modelctl.spec.quoting import mask, quote
+from modelctl.spec.quoting import quote
 from modelctl.spec.syntax import syntax_problem
 from modelctl.spec.tree import Entry, Mapping, Node, Scalar, Sequence, Value
 

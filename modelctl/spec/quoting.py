@@ -2,42 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
+from modelctl.masked import mask
 from modelctl.spec.tree import Path_, show_path
-
-_TOKENS = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
-    r"hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
-    r"|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{12,}|AIza[\w-]{20,}|(?:ak|as|wk|ws)-[A-Za-z0-9]{16,}"
-    r"|eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?"
-    r")"
-)
-_ASSIGNED = re.compile(
-    r"\b[A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIALS?)['\"]?\s*[:=]\s*['\"]?"
-    r"(?P<value>[^\s'\",}\]]{8,})"
-)
-_URL_PASSWORD = re.compile(r"://[^\s/:@]+:(?P<value>[^\s/@]{3,})@")
-_MAYBE = re.compile(
-    r"hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox|AKIA|AIza|[aw][ks]-|eyJ|TOKEN|SECRET|PASSW|KEY|CREDENTIAL|@"
-)
-
-
-def mask(text: str) -> str:
-    """The same text at the same width, with everything that looks like a secret dotted out."""
-    if not _MAYBE.search(text):
-        return text
-
-    def dots(match: re.Match[str]) -> str:
-        if "value" not in match.re.groupindex:
-            return match[0][:3] + "•" * (len(match[0]) - 3)
-        start, end = match.span("value")
-        whole, base = match[0], match.start()
-        return whole[: start - base] + "•" * (end - start) + whole[end - base :]
-
-    for pattern in (_TOKENS, _ASSIGNED, _URL_PASSWORD):
-        text = pattern.sub(dots, text)
-    return text
 
 
 def quote(text: str, longest: int = 40) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from modelctl.diagnostics import Diagnostic, Place, error
+from modelctl.masked import mask
 from modelctl.spec.compose import compose
-from modelctl.spec.quoting import mask, quote
+from modelctl.spec.quoting import quote
 from modelctl.spec.tree import Mapping, Scalar, Sequence
 
 LARGEST = 1_000_000
