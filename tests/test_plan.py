@@ -223,3 +223,22 @@ def test_a_commit_pins_a_model() -> None:
 def test_an_app_that_does_not_change_is_not_held_back_for_its_model() -> None:
     found = seen(live_app(), index={"chat": entry()})
     assert only(hub(None), found).action is Action.UNCHANGED
+
+
+def test_what_is_written_down_of_an_app_that_nobody_has_any_more_is_known() -> None:
+    """Whoever deleted it was killed before it could write that down."""
+    found = seen(live_app(), index={n: entry() for n in ("chat", "left", "wanted")})
+
+    def gone(*, whole: bool) -> tuple[str, ...]:
+        wanted = [desired(name="chat"), desired(name="wanted")]
+        return plan(
+            wanted,
+            found,
+            project="team",
+            where="stage",
+            whole_project=whole,
+            capabilities=EVERYTHING,
+        ).gone
+
+    assert gone(whole=True) == ("left",)
+    assert gone(whole=False) == ()

@@ -91,6 +91,8 @@ async def apply(
         try:
             for name, (entry, spoken) in forgotten(plan, desired, seen).items():
                 await memory.note(name, entry, spoken)
+            for name in plan.gone:
+                await memory.note_gone(name, job.ended())
             await memory.keep()
         except PlatformError as error:
             # Modal is the truth: the next apply reads there what was done.

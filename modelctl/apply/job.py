@@ -39,6 +39,13 @@ class Memory(Struct, eq=False):
         self.records[name] = self.records[name].after(entry, spoken, *events)
         self.changed.add(name)
 
+    async def note_gone(self, name: str, event: Event) -> None:
+        """Take down that it does not live any more; of what nobody wrote down, nothing."""
+        entry = self.index.apps.get(name) if self.index else None
+        if entry is not None:
+            self.gone.add(name)
+            await self.note(name, entry, None, event)
+
     async def keep(self) -> None:
         """Write what is not written yet, if anything. Who waited may find its own done."""
         async with self.turn:
@@ -91,6 +98,11 @@ class Job(Struct, frozen=True):
     ) -> Event:
         fields = tuple((f.path, f.before, f.after) for f in change.fields)
         return Event(self.by.now(), self.by.who, self.by.commit, did, version, result, why, fields)
+
+    def ended(self) -> Event:
+        """The end of an app that nobody wrote down."""
+        why = "it does not live any more, and no spec has it"
+        return Event(self.by.now(), self.by.who, self.by.commit, "found gone", why=why)
 
     async def scale(self, app: LiveApp, scaling: Scaling) -> None:
         await self.check()

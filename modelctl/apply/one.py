@@ -211,10 +211,7 @@ async def delete(change: Change, job: Job, *, clean: bool, serves: bool) -> Outc
             again=isinstance(error, LeaseLost | Unreachable),
         )
     else:
-        entry = job.seen.index.apps.get(change.name) if job.seen.index else None
-        if entry is not None:
-            job.memory.gone.add(change.name)
-            event = job.event("deleted", change, version=change.version)
-            await job.memory.note(change.name, entry, None, event)
+        event = job.event("deleted", change, version=change.version)
+        await job.memory.note_gone(change.name, event)
     job.tell(Step(change.name, "ended", outcome=outcome))
     return outcome

@@ -157,11 +157,13 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
     if all(
         c.action in idle or (c.action is Action.DELETE and not c.asked_for) for c in result.changes
     ):
-        if forgotten(result, ready.desired, seen):
+        if result.gone or forgotten(result, ready.desired, seen):
             # Somebody else who applies now writes it down as well.
             with suppress(LeaseHeld):
                 async with changing.alone(platform, ready.project, "apply") as lease:
-                    await _carry_out(result, seen, platform, ready, asked, lease)
+                    again, seen = await _look(platform, ready, asked)
+                    if again == result:
+                        await _carry_out(result, seen, platform, ready, asked, lease)
         if not asked.human:
             _print_json(result, (), seen, ready, platform)
         return Exit.DONE

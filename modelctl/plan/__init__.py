@@ -74,7 +74,8 @@ def plan(
         changes += _deletions(desired, seen, asked, whole=whole_project, prune=prune)
     found = tuple(_left_alone_costs_nothing_new(change) for change in sorted(changes, key=_order))
     others = _others({change.name for change in found}, seen)
-    return Plan(seen.live.environment, where, found, others, limits, prices)
+    gone = _gone(desired, seen) if whole_project and project is not None else ()
+    return Plan(seen.live.environment, where, found, others, limits, prices, gone)
 
 
 def _left_alone_costs_nothing_new(change: Change) -> Change:
@@ -82,6 +83,13 @@ def _left_alone_costs_nothing_new(change: Change) -> Change:
     if change.action not in {*REFUSED, Action.HELD}:
         return change
     return replace(change, cost=Cost(change.cost.before, change.cost.before))
+
+
+def _gone(desired: Sequence[Desired], seen: Seen) -> tuple[str, ...]:
+    """Deleted without a word in the index, or stopped by hand after their specs were deleted."""
+    wanted = {d.name for d in desired}
+    known = seen.index.apps if seen.index else {}
+    return tuple(sorted(set(known) - wanted - set(seen.live.apps)))
 
 
 def _others(looked_at: set[str], seen: Seen) -> float:

@@ -105,7 +105,8 @@ class Change(Struct, frozen=True):
 
 class Plan(Struct, frozen=True):
     """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
-    `limits` are those of all apps together; `prices` say whose prices these are."""
+    `limits` are those of all apps together; `prices` say whose prices these are. `gone` are apps
+    that are written down, and neither live nor have a spec any more."""
 
     environment: str
     where: str
@@ -113,6 +114,7 @@ class Plan(Struct, frozen=True):
     others: float = 0.0
     limits: Limits = NO_LIMITS
     prices: str = ""
+    gone: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:
