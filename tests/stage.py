@@ -24,6 +24,7 @@ from modelctl.platform.types import (
     LiveApp,
     LogLine,
     Progress,
+    silent,
 )
 from modelctl.record import AppRecord, Index, read_index
 from modelctl.rendered import Rendered
@@ -80,7 +81,9 @@ class Stage:
         self.live[name] = replace(before, version=before.version + 1) if before else made
         return self.live[name]
 
-    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
+    async def deploy(
+        self, rendered: Rendered, *, tag: str, strategy: str, progress: Progress = silent
+    ) -> Deployed:
         self._maybe_fail(f"deploy {rendered.name}", rendered.name)
         await asyncio.sleep(0)
         self.done.append(f"deploy {rendered.name}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from modelctl.apply import Result
-from modelctl.platform.types import CouldNotFetch, Deployed, Progress
+from modelctl.platform.types import CouldNotFetch, Deployed, Progress, silent
 from modelctl.rendered import Rendered
 from modelctl.resolved import Fetch, RemoteFile, Selection, Unknown
 from tests.making import desired
@@ -85,10 +85,12 @@ class Held(Stage):
         self.under_way -= 1
         return await super().fetch(fetches, progress)
 
-    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
+    async def deploy(
+        self, rendered: Rendered, *, tag: str, strategy: str, progress: Progress = silent
+    ) -> Deployed:
         if rendered.name == "last":
             self.arrived.set()
-        return await super().deploy(rendered, tag=tag, strategy=strategy)
+        return await super().deploy(rendered, tag=tag, strategy=strategy, progress=progress)
 
 
 def test_slow_downloads_stop_no_other_app_and_few_run_at_once() -> None:

@@ -12,7 +12,7 @@ from modelctl.apply.undo import undo
 from modelctl.apply.watching import Seeing, gate
 from modelctl.lease import LeaseLost
 from modelctl.plan import REFUSED, Action, Change, Desired
-from modelctl.platform.types import CouldNotFetch, LiveApp, PlatformError, Unreachable
+from modelctl.platform.types import BuildFailed, CouldNotFetch, LiveApp, PlatformError, Unreachable
 from modelctl.record import Entry
 
 
@@ -60,8 +60,10 @@ def _refused(outcome: Outcome, change: Change, error: PlatformError) -> Outcome:
         outcome,
         result=Result.FAILED,
         detail=detail,
+        lines=error.lines if isinstance(error, BuildFailed) else (),
         failure=failure,
-        needs_person=failure is not None and change.version is None,
+        needs_person=(failure is not None or isinstance(error, BuildFailed))
+        and change.version is None,
         again=isinstance(error, Unreachable),
     )
 
@@ -108,7 +110,10 @@ async def _deployed(change: Change, desired: Desired, job: Job) -> Outcome:
     job.tell(Step(change.name, "deploying"))
     await job.check()
     deployed = await job.platform.deploy(
-        desired.rendered, tag=desired.rendered.digest, strategy=resolved.rollout.strategy
+        desired.rendered,
+        tag=desired.rendered.digest,
+        strategy=resolved.rollout.strategy,
+        progress=lambda line: job.tell(Step(change.name, "image", line)),
     )
     app = LiveApp(change.name, deployed.app_id, deployed.version, "deployed", None, "", {})
     scaling = change.scaling or resolved.scaling

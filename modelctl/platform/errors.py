@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from modelctl.masked import mask
 from modelctl.platform.types import (
     BuildFailed,
     CredentialsRefused,
@@ -20,8 +22,8 @@ _TOKEN = re.compile(r"\b(?:a[ks]|wk|ws)-[A-Za-z0-9]{8,}\b")
 
 
 def without_tokens(text: str) -> str:
-    """Hide anything in a message that is spelled like a Modal token."""
-    return _TOKEN.sub("***", text)
+    """Hide anything in a message that is spelled like a Modal token, or another secret."""
+    return mask(_TOKEN.sub("***", text))
 
 
 def translated(error: Exception, doing: str) -> PlatformError:
@@ -43,7 +45,13 @@ def translated(error: Exception, doing: str) -> PlatformError:
             )
         case theirs.NotFoundError():
             return NotThere(f"{doing}: {words}")
-        case theirs.ImageBuildError() | theirs.RemoteError():
+        case theirs.ImageBuildError():
+            why = f": {said[1]}" if words.endswith("with the exception:") and said[1:] else ""
+            return BuildFailed(
+                f"{doing}: its image could not be built{why}",
+                f"modal image logs {error.image_id} shows the whole log",
+            )
+        case theirs.RemoteError():
             return BuildFailed(f"{doing}: {words}", "the build's log is in `modal app logs`")
         case FileNotFoundError() | PermissionError() if error.filename is not None:
             return Refused(f"{doing}: {error.filename}: {error.strerror}")
@@ -63,12 +71,19 @@ def translated(error: Exception, doing: str) -> PlatformError:
 
 @contextmanager
 def speaking_of(doing: str) -> Iterator[None]:
-    """Turn whatever the SDK raises inside into a PlatformError that says what was being done."""
+    """Turn whatever the SDK raises inside into a PlatformError that says what was being done.
+
+    Who is cancelled meanwhile stays cancelled, although the SDK may raise what its call ended with.
+    """
     import modal.exception as theirs
     from grpclib import GRPCError
     from grpclib.exceptions import StreamTerminatedError
 
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         yield
     except (theirs.Error, GRPCError, StreamTerminatedError, OSError, TimeoutError) as error:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError from error
         raise translated(error, doing) from error

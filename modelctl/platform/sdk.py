@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from modelctl.platform import guard, versions, weights, workspace
+from modelctl.platform import building, guard, versions, weights, workspace
 from modelctl.platform.again import again
 from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.git import read_git_once
 from modelctl.platform.types import (
+    BuildFailed,
     Capabilities,
     CredentialsRefused,
     Deployed,
@@ -34,6 +35,7 @@ from modelctl.platform.types import (
     Progress,
     Refused,
     Unreachable,
+    silent,
 )
 from modelctl.platform.volumes import Volumes, entries
 from modelctl.rendered import SERVER_CLASS, Rendered
@@ -167,9 +169,12 @@ class ModalPlatform(Volumes):
             listed = await self._server(app.name)._experimental_list_containers.aio()
         return frozenset(container.container_id for container in listed)
 
-    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
-
+    async def deploy(
+        self, rendered: Rendered, *, tag: str, strategy: str, progress: Progress = silent
+    ) -> Deployed:
         with (
+            building.watched(progress) as build,
+            _with_lines(build),
             speaking_of(f"deploying {rendered.name}"),
             _module(rendered.module, rendered.text) as module,
         ):
@@ -180,11 +185,10 @@ class ModalPlatform(Volumes):
                 tag=tag,
                 strategy=strategy,
             )
-            info = await app.info.aio(refresh=True)
             url = await module.server.get_url.aio()  # the deployment told: no call
         assert app.app_id is not None
         self._handles[app.app_id] = app
-        return Deployed(app.app_id, info.lifecycle.version or 0, url)
+        return Deployed(app.app_id, await self._version(rendered.name, app), url)
 
     @again
     async def stop(self, app: LiveApp) -> None:
@@ -223,9 +227,13 @@ class ModalPlatform(Volumes):
         return await self._again(app)
 
     async def _again(self, app: LiveApp) -> LiveApp:
-        with speaking_of(f"reading {app.name}"):
-            info = await self._handle(app).info.aio(refresh=True)
-        return replace(app, version=info.lifecycle.version or 0)
+        return replace(app, version=await self._version(app.name, self._handle(app)))
+
+    @again
+    async def _version(self, name: str, app: modal.App) -> int:
+        with speaking_of(f"reading {name}"):
+            info = await app.info.aio(refresh=True)
+        return info.lifecycle.version or 0
 
     @again
     async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:
@@ -334,6 +342,15 @@ def _log_line(entry: Any) -> LogLine:
 
 def _join(prefix: str, path: str) -> str:
     return f"{prefix.rstrip('/')}/{path}"
+
+
+@contextmanager
+def _with_lines(build: building.Build) -> Iterator[None]:
+    try:
+        yield
+    except BuildFailed as problem:
+        problem.lines = build.lines
+        raise
 
 
 @contextmanager

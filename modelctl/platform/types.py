@@ -34,7 +34,11 @@ class NotThere(PlatformError, LookupError):
 
 
 class BuildFailed(PlatformError):
-    """An image could not be built."""
+    """An image could not be built. `lines` are the last that its build printed."""
+
+    def __init__(self, message: str, hint: str = "", lines: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.lines = lines
 
 
 class CouldNotFetch(PlatformError):
@@ -142,6 +146,10 @@ Progress = Callable[[str], None]
 """Takes one short phrase about a long step: `uploading model.gguf, 40 of 98 MB`."""
 
 
+def silent(phrase: str) -> None:
+    """The Progress of who does not ask."""
+
+
 class Platform(Protocol):
     """One environment of one workspace, on Modal or on the local control plane.
 
@@ -178,8 +186,11 @@ class Platform(Protocol):
         """The ids of the containers that take requests now."""
         ...
 
-    async def deploy(self, rendered: Rendered, *, tag: str, strategy: str) -> Deployed:
-        """Deploy a rendered app. Repeating it makes another version of the same app."""
+    async def deploy(
+        self, rendered: Rendered, *, tag: str, strategy: str, progress: Progress = silent
+    ) -> Deployed:
+        """Deploy a rendered app. Repeating it makes another version of the same app. `progress`
+        takes what its images print while they are built."""
         ...
 
     async def stop(self, app: LiveApp) -> None:

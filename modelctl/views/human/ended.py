@@ -77,7 +77,8 @@ def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:
     lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {version}".rstrip()]
     lines += wrapped(printable(outcome.detail), width)
     if outcome.lines:
-        lines.append(f"  last lines of {version or 'its log'}:")
+        whose = version or "its log" if outcome.failure else "the image's build"
+        lines.append(f"  last lines of {whose}:")
         for line in outcome.lines:
             lines += textwrap.wrap(
                 printable(line), width, initial_indent="    ", subsequent_indent="      "
