@@ -118,7 +118,7 @@ class CallLog:
                 round(ms, 3),
                 status,
                 shown,
-                caller.client_version,
+                f"{caller.client_version} {caller.connection}".rstrip(),
             ),
         )
         self._untrimmed += len(shown)
@@ -155,6 +155,7 @@ class CallLog:
 def _decoded(
     n: int, at: float, method: str, ms: float, status: str, request: bytes, client: str
 ) -> dict[str, Any]:
+    version, _, connection = client.partition(" ")
     return {
         "n": n,
         "at": at,
@@ -162,7 +163,8 @@ def _decoded(
         "ms": ms,
         "status": status,
         "request": _fields(method, request),
-        "client": client,
+        "client": version,
+        "connection": connection,
     }
 
 

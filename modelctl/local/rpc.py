@@ -48,6 +48,7 @@ class Caller:
     client_version: str = ""
     task_id: str = ""
     workspace: str = ""  # its id; empty: the one that was there first
+    connection: str = ""  # a process has one: the port at its end
 
 
 @cache
@@ -140,7 +141,7 @@ class Router:
                 )
             workspace = opened
         version = str(metadata.get("x-modal-client-version", ""))
-        return Caller(version, self._task_id, workspace)
+        return Caller(version, self._task_id, workspace, _connection(stream))
 
     def _handler(
         self, name: str, method: Method | None, streaming: bool
@@ -227,6 +228,11 @@ class Router:
         keep(answer)
         self._settle()
         return answer
+
+
+def _connection(stream: "Stream[Any, Any]") -> str:
+    address = stream.peer.addr()
+    return str(address[1]) if isinstance(address, tuple) else ""
 
 
 def _refuse(trouble: Trouble) -> None:

@@ -144,3 +144,15 @@ def test_a_limit_is_a_number(client: Client) -> None:
     with pytest.raises(LocalError) as caught:
         lifecycle.calls(client.plane, limit=-1)
     assert str(caught.value) == "limit must be a number of calls."
+
+
+def test_the_calls_of_one_process_are_told_from_those_of_another(client: Client) -> None:
+    look = "import modal; modal.Volume.from_name('whose', create_if_missing=True).hydrate()\n" * 2
+    client.sdk(look)
+    client.sdk_alone(look)
+    whose = [
+        call["connection"]
+        for call in client.calls("VolumeGetOrCreate")
+        if call["request"]["deployment_name"] == "whose"
+    ]
+    assert whose[0] == whose[1] != whose[2] == whose[3]
