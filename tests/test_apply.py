@@ -330,7 +330,7 @@ def test_a_condemned_version_is_blocked_until_it_changes_or_retry() -> None:
     assert change(desired()).reasons == (
         "v1 failed: could not boot: exit code 1; change the spec, or --retry",
     )
-    assert change(desired(), retry=True).action is Action.REDEPLOY
+    assert change(desired(), retry=True).action is Action.RECREATE
     assert change(desired(digest="d2")).action is Action.REDEPLOY
 
 

@@ -71,6 +71,24 @@ def test_a_roll_back_past_modelctl_is_drift_with_who_did_it() -> None:
     )
 
 
+def test_a_roll_back_past_modelctl_to_what_the_spec_says_needs_no_new_version() -> None:
+    found = past(
+        deployment(4, rollback_of=1), deployment(1, tag=D1), version=4, recorded=3, digest=D1
+    )
+    change = only(desired(digest=D1), found)
+    assert (change.action, change.does, change.verify) == (Action.DRIFT, Action.IN_PLACE, True)
+    assert change.reasons == (
+        "rolled back by ana to v1 past modelctl (v4 lives, v3 was recorded); its gate is passed "
+        "through again",
+    )
+
+
+def test_a_failed_version_that_still_lives_is_tried_again_with_fresh_containers() -> None:
+    known = replace(entry(digest=D1), condemned=Condemned(D1, 1, "could not boot: no memory"))
+    change = only(desired(digest=D1), seen(live_app(), index={"chat": known}), retry=True)
+    assert change.action is Action.RECREATE
+
+
 def test_a_version_of_somebody_without_modelctl_is_drift_with_its_commit() -> None:
     found = past(deployment(2, commit="77c0d92"), deployment(1, tag=D1), version=2)
     change = only(desired(digest=D1), found)

@@ -107,12 +107,13 @@ async def _deployed(change: Change, desired: Desired, job: Job) -> Outcome:
     await job.stock.ready(resolved)
     live, recorded = job.live(change.name), job.entry(change.name)
     before = await job.platform.containers(live) if live else frozenset()
+    strategy = "recreate" if change.does is Action.RECREATE else resolved.rollout.strategy
     job.tell(Step(change.name, "deploying"))
     await job.check()
     deployed = await job.platform.deploy(
         desired.rendered,
         tag=desired.rendered.digest,
-        strategy=resolved.rollout.strategy,
+        strategy=strategy,
         progress=lambda line: job.tell(Step(change.name, "image", line)),
     )
     app = LiveApp(change.name, deployed.app_id, deployed.version, "deployed", None, "", {})
@@ -168,10 +169,10 @@ async def _failed(
 ) -> Outcome:
     left = await undo(desired, change, app, entry, seeing, job)
     fault = f"{seeing.failure}: {seeing.why}"
-    event = job.event("tried", change, version=app.version, result="failed", why=fault)
-    events = [event]
+    tried = replace(change, fields=())  # they are said of the deployment
+    events = [job.event("tried", tried, version=app.version, result="failed", why=fault)]
     if left.entry.version != app.version:
-        events.append(job.event("rolled back", change, version=left.entry.version, why=left.said))
+        events.append(job.event("rolled back", tried, version=left.entry.version, why=left.said))
     await job.memory.note(change.name, left.entry, None, *events)
     await job.memory.keep_now()
     return replace(

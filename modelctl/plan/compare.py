@@ -92,13 +92,14 @@ class _Compared(Struct, frozen=True):
         if entry and entry.condemned and entry.condemned.digest == digest:
             if not self.asked.retry:
                 return self._blocked(entry)
-            return self._deployed(("failed before, tried again",))
-        if found.digest == digest and not found.by_hand:
-            return self._same_version(found)
+            # What lives would not be started again by the same version beside it.
+            same = found.digest == digest
+            return self._deployed(("failed before, tried again",), recreate=same)
+        if found.digest == digest:
+            change = self._same_version(found)
+            return _as_drift(change) if found.by_hand else change
         if found.by_hand:
-            after = "as the spec says" if found.digest != digest else "again"
-            change = self._deployed((f"{found.why}; apply deploys it {after}",))
-            return _as_drift(change)
+            return _as_drift(self._deployed((f"{found.why}; apply deploys it as the spec says",)))
         if found.why:
             return self._deployed((found.why,))
         record = self.seen.records.get(self.app.name)
@@ -169,14 +170,20 @@ class _Compared(Struct, frozen=True):
             and dict(details.tags) != dict(self.rendered.tags)
         )
 
-    def _deployed(self, reasons: tuple[str, ...], fields: tuple[FieldChange, ...] = ()) -> Change:
+    def _deployed(
+        self,
+        reasons: tuple[str, ...],
+        fields: tuple[FieldChange, ...] = (),
+        *,
+        recreate: bool = False,
+    ) -> Change:
         """A new version, unless this machine could not run the containers that it keeps warm."""
         change = replace(self.same, fields=fields)
         missing = cannot_run(self.rendered, self.asked.capabilities)
         if missing and self.scaling.min_containers:
             return replace(change, action=Action.BLOCKED, reasons=(missing,))
         resolved = self.rendered.resolved
-        recreate = resolved.rollout.strategy == "recreate"
+        recreate = recreate or resolved.rollout.strategy == "recreate"
         return replace(
             change,
             action=Action.RECREATE if recreate else Action.REDEPLOY,
