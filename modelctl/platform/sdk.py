@@ -226,6 +226,7 @@ class ModalPlatform(Volumes):
         await versions.roll_over(app.name, app.app_id)
         return await self._again(app)
 
+    @again
     async def _again(self, app: LiveApp) -> LiveApp:
         return replace(app, version=await self._version(app.name, self._handle(app)))
 
