@@ -80,11 +80,31 @@ override_hold_option = click.option(
     "--override-hold", is_flag=True, help="Take back what a person keeps as it is."
 )
 
+
+class Duration(click.ParamType[float]):
+    """`90s`, `20m`, `1h`, or a number of seconds; in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        from modelctl.spec.values import seconds
+
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value)
+        found = float(text) if text.isdecimal() else seconds(text)
+        if found is None:
+            self.fail(f"{text} is no duration: 90s, 20m, 1h", param, ctx)
+        return float(found)
+
+
 wait_option = click.option(
     "--wait",
-    type=click.FloatRange(0),
+    type=Duration(),
     default=0.0,
-    metavar="SECONDS",
+    metavar="DURATION",
     help="How long to wait while somebody else changes this environment.",
 )
 

@@ -72,3 +72,11 @@ def test_an_environment_that_asks_for_it_is_changed_only_with_its_name(pinned: P
     )
     ran = apply(pinned, "acme", "--yes", "--confirm", "prod")
     assert ran.code == 0, ran.out + ran.err
+
+
+def test_how_long_to_wait_is_a_duration(pinned: Project) -> None:
+    ran = apply(pinned, "acme", "--wait", "5x")
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        64,
+        "error: Invalid value for '--wait': 5x is no duration: 90s, 20m, 1h",
+    )
