@@ -186,6 +186,7 @@ class Lease:
         self._renewing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._lost: LeaseLost | None = None
+        self._over = False
         self.valid_until = float("-inf")
         """Until then, on the lease's clock, nobody else can be the owner."""
         self._claim_anew()
@@ -311,6 +312,7 @@ class Lease:
 
     async def release(self) -> None:
         """Let others begin at once. Harmless where the lease was lost, or never held."""
+        self._over = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -320,7 +322,7 @@ class Lease:
                 await self._put(f"released/{self._nonce}")
 
     async def _keep(self) -> None:
-        while self._lost is None:
+        while self._lost is None and not self._over:
             await self._sleep(_BEAT * self._ttl)
             with suppress(PlatformError):  # check() decides what it means
                 await self._renew()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import modal.exception
 import pytest
@@ -30,6 +31,23 @@ def test_who_is_cancelled_stays_cancelled_whatever_the_sdk_raises_for_it() -> No
 
     async def end() -> bool:
         task = asyncio.create_task(renew_for_ever())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        return task.cancelled()
+
+    assert asyncio.run(end())
+
+
+def test_who_is_cancelled_stays_cancelled_although_the_sdk_s_iteration_just_ends() -> None:
+    async def listed() -> list[int]:
+        with speaking_of("reading"):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            return []
+
+    async def end() -> bool:
+        task = asyncio.create_task(listed())
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task], timeout=5)

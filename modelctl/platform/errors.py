@@ -73,7 +73,8 @@ def translated(error: Exception, doing: str) -> PlatformError:
 def speaking_of(doing: str) -> Iterator[None]:
     """Turn whatever the SDK raises inside into a PlatformError that says what was being done.
 
-    Who is cancelled meanwhile stays cancelled, although the SDK may raise what its call ended with.
+    Who is cancelled meanwhile stays cancelled: the SDK may raise what its call ended with instead,
+    and its iterations may just end.
     """
     import modal.exception as theirs
     from grpclib import GRPCError
@@ -87,3 +88,5 @@ def speaking_of(doing: str) -> Iterator[None]:
         if task and task.cancelling() > before:
             raise asyncio.CancelledError from error
         raise translated(error, doing) from error
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError

@@ -104,6 +104,17 @@ def test_a_dict_that_cannot_be_read_or_written_is_a_sentence(client: Client, sta
     )
 
 
+@pytest.mark.full
+def test_a_dict_whose_reading_takes_too_long_was_not_read(client: Client, start: Starts) -> None:
+    """Half of it might be read by then: that must not pass for what it holds."""
+    one = start("one")
+    one.do("put", "slow", "a", "1")
+    lifecycle.add_fault(client.plane, "latency", method="DictContents", when="after", seconds=3600)
+    kind, said = one.do("items", "slow")
+    assert kind == "Unreachable"
+    assert said.startswith("Modal did not answer while reading the Dict slow")
+
+
 def test_one_of_two_has_the_lease_and_the_other_is_told(start: Starts) -> None:
     one, other = start("ci/1842", seconds=6.0), start("ann@laptop", seconds=6.0)
     assert one.do("acquire", "held") is None
