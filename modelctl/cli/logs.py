@@ -10,13 +10,17 @@ import click
 
 from modelctl.cli.exits import Exit
 from modelctl.cli.options import Selection
+from modelctl.cli.said import aside
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     from modelctl.loglines import Said
-    from modelctl.platform.types import LiveApp, Platform
+    from modelctl.platform.types import LiveApp, LogLine, Platform
 
 # A filter may leave little of what was fetched.
 _FETCHED_TO_FILTER = 10_000
+_CAUGHT_UP = 1000
 
 
 @click.command("logs")
@@ -68,12 +72,50 @@ def command(
         for line in latest:
             show(line)
         if follow:
-            async for entry in platform.logs(app, tail=0, follow=True):
+            async for entry in followed(platform, app):
                 for line in filter(wanted, read(entry)):
                     show(line)
 
     asyncio.run(run())
     return Exit.DONE
+
+
+async def followed(
+    platform: Platform,
+    app: LiveApp,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[LogLine]:
+    """What the app writes from now on, until it is stopped.
+
+    Where the connection breaks it is tried again until somebody interrupts; what was written
+    meanwhile is caught up with, as far as a thousand lines reach, and nothing is said twice.
+    """
+    from modelctl.platform.types import Unreachable
+
+    said: deque[LogLine] = deque(maxlen=2 * _CAUGHT_UP)
+    broken = False
+    while True:
+        try:
+            if broken:
+                missed = [e async for e in platform.logs(app, tail=_CAUGHT_UP, follow=False)]
+                aside("connected again")
+                broken = False
+                for entry in missed:
+                    # Nobody has heard anything yet: what is older was there before.
+                    if said and entry.at >= said[0].at and entry not in said:
+                        said.append(entry)
+                        yield entry
+            again = bool(said)
+            async for entry in platform.logs(app, tail=0, follow=True):
+                if not (again and entry in said):
+                    said.append(entry)
+                    yield entry
+            return
+        except Unreachable as error:
+            if not broken:
+                aside(f"{error.message}: trying again")
+            broken = True
+            await sleep(1.0)
 
 
 async def find_app(platform: Platform, name: str) -> LiveApp:
