@@ -38,13 +38,15 @@ BY = By("ana@laptop", "8f3ab1e", lambda: NOW)
 class Stage:
     """A platform that does what the test says, and keeps what was asked of it.
 
-    `live` are the apps that live; `rows` are the containers that each look shows in turn.
+    `live` are the apps that live; `rows` are the containers that each look shows in turn; `said` is
+    in an app's log, since `said_at` if that is not now.
     """
 
     environment: str = "main"
     where: str = "stage"
     fails: dict[str, Exception] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
+    said_at: datetime | None = None
     rows: list[frozenset[str]] = field(default_factory=list)
     live: dict[str, LiveApp] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
@@ -88,7 +90,7 @@ class Stage:
         await asyncio.sleep(0)
         self.done.append(f"deploy {rendered.name}")
         app = self._next(rendered.name)
-        return Deployed(app.app_id, app.version, f"http://{rendered.name}")
+        return Deployed(app.app_id, app.version, f"http://{rendered.name}", at=datetime.now(UTC))
 
     async def roll_back(self, app: LiveApp, version: int, tags: Mapping[str, str]) -> LiveApp:
         self._maybe_fail(f"roll back {app.name}")
@@ -146,7 +148,7 @@ class Stage:
 
     async def logs(self, app: LiveApp, *, tail: int, follow: bool) -> AsyncIterator[LogLine]:
         if text := self.said.get(app.name):
-            yield LogLine(datetime.now(UTC), "stdout", text, "ta-stage")
+            yield LogLine(self.said_at or datetime.now(UTC), "stdout", text, "ta-stage")
         await asyncio.Event().wait()
 
 

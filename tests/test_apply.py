@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
@@ -345,6 +346,25 @@ def test_while_a_version_rolls_the_old_container_s_health_is_not_taken_for_its_o
     assert answers.asked == 1
 
 
+def test_a_version_that_never_takes_requests_is_not_healthy_because_the_old_one_is() -> None:
+    said = {"chat": "engine INFO loading"}
+    stage = Stage(rows=[frozenset({"old"})], live=lives(), said=said)
+    outcome = carried_out([desired(gate="health")], [redeploy()], stage)["chat"]
+    assert outcome.failure is Failure.BOOT
+    assert outcome.detail == (
+        "could not boot: not healthy within 5 s (none of its containers takes requests); "
+        "v1 serves, as it did all along"
+    )
+
+
+def test_a_version_whose_container_never_comes_had_no_place() -> None:
+    stage = Stage(rows=[frozenset({"old"})], live=lives())
+    outcome = carried_out([desired(gate="health")], [redeploy()], stage)["chat"]
+    assert outcome.detail == (
+        "could not place: no container began within 600 s; v1 serves, as it did all along"
+    )
+
+
 def test_where_no_container_is_left_asking_is_what_starts_one() -> None:
     stage, answers = Stage(rows=[frozenset({"old"}), frozenset()], live=lives()), Answers()
     change = Change("chat", Action.RECREATE, version=1)
@@ -382,6 +402,19 @@ def test_what_an_old_container_says_condemns_no_new_version() -> None:
     )
     outcome = carried_out([desired(gate="health")], [redeploy()], stage)["chat"]
     assert outcome.result is Result.DONE
+
+
+def test_what_an_earlier_version_said_condemns_no_new_one() -> None:
+    long_ago = datetime(2026, 11, 1, tzinfo=UTC)
+    stage = Stage(said={"chat": f"{BOOT_FAILED}: no memory"}, said_at=long_ago)
+    assert carried_out([desired(gate="health")], [create()], stage)["chat"].result is Result.DONE
+
+
+def test_what_an_old_container_says_is_not_among_the_lines_that_matter() -> None:
+    said = {"chat": "engine ERROR a client left"}
+    stage = Stage(said=said, rows=[frozenset({"ta-stage"})], live=lives())
+    outcome = carried_out([desired(gate="health")], [redeploy()], stage)["chat"]
+    assert (outcome.failure, outcome.lines) == (Failure.PLACE, ())
 
 
 def test_without_a_proxy_token_health_is_skipped_aloud() -> None:
@@ -423,7 +456,7 @@ def test_a_second_interrupt_stops_at_once_and_says_how_far_each_app_came() -> No
     stage, stop = Stage(), Stop()
 
     def tell(step: Step) -> None:
-        if step.phase == "placing":
+        if step.phase == "starting":
             stop.asked()
             stop.asked()
 

@@ -99,7 +99,7 @@ async def _in_place(change: Change, desired: Desired, job: Job) -> Outcome:
             detail="no new version",
         )
     entry = replace(entry, unproven=entry.unproven or "its gate was not seen to the end")
-    return await _proved(change, desired, app, entry, frozenset(), job)
+    return await _proved(change, desired, app, entry, None, job)
 
 
 async def _deployed(change: Change, desired: Desired, job: Job) -> Outcome:
@@ -116,7 +116,7 @@ async def _deployed(change: Change, desired: Desired, job: Job) -> Outcome:
         strategy=strategy,
         progress=lambda line: job.tell(Step(change.name, "image", line)),
     )
-    app = LiveApp(change.name, deployed.app_id, deployed.version, "deployed", None, "", {})
+    app = LiveApp(change.name, deployed.app_id, deployed.version, "deployed", deployed.at, "", {})
     scaling = change.scaling or resolved.scaling
     gated = resolved.rollout.gate != "none"
     entry = entry_for(
@@ -145,7 +145,7 @@ async def _proved(
     desired: Desired,
     app: LiveApp,
     entry: Entry,
-    before: frozenset[str],
+    before: frozenset[str] | None,
     job: Job,
 ) -> Outcome:
     """Keep the version that passes its gate; undo the one that does not."""

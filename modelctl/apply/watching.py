@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 
 from msgspec import Struct, field
 
@@ -12,7 +13,7 @@ from modelctl.apply.job import Job
 from modelctl.apply.types import Failure, Step
 from modelctl.health import UNAUTHORIZED, until_healthy
 from modelctl.loglines import Said, read, telling
-from modelctl.platform.types import LiveApp, PlatformError, Unreachable
+from modelctl.platform.types import LiveApp, LogLine, PlatformError, Unreachable
 from modelctl.rendered import ANSWERED_WRONG
 from modelctl.resolved import Resolved
 
@@ -32,6 +33,12 @@ NO_TOKEN = Seeing(
 )
 
 
+_PATIENCE = 5.0
+"""Seconds after which a container that is not there is waiting for its GPU."""
+_TAIL = 200
+"""Lines of the log that are read of what was said before somebody listened."""
+
+
 class Within(Struct, frozen=True):
     """How long is waited for a container, and then for its answer, in seconds. `gpus` are what it
     asks for."""
@@ -42,9 +49,13 @@ class Within(Struct, frozen=True):
 
 
 async def gate(
-    app: LiveApp, url: str | None, resolved: Resolved, before: frozenset[str], job: Job
+    app: LiveApp, url: str | None, resolved: Resolved, before: frozenset[str] | None, job: Job
 ) -> Seeing:
-    """Wait until the version answers, or it is known that it does not."""
+    """Wait until the version answers, or it is known that it does not.
+
+    `before` are the containers of the version before it; None where this version is not new, so
+    that what it said once is no news.
+    """
     if resolved.rollout.gate == "none" or url is None:
         return PASSED
     command = resolved.command[0]
@@ -56,7 +67,8 @@ async def gate(
     rollout = resolved.rollout
     boot = rollout.boot_timeout + (rollout.checks_timeout if rollout.gate == "checks" else 0)
     within = Within(rollout.place_timeout, boot, resolved.placement.gpus)
-    return await serves(app, url, within, before, job, headers)
+    since = app.deployed_at if before is not None else None
+    return await serves(app, url, within, before or frozenset(), job, headers, since)
 
 
 async def serves(
@@ -66,9 +78,13 @@ async def serves(
     before: frozenset[str],
     job: Job,
     headers: Mapping[str, str],
+    since: datetime | None = None,
 ) -> Seeing:
-    """Wait until a container that is not one of `before` answers, or it is known that none does."""
-    return await _Watch(app, url, within, before, job, headers).end()
+    """Wait until a container that is not one of `before` answers, or it is known that none does.
+
+    What was said after `since` is heard too; what was said earlier is of another version.
+    """
+    return await _Watch(app, url, within, before, job, headers, since).end()
 
 
 class _Watch(Struct, eq=False):
@@ -80,13 +96,14 @@ class _Watch(Struct, eq=False):
     before: frozenset[str]
     job: Job
     headers: Mapping[str, str]
+    since: datetime | None
     placed: asyncio.Event = field(default_factory=asyncio.Event)
-    waits: str = ""
     said: list[Said] = field(default_factory=list)
     _booting_since: float | None = None
 
     async def end(self) -> Seeing:
         tasks = {asyncio.create_task(self._dies()), asyncio.create_task(self._answers())}
+        waits = asyncio.create_task(self._waits())
         try:
             while True:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -96,41 +113,48 @@ class _Watch(Struct, eq=False):
                 if not tasks:  # both broke off: what the last one said is the reason
                     raise next(iter(done)).exception() or RuntimeError
         finally:
-            for task in tasks:
+            for task in (*tasks, waits):
                 task.cancel()
                 with suppress(asyncio.CancelledError, PlatformError):
                     await task
 
     async def _dies(self) -> Seeing:
         """Give up at once when the log says that the version does not come up."""
-        tail = 0
+        since, heard = self.since, set[LogLine]()
+        tail = _TAIL if since else 0
         while True:
             with suppress(Unreachable):
                 async for entry in self.job.platform.logs(self.app, tail=tail, follow=True):
+                    if entry in heard or (since and entry.at < since):
+                        continue
+                    heard.add(entry)
                     for line in read(entry):
                         if (found := self._heard(line)) is not None:
                             return found
-            # It broke off: what was said meanwhile is read, some of it twice.
-            tail = 100
-            await self.job.gate.sleep(1.0)
+            await self.job.gate.sleep(1.0)  # it broke off: what was said meanwhile is read
 
     def _heard(self, line: Said) -> Seeing | None:
+        if line.container in self.before:
+            return None  # it serves its clients: what it says explains nothing
         self.said.append(line)
-        new = line.container not in self.before
-        if line.who == "modal":
-            self._waiting(line)
-        elif new and line.container:
+        if line.container and line.who != "modal":
             self._placed()
-        if not (line.condemns and new):
+        if not line.condemns:
             return None
         self.said[:] = [one for one in self.said if one.container == line.container]
         kind = _kind(line)
         return self._failed(kind, line.text.removeprefix(f"{kind}: "))
 
-    def _waiting(self, line: Said) -> None:
-        if not self.placed.is_set() and " waits for " in line.text:
-            self.waits = line.text.partition(" waits for ")[2].partition(": ")[0]
-            self.job.tell(Step(self.app.name, "placing", f"waiting for {self.waits}"))
+    @property
+    def gpus(self) -> str:
+        """`2 × H100 or A100-80GB`; "" where it asks for none."""
+        named = (gpu.partition(":") for gpu in self.within.gpus)
+        return " or ".join(f"{count} × {kind}" if count else kind for kind, _, count in named)
+
+    async def _waits(self) -> None:
+        await asyncio.sleep(_PATIENCE)
+        if self.gpus and not self.placed.is_set():
+            self.job.tell(Step(self.app.name, "placing", f"waiting for {self.gpus}"))
 
     def _placed(self) -> None:
         if not self.placed.is_set():
@@ -138,18 +162,12 @@ class _Watch(Struct, eq=False):
             self.job.tell(Step(self.app.name, "booting", "waiting for the first answer"))
 
     async def _answers(self) -> Seeing:
-        gate, within = self.job.gate, self.within
+        gate = self.job.gate
         began = gate.clock()
-        self.job.tell(Step(self.app.name, "placing", "waiting for a container"))
-        # While a version rolls, the one before answers: wait for a container that is new.
-        # Where none of the old ones is left either, asking is what starts one.
-        while self.before and gate.clock() < self._deadline(began):
-            now = await self.job.platform.containers(self.app)
-            if now - self.before:
-                self._placed()
-                break
-            if not now & self.before:
-                break
+        self.job.tell(Step(self.app.name, "starting", "waiting for a container"))
+        while self.before and not await self._on_its_own():
+            if gate.clock() >= self._deadline(began):
+                return self._late("none of its containers takes requests")
             await gate.sleep(0.25)
         answered = await until_healthy(
             self.url,
@@ -163,14 +181,25 @@ class _Watch(Struct, eq=False):
             return PASSED
         if answered.status == UNAUTHORIZED:
             return self._failed(Failure.UNSEEN, answered.why)
-        if not self.placed.is_set():
-            asked = self.waits or " or ".join(within.gpus)
-            time = f"within {within.place:,.0f} s"
-            why = f"no {asked} was free {time}" if asked else f"no container began {time}"
-            return self._failed(Failure.PLACE, why)
-        return self._failed(
-            Failure.BOOT, f"not healthy within {within.boot:.0f} s ({answered.last})"
-        )
+        return self._late(answered.last)
+
+    async def _on_its_own(self) -> bool:
+        """Whether its answers are those of the new version. While it rolls, the one before answers
+        until a new container takes requests. Where none of the old ones is left either, asking is
+        what starts one."""
+        now = await self.job.platform.containers(self.app)
+        if now - self.before:
+            self._placed()
+            return True
+        return not now & self.before
+
+    def _late(self, last: str) -> Seeing:
+        if self.placed.is_set():
+            why = f"not healthy within {self.within.boot:.0f} s ({last})"
+            return self._failed(Failure.BOOT, why)
+        time = f"within {self.within.place:,.0f} s"
+        why = f"no {self.gpus} was free {time}" if self.gpus else f"no container began {time}"
+        return self._failed(Failure.PLACE, why)
 
     def _deadline(self, began: float) -> float:
         """Booting is given its own time from when a container was there."""

@@ -188,7 +188,8 @@ class ModalPlatform(Volumes):
             url = await module.server.get_url.aio()  # the deployment told: no call
         assert app.app_id is not None
         self._handles[app.app_id] = app
-        return Deployed(app.app_id, await self._version(rendered.name, app), url)
+        lifecycle = await self._lifecycle(rendered.name, app)
+        return Deployed(app.app_id, lifecycle.version or 0, url, at=lifecycle.deployed_at)
 
     @again
     async def stop(self, app: LiveApp) -> None:
@@ -228,13 +229,13 @@ class ModalPlatform(Volumes):
 
     @again
     async def _again(self, app: LiveApp) -> LiveApp:
-        return replace(app, version=await self._version(app.name, self._handle(app)))
+        lifecycle = await self._lifecycle(app.name, self._handle(app))
+        return replace(app, version=lifecycle.version or 0, deployed_at=lifecycle.deployed_at)
 
     @again
-    async def _version(self, name: str, app: modal.App) -> int:
+    async def _lifecycle(self, name: str, app: modal.App) -> modal.types.AppLifecycle:
         with speaking_of(f"reading {name}"):
-            info = await app.info.aio(refresh=True)
-        return info.lifecycle.version or 0
+            return (await app.info.aio(refresh=True)).lifecycle
 
     @again
     async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:

@@ -87,9 +87,12 @@ class Details(Struct, frozen=True):
 
 
 class Deployed(Struct, frozen=True):
+    """`at` is when, by the platform's clock, which is that of its logs too."""
+
     app_id: str
     version: int
     url: str | None
+    at: datetime | None = None
 
 
 class Deployment(Struct, frozen=True):
