@@ -254,7 +254,6 @@ async def _carry_out(
 
     if asked.human:
         click.echo()
-    said = changing.declared(ready.chosen, ready.project)
     stop = Stop()
     with progress(result) as tell, _interrupts(stop):
         outcomes = await apply(
@@ -268,7 +267,7 @@ async def _carry_out(
             list_files=list_files,
             width=asked.width,
             tell=tell,
-            waves=(said.waves or ()) if said else (),
+            waves=changing.waves(ready.chosen, ready.project),
             check=lease.check,
             stop=stop,
         )

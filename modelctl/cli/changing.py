@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 
 def declared(chosen: Selection, project: ProjectFile) -> Environment | None:
     """What modelctl.yaml says of the environment that is meant; of the local one, nothing."""
-    if chosen.local:
-        return None
+    return None if chosen.local else _named(chosen, project)
+
+
+def waves(chosen: Selection, project: ProjectFile) -> Sequence[str]:
+    """The selectors of the environment's waves, first one first; on the local plane the same."""
+    said = _named(chosen, project)
+    return (said.waves or ()) if said else ()
+
+
+def _named(chosen: Selection, project: ProjectFile) -> Environment | None:
     return (project.project.environments or {}).get(chosen.env or "")
 
 
