@@ -14,7 +14,7 @@ from modelctl.apply import Failure, Outcome, Result, Step, Stop
 from modelctl.lease import LeaseLost
 from modelctl.plan import Action, Change, Desired, plan
 from modelctl.platform.types import CouldNotFetch, LiveApp, PlatformError, Unreachable
-from modelctl.record import Condemned, Entry, Hold, Index, decode_app, read_index
+from modelctl.record import Condemned, Entry, Hold, Index, decode_app, read_app, read_index
 from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED, TAG_DIGEST
 from modelctl.resolved import Fetch, RemoteFile, Upload
 from tests.making import EVERYTHING, desired, entry, live_app, record, scaling, seen
@@ -763,6 +763,23 @@ def test_a_redeploy_keeps_the_scaling_that_a_person_holds() -> None:
     assert stage.scaled["chat"] == scaling(5)
     kept = remembered(stage).apps["chat"]
     assert (kept.digest, kept.scaling, kept.hold) == ("d2", scaling(5), hold)
+
+
+def test_a_hold_that_is_overridden_ends_and_the_history_says_by_whom() -> None:
+    hold = Hold("version", "ana", "latency", "2026-11-20T22:00:00Z", None, "rolled back to v6")
+    stage = Stage(live=lives(), rows=[frozenset()])
+    index = Index({"chat": replace(good(), hold=hold)})
+    carried_out([desired(digest="d2")], [redeploy()], stage, index=index)
+    assert remembered(stage).apps["chat"].hold is None
+    told = asyncio.run(read_app(stage, "team", "chat"))
+    assert told is not None
+    assert [(event.did, event.why) for event in told.events] == [
+        ("deployed", ""),
+        (
+            "released",
+            'overridden by this apply: rolled back to v6 by ana, "latency", until released',
+        ),
+    ]
 
 
 def test_a_held_app_is_left_and_reported() -> None:

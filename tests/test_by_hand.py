@@ -21,7 +21,14 @@ from modelctl.byhand.scaling import Wish, did, differences, scaled
 from modelctl.byhand.types import Found, Refusal
 from modelctl.byhand.until import until
 from modelctl.byhand.versions import Back, chosen, number
-from modelctl.platform.types import Deployment, Details, LiveApp, StoredWeights, Unreachable
+from modelctl.platform.types import (
+    Deployment,
+    Details,
+    LiveApp,
+    NotThere,
+    StoredWeights,
+    Unreachable,
+)
 from modelctl.record import AppRecord, Condemned, Entry, Event, Hold, Index, Spoken, remember
 from modelctl.rendered import TAG_DIGEST, TAG_PROJECT
 from modelctl.stock import Stock
@@ -493,3 +500,16 @@ def test_a_hold_that_is_over_holds_no_more() -> None:
     asyncio.run(remember(stage, "team", None, {"chat": AppRecord(kept)}))
     assert looked(stage).hold is None
     assert looked(stage).entry.hold is not None
+
+
+def test_an_app_that_was_stopped_can_be_released_all_the_same() -> None:
+    stage = Told()
+    kept = replace(found(*FOUR).entry, hold=hold())
+    asyncio.run(remember(stage, "team", None, {"chat": AppRecord(kept)}))
+    with pytest.raises(NotThere, match=r"^no app chat lives in the stage$"):
+        looked(stage)
+    at, seen = asyncio.run(look(stage, "team", "chat", NOW, gone=True))
+    assert (at.hold, at.app.state) == (hold(), "stopped")
+    memory = Memory(stage, "team", always, seen.index, dict(seen.records))
+    asyncio.run(doing.release(at, replace(job(stage), memory=memory)))
+    assert entry_of(stage).hold is None

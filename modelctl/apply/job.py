@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from modelctl.apply.types import By, Check, Gate, Stop, Tell
 from modelctl.plan import Change, Desired, Seen
+from modelctl.plan.holding import active, words
 from modelctl.platform.types import LiveApp, Platform, PlatformError
 from modelctl.record import AppRecord, Entry, Event, Hold, Index, Spoken, read_app, remember
 from modelctl.resolved import Scaling
@@ -103,6 +104,15 @@ class Job(Struct, frozen=True):
         """The end of an app that nobody wrote down."""
         why = "it does not live any more, and no spec has it"
         return Event(self.by.now(), self.by.who, self.by.commit, "found gone", why=why)
+
+    def overridden(self, change: Change) -> tuple[Event, ...]:
+        """That a person's hold was taken back, where this change does that."""
+        hold = active(self.entry(change.name), self.by.now())
+        if hold is None or change.hold is not None:
+            return ()
+        why = f"overridden by this apply: {words(hold)}"
+        by = self.by
+        return (Event(by.now(), by.who, by.commit, "released", change.version, why=why),)
 
     async def scale(self, app: LiveApp, scaling: Scaling) -> None:
         await self.check()

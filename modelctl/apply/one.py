@@ -88,8 +88,8 @@ async def _in_place(change: Change, desired: Desired, job: Job) -> Outcome:
         hold=change.hold,
     )
     if not change.verify:
-        event = job.event("scaled", change, version=app.version)
-        await job.memory.note(change.name, entry, spoken_of(desired), event)
+        events = (*job.overridden(change), job.event("scaled", change, version=app.version))
+        await job.memory.note(change.name, entry, spoken_of(desired), *events)
         return Outcome(
             change.name,
             change.action,
@@ -129,8 +129,8 @@ async def _deployed(change: Change, desired: Desired, job: Job) -> Outcome:
         unproven="its gate was not seen to the end" if gated else "",
         hold=change.hold,
     )
-    event = job.event("deployed", change, version=app.version)
-    await job.memory.note(change.name, entry, spoken_of(desired), event)
+    events = (*job.overridden(change), job.event("deployed", change, version=app.version))
+    await job.memory.note(change.name, entry, spoken_of(desired), *events)
     # A long gate, or an end without a warning: what lives is known by then.
     await job.memory.keep_now()
     # The SDK swallows what goes wrong after a version is published, a lost lease too.

@@ -9,15 +9,20 @@ from modelctl.byhand.types import Found, Refusal
 from modelctl.byhand.versions import Back
 from modelctl.plan import Seen, entry_of, owner
 from modelctl.plan.holding import active
-from modelctl.platform.types import NotThere, Platform
-from modelctl.record import AppRecord, Entry, read_app, read_index
+from modelctl.platform.types import Details, Live, LiveApp, NotThere, Platform
+from modelctl.record import AppRecord, Entry, Index, read_app, read_index
 from modelctl.rendered import TAG_DIGEST
 
 
-async def look(platform: Platform, project: str | None, name: str, now: str) -> tuple[Found, Seen]:
-    """Raises NotThere where no such app lives, and Refusal where it is not this project's."""
+async def look(
+    platform: Platform, project: str | None, name: str, now: str, *, gone: bool = False
+) -> tuple[Found, Seen]:
+    """Raises NotThere where no such app lives, and Refusal where it is not this project's. With
+    `gone` an app that was stopped, and is remembered, will do."""
     live, index = await asyncio.gather(platform.observe(), read_index(platform, project))
     app = live.apps.get(name)
+    if app is None and gone and index is not None and name in index.apps:
+        return await _stopped(platform, project, name, now, live, index)
     if app is None:
         close = get_close_matches(name, live.apps, n=1)
         hint = f"did you mean {close[0]}?" if close else "see modelctl status"
@@ -44,6 +49,16 @@ async def look(platform: Platform, project: str | None, name: str, now: str) -> 
         digest = details.tags.get(TAG_DIGEST, "")
         entry = Entry(app.app_id, app.version, digest, details.scaling, details.url)
     return Found(app, details, entry, record or AppRecord(entry), past, hold), seen
+
+
+async def _stopped(
+    platform: Platform, project: str | None, name: str, now: str, live: Live, index: Index
+) -> tuple[Found, Seen]:
+    entry = index.apps[name]
+    record = await read_app(platform, project, name) or AppRecord(entry)
+    app = LiveApp(name, entry.app_id, entry.version, "stopped", None, "", {})
+    found = Found(app, Details({}, None, None), entry, record, (), active(entry, now))
+    return found, Seen(live, index, {}, {name: record}, {}, now)
 
 
 async def refuse_without_weights(platform: Platform, found: Found, back: Back, volume: str) -> None:

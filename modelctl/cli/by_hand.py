@@ -115,14 +115,14 @@ def new_hold(keeps: str, did: str, why: str, until: str | None) -> Hold:
     return Hold("version" if keeps == "version" else "scaling", who(), why, now(), end, did)
 
 
-async def looked(at: Hand, name: str) -> Found:
+async def looked(at: Hand, name: str, *, gone: bool = False) -> Found:
     """Connected, in the right workspace, and what is known of the app."""
     from modelctl.byhand.looking import look
     from modelctl.cli import changing
     from modelctl.cli.who import now
 
     await changing.opened(at.platform, at.chosen, at.project)
-    found, _ = await look(at.platform, at.project.name, name, now())
+    found, _ = await look(at.platform, at.project.name, name, now(), gone=gone)
     return found
 
 
@@ -149,7 +149,8 @@ async def alone(
         env=at.chosen.env or at.platform.environment,
     )
     async with changing.alone(at.platform, at.project, what, at.asked.wait) as lease:
-        again, seen = await look(at.platform, project, name, who.now())
+        gone = found.app.state == "stopped"
+        again, seen = await look(at.platform, project, name, who.now(), gone=gone)
         if (again.app, again.entry, again.scaling) != (found.app, found.entry, found.scaling):
             raise Stale(
                 f"{name} has changed since it was looked at: nothing was changed",

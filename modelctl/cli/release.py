@@ -48,7 +48,7 @@ async def _released(at: Hand, names: tuple[str, ...], ready: Prepared | None) ->
 
     _, width = for_stream()
     for name in names:
-        found = await looked(at, name)
+        found = await looked(at, name, gone=True)
         if found.entry.hold is None:
             say(f"· {name}  nothing was held")
             continue
