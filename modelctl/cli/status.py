@@ -79,6 +79,7 @@ async def _rows(
     from modelctl.cli.seeing import see_and_plan
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
+    from modelctl.platform.placed import placed
 
     await platform.open()
     result, seen = await see_and_plan(
@@ -95,11 +96,15 @@ async def _rows(
     async def one(change: Change) -> StatusRow:
         foreign = change.action is Action.FOREIGN
         details = None if foreign else seen.details.get(change.name)
-        health = await _health(details, headers)
+        several = details is not None and len(details.gpus) > 1
+        health, got = await asyncio.gather(
+            _health(details, headers),
+            placed(details.containers if details and several else ()),
+        )
         waits = None
         if details and health == "starting":
             waits = await _waiting(platform, seen.live.apps[change.name])
-        return row_of(change, seen, details, health, waits, assessed.get(change.name))
+        return row_of(change, seen, details, health, waits, assessed.get(change.name), got)
 
     return list(await asyncio.gather(*(one(change) for change in result.changes)))
 
@@ -143,8 +148,10 @@ def row_of(
     health: str,
     waits: tuple[str, datetime.datetime] | None,
     assessed: Assessed | None,
+    got: Mapping[str, str],
 ) -> StatusRow:
-    """`waits` is what its containers wait for, and since when."""
+    """`waits` is what its containers wait for, and since when; `got` is the GPU of each, where the
+    app asks for one of several and Modal says it."""
     from modelctl.plan import Action, entry_of
     from modelctl.views.human.words import lasting
     from modelctl.views.rows import StatusRow
@@ -161,14 +168,14 @@ def row_of(
         name=change.name,
         sync=_sync(change),
         health=health,
-        live=_live(details),
+        live=_live(details, got),
         version=change.version,
         url=(details.url if details else None) or change.url,
         gpus=details.gpus if details else (),
         container_ids=details.containers if details else (),
         again=entry.again if entry else None,
         commit=entry.commit if entry else "",
-        usd_per_hour=_burns(details, assessed),
+        usd_per_hour=_burns(details, assessed, got),
         waiting_for=waits[0] if waits else "",
         waiting_since=waits[1] if waits else None,
         reasons=() if change.action in quiet else change.reasons,
@@ -192,19 +199,24 @@ def _sync(change: Change) -> str:
     }.get(change.action, "out of date")
 
 
-def _live(details: Details | None) -> str:
-    """`2 of 2..8 H100`."""
+def _live(details: Details | None, got: Mapping[str, str]) -> str:
+    """`2 of 2..8 H100`: what its containers got, else what it asks for."""
     if details is None or details.scaling is None:
         return "-"
     most = details.scaling.max_containers
     of = f"{details.scaling.min_containers}..{'∞' if most is None else most}"
-    cards = details.gpus
-    card = " or ".join(cards) if len(cards) < _CARDS else f"{cards[0]} or others"
+    asked = details.gpus
+    card = " or ".join(asked) if len(asked) < _CARDS else f"{asked[0]} or others"
+    if details.containers and all(container in got for container in details.containers):
+        card = ", ".join(sorted(set(got.values())))
     return f"{len(details.containers)} of {of} {card}".rstrip()
 
 
-def _burns(details: Details | None, assessed: Assessed | None) -> float | None:
-    """USD an hour of what runs, where it asks for what its spec does."""
+def _burns(
+    details: Details | None, assessed: Assessed | None, got: Mapping[str, str]
+) -> float | None:
+    """USD an hour of what runs, where it asks for what its spec does: on what it got, else on the
+    first of the list."""
     from modelctl.resolved import Unknown
 
     if details is None:
@@ -213,5 +225,11 @@ def _burns(details: Details | None, assessed: Assessed | None) -> float | None:
         return 0.0
     if assessed is None or assessed.resolved.placement.gpus != details.gpus:
         return None
-    first = assessed.cost.first
-    return None if isinstance(first, Unknown) else len(details.containers) * first
+    cost, total = assessed.cost, 0.0
+    for container in details.containers:
+        price = cost.of(got[container]) if container in got else cost.first
+        price = cost.first if isinstance(price, Unknown) else price
+        if isinstance(price, Unknown):
+            return None
+        total += price
+    return total

@@ -28,7 +28,8 @@ def _caller() -> Any:
     return synchronizer.create_blocking(call, "call", __name__)
 
 
-async def _send(method: str, **fields: object) -> Any:
+async def send(method: str, **fields: object) -> Any:
+    """The answer to a message of Modal's protocol, by its method's name."""
     from modal_proto import api_pb2
 
     message = getattr(api_pb2, f"{method}Request")(**fields)
@@ -38,7 +39,7 @@ async def _send(method: str, **fields: object) -> Any:
 async def history(name: str, app_id: str) -> Sequence[Deployment]:
     """Every version of the app, the newest first."""
     with speaking_of(f"reading the history of {name}"):
-        answer = await _send("AppDeploymentHistory", app_id=app_id)
+        answer = await send("AppDeploymentHistory", app_id=app_id)
     return tuple(
         Deployment(
             version=one.version,
@@ -56,10 +57,10 @@ async def history(name: str, app_id: str) -> Sequence[Deployment]:
 async def roll_back(name: str, app_id: str, version: int) -> None:
     """Make this earlier version the next one."""
     with speaking_of(f"rolling {name} back to v{version}"):
-        await _send("AppRollback", app_id=app_id, version=version)
+        await send("AppRollback", app_id=app_id, version=version)
 
 
 async def roll_over(name: str, app_id: str) -> None:
     """Replace the containers, as the next version of the same."""
     with speaking_of(f"restarting {name}"):
-        await _send("AppRollover", app_id=app_id)
+        await send("AppRollover", app_id=app_id)

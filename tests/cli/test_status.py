@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from modelctl.assess import Assessed
 from modelctl.assess.cost import Cost as Price
+from modelctl.assess.cost import VariantCost
 from modelctl.cli.status import row_of
 from modelctl.local import lifecycle
 from modelctl.plan import Action, Change
@@ -41,6 +43,7 @@ def row(
     health: str = "healthy",
     found: Assessed | None = None,
     waits: tuple[str, datetime] | None = None,
+    got: Mapping[str, str] | None = None,
     **recorded: object,
 ) -> StatusRow:
     lives = live_app(version=change.version or 1)
@@ -48,7 +51,7 @@ def row(
     ids = tuple(f"ta-{n}" for n in range(containers))
     details = Details({}, "http://chat", scaling(2, max_containers=8), gpus, containers=ids)
     world = seen(lives, index={"chat": known})
-    return row_of(change, world, details, health, waits, found or assessed())
+    return row_of(change, world, details, health, waits, found or assessed(), got or {})
 
 
 @pytest.mark.parametrize(
@@ -97,10 +100,23 @@ def test_a_list_of_gpus_is_said_as_one_of_them() -> None:
     assert row(change, gpus=()).live == "2 of 2..8"
 
 
+def test_what_containers_got_is_said_and_paid_for() -> None:
+    change, both = Change("chat", Action.UNCHANGED), ("H100", "L40S:2")
+    found = assessed(gpus=both)
+    prices = (VariantCost("H100", 4.84), VariantCost("L40S:2", 4.0))
+    found = replace(found, cost=replace(found.cost, variants=prices))
+    said = row(change, gpus=both, found=found, got={"ta-0": "L40S:2", "ta-1": "L40S:2"})
+    assert (said.live, said.usd_per_hour) == ("2 of 2..8 L40S:2", 8.0)
+    said = row(change, gpus=both, found=found, got={"ta-0": "H100", "ta-1": "L40S:2"})
+    assert (said.live, said.usd_per_hour) == ("2 of 2..8 H100, L40S:2", 8.84)
+    said = row(change, gpus=both, found=found, got={"ta-1": "L40S:2"})
+    assert (said.live, said.usd_per_hour) == ("2 of 2..8 H100 or L40S:2", 8.84)
+
+
 def test_a_version_that_nobody_recorded_has_no_commit() -> None:
     change = Change("chat", Action.DRIFT, version=3)
     world = seen(live_app(version=3), index={"chat": replace(entry(version=2), commit="8f3ab1e")})
-    said = row_of(change, world, None, "-", None, None)
+    said = row_of(change, world, None, "-", None, None, {})
     assert (said.version, said.commit, said.live, said.usd_per_hour) == (3, "", "-", None)
 
 
