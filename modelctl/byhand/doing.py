@@ -181,7 +181,9 @@ async def _proved(
         if headers is None:
             seeing = NO_TOKEN
         else:
-            seeing = await serves(now, entry.url, within, before, job, headers)
+            asked = replace(within, gpus=found.details.gpus)
+            since = now.deployed_at if now.deployed_at != found.app.deployed_at else None
+            seeing = await serves(now, entry.url, asked, before, job, headers, since)
     if seeing.failure is not None:
         fault = f"{seeing.failure}: {seeing.why}"
         entry = replace(entry, unproven=fault)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from modelctl.platform.types import Details
 from modelctl.record import Hold
 from modelctl.resolved import Unknown
 from modelctl.views.rows import StatusRow
-from tests.conftest import Project
+from tests.conftest import Project, place_model
 from tests.making import NOW, entry, live_app, resolved, scaling, seen
 
 HOLD = Hold("version", "ana", "latency", NOW, None, "rolled back to v6")
@@ -146,18 +147,31 @@ def test_no_gpu_is_said_with_since_when_and_for_what(live: Project) -> None:
     lifecycle.add_fault(live.plane, "no-capacity", gpu="H100*")
     live.spec("waits", WAITS)
     assert live.run("apply", "waits", "--local", "--yes").code == 0
-
-    def until_it_waits() -> str:
-        for _ in range(40):
-            out = live.run("status", "waits", "--local").out
-            if "waiting" in out:
-                return out
-            time.sleep(0.25)
-        return out
-
-    out = until_it_waits()
+    out = shown(live, "waits", "waiting for")
     assert re.search(r"  waits  in sync  waiting \d+ s +0 of 1\.\.∞ H100:2  v1 +0\.00\n", out), out
     assert "         waiting for 2 × H100\n" in out
     (app,) = live.run("status", "waits", "--local", "--output", "json").json["apps"]
     assert app["waiting_for"] == "H100:2"
     assert app["usd_per_hour"] == 0.0
+
+
+@pytest.mark.full
+def test_the_gpu_that_was_free_is_the_one_that_is_said_and_paid_for(
+    live: Project, gguf: Path
+) -> None:
+    place_model(gguf, live)
+    lifecycle.set_gpus(live.plane, "L4=1")
+    real = "model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf\nbackend: llama.cpp\ncontext: 1024\n"
+    live.spec("lucky", f"{real}gpu: [A10, L4]\nkeep_warm: 1\n")
+    assert live.run("apply", "lucky", "--local", "--yes").code == 0
+    out = shown(live, "lucky", "healthy")
+    assert re.search(r"  lucky  in sync  healthy  1 of 1\.\.∞ L4  v1 +0\.\d\d\n", out), out
+
+
+def shown(project: Project, name: str, awaited: str) -> str:
+    for _ in range(40):
+        out = project.run("status", name, "--local").out
+        if awaited in out:
+            break
+        time.sleep(0.25)
+    return out
