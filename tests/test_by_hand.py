@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from modelctl.apply.job import Job, Memory
@@ -172,6 +174,43 @@ def test_a_version_is_written_with_or_without_its_v() -> None:
     assert (number("v6"), number("6"), number(None)) == (6, 6, None)
     with pytest.raises(Refusal, match=r"^latest is no version$"):
         number("latest")
+
+
+Step = tuple[str, int, bool]
+"""What happens next: `deploy` a text, which fails or not; go `back` to a version; `restart`."""
+
+STEPS = st.tuples(st.sampled_from(["deploy", "back", "restart"]), st.integers(1, 4), st.booleans())
+
+
+@given(st.lists(STEPS, max_size=12))
+def test_the_default_is_the_newest_other_text_that_did_not_fail(steps: list[Step]) -> None:
+    texts, origin, past, events = {1: 1}, {1: 1}, [deployment(1, 1)], []
+    bad: set[int] = set()
+    for kind, which, fails in steps:
+        new, last = len(past) + 1, len(past)
+        if kind == "deploy":
+            texts[new], origin[new] = which, new
+            past.append(deployment(new, which))
+            if fails:
+                bad.add(new)
+                events.append(event("tried", new, "failed", "could not boot: no such file"))
+        elif kind == "back":
+            to = 1 + (which - 1) % last
+            texts[new], origin[new] = texts[to], origin[to]
+            past.append(deployment(new, rollback_of=to))
+        else:
+            texts[new], origin[new] = texts[last], origin[last]
+            past.append(replace(deployment(new), tag=""))
+            events.append(event("restarted", new))
+    live = len(past)
+    good = [v for v in range(live - 1, 0, -1) if texts[v] != texts[live] and origin[v] not in bad]
+    at = found(*past, events=tuple(reversed(events)), digest=digest(texts[live]))
+    if good:
+        back = chosen(at, None)
+        assert (back.version, back.digest) == (origin[good[0]], digest(texts[good[0]]))
+    else:
+        with pytest.raises(Refusal):
+            chosen(at, None)
 
 
 # -- until when

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import platform
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -215,6 +217,47 @@ def test_a_hold_that_is_overridden_is_gone(place: Project) -> None:
     assert place.run(*applied, "--override-hold").code == 0
     place.spec("kept", f"{QUIET}context: 8192\n")
     assert plan_of(place, "kept") == "redeploy: "
+    assert place.run("destroy", "kept", "--local", "--yes").code == 0
+    rows = place.run("history", "kept", "--local", "--output", "json").json["events"]
+    assert [(row["version"], row["did"]) for row in rows] == [
+        (2, "destroyed"),
+        (2, "deployed"),
+        (1, "released"),
+        (1, "held"),
+        (1, "deployed"),
+    ]
+
+
+@pytest.mark.full
+def test_a_roll_back_that_is_killed_while_it_takes_effect_is_left_alone_by_the_next_apply(
+    place: Project,
+) -> None:
+    for context in (2048, 4096):
+        place.spec("killed", f"{QUIET}context: {context}\n")
+        assert place.run("apply", "killed", "--local", "--yes").code == 0
+    soon = {"MODELCTL_LEASE_SECONDS": "2"}
+    fault = lifecycle.add_fault(
+        place.plane, "latency", method="AppRollback", seconds=60.0, when="after"
+    )
+    rolling = subprocess.Popen(
+        [sys.executable, "-P", "-m", "modelctl", "rollback", "killed", "--local", "--yes"],
+        cwd=place.root,
+        env={**os.environ, **soon, "MODAL_CONFIG_PATH": "/nonexistent"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 60
+    while not lifecycle.faults(place.plane)[0]["waiting"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    rolling.kill()
+    rolling.wait()
+    lifecycle.clear_faults(place.plane, fault)
+    ran = place.run("apply", "killed", "--local", "--yes", "--wait", "30s", env={**soon, **WIDE})
+    assert ran.code == 0, ran.out + ran.err
+    assert f"killed  held       rolled back to v1 by {ME}, until released" in ran.out
+    row = row_of(place, "killed")
+    assert (row["sync"], row["version"]) == ("held", 3)
 
 
 ENVIRONMENTS = """\
