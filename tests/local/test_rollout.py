@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import suppress
 
 from modal_proto import api_pb2
 
@@ -159,7 +160,8 @@ def test_scaling_follows_concurrency(client: Client) -> None:
 def test_a_crashed_container_is_replaced(client: Client) -> None:
     url = client.deploy("crashing", "min_containers=1, unauthenticated=True")
     before = client.ready(url)["pid"]
-    assert client.get(url + "/crash", {}).status in (502, 503)
+    with suppress(ConnectionError):  # nobody is left to answer: an error, of one kind or another
+        assert client.get(url + "/crash", {}).status in (502, 503)
     until(lambda: client.ready(url)["pid"] != before)
     assert "exited with code 137" in client.logs("crashing")
 

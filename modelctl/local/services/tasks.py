@@ -66,7 +66,10 @@ class Tasks:
     def container_stop(
         self, request: api_pb2.ContainerStopRequest
     ) -> api_pb2.ContainerStopResponse:
-        container = self._container(request.task_id)
+        container = self._fleet.container(request.task_id)
+        if container is None and self._ledger.container(request.task_id):
+            return api_pb2.ContainerStopResponse()  # it ended between being listed and now
+        container = container or self._container(request.task_id)
         if request.graceful:
             container.drain()
         else:
