@@ -227,7 +227,6 @@ class ModalPlatform(Volumes):
         await versions.roll_over(app.name, app.app_id)
         return await self._again(app)
 
-    @again
     async def _again(self, app: LiveApp) -> LiveApp:
         lifecycle = await self._lifecycle(app.name, self._handle(app))
         return replace(app, version=lifecycle.version or 0, deployed_at=lifecycle.deployed_at)

@@ -45,7 +45,8 @@ class Command:
         until(lambda: self.over)
 
     def said(self, which: str = "err") -> str:
-        return self.files.with_suffix(f".{which}").read_text()
+        file = self.files.with_suffix(f".{which}")
+        return file.read_text() if file.exists() else ""
 
     def end(self, timeout: float = LONG) -> Ran:
         until(lambda: self.over, timeout)
