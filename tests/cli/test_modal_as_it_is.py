@@ -141,6 +141,7 @@ def test_a_slow_build_is_seen_to_go_on(started: Commands) -> None:
 # -- calls
 
 
+@pytest.mark.full
 def test_an_app_that_is_stopped_underneath_is_said_and_created_again(started: Commands) -> None:
     started.project.spec("under", QUIET)
     command = held(started, "under")
@@ -174,7 +175,7 @@ def test_a_token_that_is_revoked_in_the_middle(started: Commands) -> None:
 @pytest.mark.parametrize(
     "method",
     [
-        "AppList",
+        pytest.param("AppList", marks=pytest.mark.full),
         pytest.param("VolumePutFiles", marks=pytest.mark.full),
         pytest.param("AppPublish", marks=pytest.mark.full),
         pytest.param("VolumeGetFile2", marks=pytest.mark.full),
@@ -202,6 +203,7 @@ def test_what_may_be_asked_twice_is_asked_again_when_modal_is_too_busy(started: 
     assert (ran.code, outcomes(ran)) == (0, {"busy": ("done", "")}), ran
 
 
+@pytest.mark.full
 def test_a_deployment_is_not_repeated_when_modal_is_too_busy(started: Commands) -> None:
     started.project.spec("once", QUIET)
     started.fault("refuse", method="AppPublish", status="RESOURCE_EXHAUSTED", message="slow down")
