@@ -147,6 +147,7 @@ def test_what_makes_no_sense_is_said_before_anybody_is_asked(
     assert ran.err.startswith(sentence)
 
 
+@pytest.mark.full
 def test_an_app_that_does_not_live_is_said_with_the_nearest_name(place: Project) -> None:
     ran = place.run("restart", "bussy", "--local", "--yes")
     assert (ran.code, ran.err) == (
