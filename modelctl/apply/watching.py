@@ -125,6 +125,8 @@ class _Watch(Struct, eq=False):
         while True:
             with suppress(Unreachable):
                 async for entry in self.job.platform.logs(self.app, tail=tail, follow=True):
+                    if entry.container in self.before:
+                        continue  # it serves its clients: what it says explains nothing
                     if entry in heard or (since and entry.at < since):
                         continue
                     heard.add(entry)
@@ -134,8 +136,6 @@ class _Watch(Struct, eq=False):
             await self.job.gate.sleep(1.0)  # it broke off: what was said meanwhile is read
 
     def _heard(self, line: Said) -> Seeing | None:
-        if line.container in self.before:
-            return None  # it serves its clients: what it says explains nothing
         self.said.append(line)
         if line.container and line.who != "modal":
             self._placed()
