@@ -125,7 +125,10 @@ class Entry(Struct, frozen=True):
 
 
 class Index(Struct, frozen=True):
+    """`rebuilt`: it was lost or torn, and is read from the apps' own records."""
+
     apps: Mapping[str, Entry]
+    rebuilt: bool = False
 
 
 class AppRecord(Struct, frozen=True):
@@ -217,7 +220,7 @@ async def read_index(files: Files, project: str | None) -> Index | None:
     records = await asyncio.gather(*(read_app(files, project, name) for name in names))
     found = {n: r.entry for n, r in zip(names, records, strict=True) if r is not None}
     apps = {name: entry for name, entry in found.items() if entry.app_id}
-    return Index(apps) if apps else None
+    return Index(apps, rebuilt=True) if apps else None
 
 
 async def read_app(files: Files, project: str | None, name: str) -> AppRecord | None:

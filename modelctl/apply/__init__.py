@@ -104,7 +104,8 @@ def forgotten(
     plan: Plan, desired: Sequence[Desired], seen: Seen
 ) -> dict[str, tuple[Entry, Spoken]]:
     """The apps that are as they should be, and of which that is not written down: an index that
-    was lost, or of a modelctl that did not write down what they read."""
+    was lost or torn, or of a modelctl that did not write down what they read."""
+    rebuilt = seen.index is not None and seen.index.rebuilt
     wanted = {d.name: d for d in desired}
     found = {}
     for change in plan.changes:
@@ -119,6 +120,8 @@ def forgotten(
                 one, app, scaling=scaling, url=change.url, commit="", before=entry
             )
             found[app.name] = remembered, spoken_of(one)
+        elif rebuilt:
+            found[app.name] = entry, spoken_of(wanted[app.name])
     return found
 
 
