@@ -29,6 +29,7 @@ TAGS_COME_BACK = "Do tags come back with a rollback?"
 CONTAINERS_STAY = "Does a redeploy replace containers whose definition did not change?"
 NO_CHANGE = "When does a publish count as no change?"
 PAST_MAX = "May a rolling deploy exceed max_containers?"
+STARTS_ONE = "Does a deploy start a container where none is kept and an old one happens to run?"
 NONE_LIVE = "What does a request get while no container is live?"
 STOPPED = "What does a request to a stopped or unpublished server get?"
 NO_ENVIRONMENT = "What does an unknown environment answer?"
@@ -170,6 +171,29 @@ async def a_container_that_starts_takes_no_requests_and_the_one_before_does(s: S
         await asyncio.sleep(0.2)
     s.saw(PAST_MAX, set(statuses) == {200})
     assert await http_get(made.url, {}) == 200
+
+
+async def a_new_version_has_a_container_of_its_own_while_the_old_one_answers(s: Scratch) -> None:
+    """Where it has none, a gate cannot see it: the version before is brought back."""
+    made, app = await s.deployed(s.rendered("wakes", open_to_all=True))
+    url = made.url
+    assert url is not None
+
+    async def answers() -> bool:
+        return await http_get(url, {}) == 200
+
+    assert await s.until(answers)
+    old = await s.containers(app)
+    await s.deployed(s.rendered("wakes", "d2", open_to_all=True, mark="two"))
+
+    async def others() -> frozenset[str]:
+        await http_get(url, {})
+        return await s.platform.containers(app) - old
+
+    try:
+        s.saw(STARTS_ONE, bool(await s.until(others)))
+    except AssertionError:
+        s.saw(STARTS_ONE, False)
 
 
 async def no_container_answers_503_and_no_app_404(s: Scratch) -> None:
