@@ -297,6 +297,21 @@ FAILED: list[tuple[Outcome, str]] = [
   next: modelctl apply chat --env prod, which tries it again as it is
 """,
     ),
+    (
+        outcome(
+            "rerank",
+            Action.BLOCKED,
+            Result.FAILED,
+            version=8,
+            detail="v7 failed: could not boot: no memory, v8 serves (v6 again); change the spec, "
+            "or --retry",
+        ),
+        """\
+✘ rerank  blocked
+  v7 failed: could not boot: no memory, v8 serves (v6 again); change the spec,
+  or --retry
+""",
+    ),
 ]
 
 

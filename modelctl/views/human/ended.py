@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from modelctl.apply import NEEDS_PRUNE, Outcome, Result
-from modelctl.plan import Action
+from modelctl.plan import REFUSED, Action
 from modelctl.views.human.changes import action_words
 from modelctl.views.human.words import duration, printable, wrapped
 from modelctl.views.paint import Paint
@@ -74,7 +74,9 @@ def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
 def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:
     failed = outcome.tried or outcome.version
     version = f"v{failed}" if failed else ""
-    lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {version}".rstrip()]
+    # What is refused is no version that failed now: the one that lives may well serve.
+    head = action_words(outcome.action) if outcome.action in REFUSED else version
+    lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {head}".rstrip()]
     lines += wrapped(printable(outcome.detail), width)
     if outcome.lines:
         whose = version or "its log" if outcome.failure else "the image's build"
