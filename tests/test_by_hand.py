@@ -87,6 +87,23 @@ def test_without_a_version_it_is_the_one_before() -> None:
     assert chosen(found(*FOUR), None) == Back(3, digest(3), "8f3ab1e")
 
 
+def test_what_a_roll_back_left_is_gone_back_to_only_by_its_number() -> None:
+    twice = (*FOUR[:2], deployment(3, 9), deployment(4, rollback_of=2))
+    assert chosen(found(*twice, digest=digest(2)), None).version == 1
+    once = (*FOUR[:2], deployment(3, rollback_of=1))
+    at = found(*once, digest=digest(1))
+    with pytest.raises(Refusal) as refusal:
+        chosen(at, None)
+    assert refusal.value.message == "each good version of chat before v3 was left by a roll-back"
+    assert refusal.value.hint == "say which one: v2"
+    assert chosen(at, 2).version == 2
+
+
+def test_what_a_roll_back_left_and_an_apply_brought_back_is_good_again() -> None:
+    past = (*FOUR[:2], deployment(3, rollback_of=1), deployment(4, 2), deployment(5))
+    assert chosen(found(*past), None).version == 4
+
+
 def test_what_failed_is_passed_over() -> None:
     failed = (event("tried", 3, "failed", "could not boot: no such file"),)
     assert chosen(found(*FOUR, events=failed), None).version == 2
@@ -183,7 +200,9 @@ STEPS = st.tuples(st.sampled_from(["deploy", "back", "restart"]), st.integers(1,
 
 
 @given(st.lists(STEPS, max_size=12))
-def test_the_default_is_the_newest_other_text_that_did_not_fail(steps: list[Step]) -> None:
+def test_the_default_is_the_newest_other_text_that_neither_failed_nor_was_left(
+    steps: list[Step],
+) -> None:
     texts, origin, past, events = {1: 1}, {1: 1}, [deployment(1, 1)], []
     bad: set[int] = set()
     for kind, which, fails in steps:
@@ -203,7 +222,17 @@ def test_the_default_is_the_newest_other_text_that_did_not_fail(steps: list[Step
             past.append(replace(deployment(new), tag=""))
             events.append(event("restarted", new))
     live = len(past)
-    good = [v for v in range(live - 1, 0, -1) if texts[v] != texts[live] and origin[v] not in bad]
+    left: set[int] = set()
+    for one in past[1:]:
+        if one.rollback_of is not None:
+            left.add(texts[one.version - 1])
+        if one.tag or one.rollback_of is not None:
+            left.discard(texts[one.version])
+    good = [
+        v
+        for v in range(live - 1, 0, -1)
+        if texts[v] not in {texts[live], *left} and origin[v] not in bad
+    ]
     at = found(*past, events=tuple(reversed(events)), digest=digest(texts[live]))
     if good:
         back = chosen(at, None)
@@ -285,7 +314,7 @@ def test_the_stricter_of_two_holds_keeps_both() -> None:
     both = joined(scaled, hold(until="2026-11-23T00:00:00Z"))
     assert both == hold("scaled to max 8, then rolled back to v3", until="2026-11-23T00:00:00Z")
     assert joined(hold(), replace(scaled, why="")).keeps == "version"
-    assert joined(hold(), replace(scaled, why="")).why == "latency"
+    assert joined(hold(), replace(scaled, why="")).why == ""
     assert joined(hold(until="2026-11-23T00:00:00Z"), hold()).until is None
 
 

@@ -20,7 +20,6 @@ def joined(before: Hold | None, new: Hold) -> Hold:
         new,
         keeps=keeps,
         did=", then ".join([*did, new.did]),
-        why=new.why or before.why,
         until=until,
     )
 

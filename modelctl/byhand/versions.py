@@ -46,11 +46,20 @@ def chosen(found: Found, wanted: int | None, *, force: bool = False) -> Back:
     failed = _failed(found, events)
     here = digest_of(live, origin, past) or found.entry.digest
     if wanted is None:
+        left, passed = _left(origin, past), []
         for version in sorted(past, reverse=True):
             digest = digest_of(version, origin, past)
             known = digest not in (None, here) and origin[version] in past
-            if version < live and known and not _bad(origin[version], digest, failed):
+            if version >= live or not known or _bad(origin[version], digest, failed):
+                continue
+            if digest not in left:
                 return _back(origin[version], digest, past, events)
+            passed.append(f"v{origin[version]}")
+        if passed:
+            raise Refusal(
+                f"each good version of {name} before v{live} was left by a roll-back",
+                f"say which one: {', '.join(dict.fromkeys(passed))}",
+            )
         raise Refusal(
             f"no good version of {name} is known before v{live}",
             f"modelctl history {name} shows what there is; say which one",
@@ -99,6 +108,18 @@ def digest_of(
     """None where modelctl did not deploy it."""
     one = past.get(origin.get(version, version))
     return one.tag if one is not None and _DIGEST.fullmatch(one.tag) else None
+
+
+def _left(origin: Mapping[int, int], past: Mapping[int, Deployment]) -> frozenset[str]:
+    """The digests that a roll-back left and nothing brought back since: deploying or naming one
+    again takes that back."""
+    found: set[str] = set()
+    for version in sorted(past):
+        if past[version].rollback_of is not None:
+            found.add(digest_of(version - 1, origin, past) or "")
+        if version == origin[version] or past[version].rollback_of is not None:
+            found.discard(digest_of(version, origin, past) or "")
+    return frozenset(found)
 
 
 class _Failed(Struct, frozen=True):
