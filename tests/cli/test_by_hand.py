@@ -129,6 +129,38 @@ def test_a_hold_keeps_what_lives_and_a_restart_holds_nothing(place: Project) -> 
     assert plan_of(place, "busy") == "unchanged: "
 
 
+@pytest.mark.full
+def test_what_a_release_leads_to_is_said_of_an_app_without_a_spec_too(place: Project) -> None:
+    names = ("leaves", "former", "halted")
+    for name in names:
+        place.spec(name, f"{QUIET}context: 2048\n")
+    assert place.run("apply", *names, "--local", "--yes").code == 0
+    for name in names:
+        assert place.run("hold", name, "--why", "a demo", "--local", "--yes").code == 0
+    (place.root / "specs" / "leaves.yaml").unlink()
+    (place.root / "specs" / "former.yaml").rename(place.root / "specs" / "latter.yaml")
+    place.spec("latter", f"{QUIET}context: 2048\nrenamed_from: former\n")
+    by_sdk(
+        place,
+        "import subprocess, sys\n"
+        "stop = [sys.executable, '-m', 'modal', 'app', 'stop', '-y', 'halted']\n"
+        "subprocess.run(stop, check=True)",
+    )
+    ran = place.run("release", *names, "--local", "--yes", env=WIDE)
+    assert (ran.code, ran.err) == (0, "")
+    assert "\n  leaves: not in specs: modelctl apply --prune deletes it\n" in ran.out
+    gone = "former: renamed to latter: the next apply deletes it once that one serves"
+    assert f"\n  {gone}\n" in ran.out
+    assert "v1 was stopped past modelctl; apply creates it again" in ran.out
+    wrong = place.spec("wrong", "context: many\n")
+    ran = place.run("release", "leaves", "--local", "--yes")
+    wrong.unlink()
+    assert (ran.code, ran.out) == (0, "· leaves  nothing was held\n")
+    assert ran.err == (
+        "what the next apply does to leaves is not known: modelctl validate says why\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
