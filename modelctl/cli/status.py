@@ -178,15 +178,25 @@ def row_of(
         usd_per_hour=_burns(details, assessed, got),
         waiting_for=waits[0] if waits else "",
         waiting_since=waits[1] if waits else None,
-        reasons=() if change.action in quiet else change.reasons,
+        reasons=() if change.action in quiet else _reasons(change),
         hold=change.hold,
+    )
+
+
+def _reasons(change: Change) -> tuple[str, ...]:
+    """What scaling drifted from is what a person set, while that is held."""
+    if change.hold is None or change.hold.keeps != "scaling":
+        return change.reasons
+    return tuple(
+        why.replace(", spec ", ", held ", 1) if why.startswith("live ") else why
+        for why in change.reasons
     )
 
 
 def _sync(change: Change) -> str:
     from modelctl.plan import Action
 
-    if change.verify:
+    if change.verify and change.action is not Action.DRIFT:
         return "not proven"
     return {
         Action.CREATE: "not deployed",

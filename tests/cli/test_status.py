@@ -62,6 +62,7 @@ def row(
         (Change("chat", Action.HELD, ("rolled back to v6 by ana",), hold=HOLD), "held"),
         (Change("chat", Action.BLOCKED, ("v9 failed: answered wrong",)), "blocked"),
         (Change("chat", Action.DRIFT, ("live max 12, spec 4",)), "drifted"),
+        (Change("chat", Action.DRIFT, ("live max 12, spec 4",), verify=True), "drifted"),
         (Change("chat", Action.REDEPLOY), "out of date"),
         (Change("chat", Action.IN_PLACE), "out of date"),
         (Change("chat", Action.IN_PLACE, ("tried again",), verify=True), "not proven"),
@@ -76,6 +77,13 @@ def test_sync_is_what_the_plan_would_do(change: Change, sync: str) -> None:
     quiet = {Action.CREATE, Action.DELETE, Action.UNCHANGED}
     assert said.reasons == (() if change.action in quiet else change.reasons)
     assert said.hold == change.hold
+
+
+def test_what_drifted_from_a_scaling_that_is_held_is_said_so() -> None:
+    held = replace(HOLD, keeps="scaling", did="scaled to max 5")
+    why = ("live scaling.max 8, spec 5: apply sets 5", "scaling kept: scaled to max 5")
+    said = row(Change("chat", Action.DRIFT, why, verify=True, hold=held))
+    assert said.reasons[0] == "live scaling.max 8, held 5: apply sets 5"
 
 
 def test_what_runs_is_counted_and_costs_what_its_spec_s_first_gpu_does() -> None:
