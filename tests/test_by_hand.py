@@ -19,7 +19,7 @@ from modelctl.apply.watching import Within
 from modelctl.byhand import doing
 from modelctl.byhand.holding import joined
 from modelctl.byhand.looking import look, refuse_without_weights
-from modelctl.byhand.scaling import Wish, did, differences, scaled
+from modelctl.byhand.scaling import Wish, did, differences, held, scaled
 from modelctl.byhand.types import Found, Refusal
 from modelctl.byhand.until import until
 from modelctl.byhand.versions import Back, chosen, number
@@ -330,6 +330,23 @@ def test_what_is_not_said_stays_as_it_lives() -> None:
     after = scaled(now, Wish(keep_warm=3, idle=90))
     assert after == scaling(3, max_containers=4, scaleup_window=20, scaledown_window=90)
     assert did(differences(now, after)) == "scaled to keep_warm 3, idle_timeout 90s"
+
+
+def test_a_target_is_said_as_it_was_typed() -> None:
+    now = scaling(1)
+    assert did(differences(now, scaled(now, Wish(target=999.0)))) == "scaled to target 999"
+    assert did(differences(now, scaled(now, Wish(target=1.5)))) == "scaled to target 1.5"
+
+
+def test_a_hold_speaks_of_what_somebody_set_past_it_too() -> None:
+    recorded, now = scaling(1, max_containers=8), scaling(1, max_containers=12)
+    after = scaled(now, Wish(keep_warm=2))
+    assert after == scaling(2, max_containers=12)
+    assert did(held(recorded, now, after)) == "scaled to keep_warm 2, max 12"
+    assert did(held(recorded, now, scaled(now, Wish(most=8)))) == "scaled to max 8"
+    before = hold("scaled to max 8, idle_timeout 1m", keeps="scaling")
+    both = joined(before, hold("scaled to keep_warm 2, max 12", keeps="scaling"))
+    assert both.did == "scaled to max 12, idle_timeout 1m, keep_warm 2"
 
 
 def test_two_hosts_serve_one_copy() -> None:

@@ -44,12 +44,27 @@ def scaled(now: Scaling, wish: Wish, nodes: int = 1) -> Scaling:
 
 
 def differences(before: Scaling, after: Scaling) -> tuple[FieldChange, ...]:
-    return scaling_differences(before, after)
+    return tuple(
+        FieldChange(change.path, _whole(change.before), _whole(change.after))
+        for change in scaling_differences(before, after)
+    )
+
+
+def _whole(value: object) -> object:
+    """A target as it was typed: 999, not 999.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def held(recorded: Scaling, now: Scaling, after: Scaling) -> tuple[FieldChange, ...]:
+    """What the hold speaks of: this change, and what somebody set past modelctl since the last."""
+    since = {change.path: change for change in differences(recorded, after)}
+    return tuple(({change.path: change for change in differences(now, after)} | since).values())
 
 
 def did(changes: tuple[FieldChange, ...]) -> str:
     """`scaled to keep_warm 5, max 8`."""
     return "scaled to " + ", ".join(
-        f"{change.path.removeprefix('scaling.').removeprefix('concurrency.')} {change.after}"
+        f"{change.path.removeprefix('scaling.').removeprefix('concurrency.')} "
+        f"{'none' if change.after is None else change.after}"
         for change in changes
     )

@@ -19,7 +19,7 @@ from modelctl.cli.by_hand import (
     why_option,
 )
 from modelctl.cli.exits import Exit
-from modelctl.cli.said import say
+from modelctl.cli.said import aside, say
 
 if TYPE_CHECKING:
     from modelctl.byhand.scaling import Wish
@@ -92,16 +92,22 @@ async def _scaled(at: Hand, name: str, wish: Wish, kept: Hold, price: float | No
 
     from modelctl.byhand.doing import scale
     from modelctl.byhand.holding import joined
-    from modelctl.byhand.scaling import did, differences, scaled
+    from modelctl.byhand.scaling import did, differences, held, scaled
+    from modelctl.views.human.words import printable
 
     found = await looked(at, name)
     nodes = (found.fields(found.entry.digest) or {}).get("nodes", 1)
     after = scaled(found.scaling, wish, nodes if isinstance(nodes, int) else 1)
     changes = differences(found.scaling, after)
-    if not changes:
+    fields = held(found.entry.scaling, found.scaling, after)
+    if not changes and (found.hold is None or not fields):
         say(f"· {name}  is scaled so already; modelctl hold keeps it so")
         return Exit.DONE
-    hold = joined(found.hold, replace(kept, did=did(changes)))
+    hold = joined(found.hold, replace(kept, did=did(fields)))
+    condemned = found.entry.condemned
+    if condemned is not None and condemned.digest == found.entry.digest:
+        why = printable(condemned.why)
+        aside(f"warning: v{found.app.version} failed: {why}; it runs all the same")
     if cost := _cost(found.scaling, after, price):
         say(f"  {cost}")
     async with alone(at, found, "scale", f"Scale {name} in the") as (again, job):
