@@ -57,6 +57,17 @@ def test_an_app_that_deploys_is_done_and_remembered() -> None:
     assert kept.commit == "8f3ab1e"
 
 
+def test_an_app_that_is_created_again_keeps_what_was_done_before() -> None:
+    stage = Stage()
+    carried_out([desired()], [create()], stage, index=Index({}))
+    gone = replace(redeploy(), action=Action.DELETE, asked_for=True)
+    carried_out([], [gone], stage, index=remembered(stage))
+    carried_out([desired()], [create()], stage, index=remembered(stage))
+    kept = asyncio.run(read_app(stage, "team", "chat"))
+    assert kept is not None
+    assert [event.did for event in kept.events] == ["deployed", "deleted", "deployed"]
+
+
 def test_who_did_what_when_and_from_which_commit_is_remembered() -> None:
     stage = Stage()
     carried_out([desired()], [create()], stage)

@@ -114,6 +114,24 @@ def test_an_earlier_app_of_the_name_is_told_of_and_not_taken_for_this_one() -> N
     ]
 
 
+def test_what_was_stopped_past_modelctl_is_said_where_that_must_have_been() -> None:
+    stopped = "stopped past modelctl after this"
+    earlier = (event("scaled", 2, -8), event("deployed", 2, -9), event("deployed", 1, -10))
+    here = event("deployed", 1, 1.01)
+    rows = told((deployment(1),), recorded(here, *earlier), 1)
+    assert [row.did for row in rows] == ["deployed", stopped, "scaled", "deployed", "deployed"]
+    rows = told((), recorded(*earlier), None)
+    assert [row.did for row in rows] == [stopped, "scaled", "deployed", "deployed"]
+    ended = (here, event("deleted", 2, -7), *earlier)
+    assert stopped not in [row.did for row in told((deployment(1),), recorded(*ended), 1)]
+
+
+def test_an_earlier_name_is_said_above() -> None:
+    was = "it was old-chat: modelctl history old-chat says what came before"
+    text = history.history((), "chat", "prod", "", paint=Paint(), width=80, was=was)
+    assert text.splitlines()[1] == f"  {was}"
+
+
 def test_an_app_that_is_gone_keeps_what_was_written_down() -> None:
     assert [row.did for row in told((), recorded(event("destroyed", 3, 9)), None)] == ["destroyed"]
 

@@ -34,7 +34,7 @@ class Memory(Struct, eq=False):
     async def note(self, name: str, entry: Entry, spoken: Spoken | None, *events: Event) -> None:
         """Take down what is so from now on; `keep` writes it."""
         if name not in self.records:
-            known = self.index is not None and name in self.index.apps
+            known = self.index is not None  # also what was there before it was destroyed
             found = await read_app(self.platform, self.project, name) if known else None
             self.records[name] = found or AppRecord(entry)
         self.records[name] = self.records[name].after(entry, spoken, *events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from difflib import get_close_matches
 
-from modelctl.byhand.types import Found, Refusal
+from modelctl.byhand.types import Found, NotOurs, Refusal
 from modelctl.byhand.versions import Back
 from modelctl.plan import Seen, entry_of, owner
 from modelctl.plan.holding import active
@@ -15,17 +15,24 @@ from modelctl.rendered import TAG_DIGEST
 
 
 async def look(
-    platform: Platform, project: str | None, name: str, now: str, *, gone: bool = False
+    platform: Platform,
+    project: str | None,
+    name: str,
+    now: str,
+    *,
+    gone: bool = False,
+    options: str = "",
 ) -> tuple[Found, Seen]:
-    """Raises NotThere where no such app lives, and Refusal where it is not this project's. With
-    `gone` an app that was stopped, and is remembered, will do."""
+    """Raises NotThere where no such app lives, and NotOurs where it is not this project's. With
+    `gone` an app that was stopped, and is remembered, will do. `options` say where, to be typed
+    again: `--local`."""
     live, index = await asyncio.gather(platform.observe(), read_index(platform, project))
     app = live.apps.get(name)
     if app is None and gone and index is not None and name in index.apps:
         return await _stopped(platform, project, name, now, live, index)
     if app is None:
         close = get_close_matches(name, live.apps, n=1)
-        hint = f"did you mean {close[0]}?" if close else "see modelctl status"
+        hint = f"did you mean {close[0]}?" if close else f"see modelctl status {options}".rstrip()
         raise NotThere(f"no app {name} lives in the {platform.where}", hint)
     details, history, record = await asyncio.gather(
         platform.details(app), platform.history(app), read_app(platform, project, name)
@@ -40,12 +47,12 @@ async def look(
         now,
     )
     if whose := owner(app, seen, project):
-        raise Refusal(f"{name} is left alone: {whose}")
+        raise NotOurs(name, whose)
     entry = entry_of(app, index)
     hold = active(entry, now)
     if entry is None:
         if details.scaling is None:
-            raise Refusal(f"{name} is left alone: it has no server of modelctl's")
+            raise NotOurs(name, "it has no server of modelctl's")
         digest = details.tags.get(TAG_DIGEST, "")
         entry = Entry(app.app_id, app.version, digest, details.scaling, details.url)
     return Found(app, details, entry, record or AppRecord(entry), past, hold), seen

@@ -17,6 +17,10 @@ from modelctl.record import AppRecord, Event
 _MADE = ("deployed", "rolled back", "restarted")
 
 
+_ENDS = ("destroyed", "deleted", "found gone")
+_STOPPED = "stopped past modelctl after this"
+
+
 class Told(Struct, frozen=True):
     """One thing that happened. `at` is ISO 8601 in UTC, "" where nobody knows; `version` is None
     for what made none. `is_` is the version whose text it is, where that is an earlier one.
@@ -43,7 +47,7 @@ def told(
     here = of_this_life(events, history) if history else ()
     origin = origins(history, here)
     left = list(events)
-    rows = []
+    rows = _stopped(events, lives=live is not None)
     for one in history:
         event = next((e for e in here if e.version == one.version and e.did in _MADE), None)
         if event is not None:
@@ -51,6 +55,18 @@ def told(
         rows.append(_made(one, event, origin.get(one.version, one.version), live))
     rows += [_of(event) for event in left]
     return tuple(sorted(rows, key=lambda row: (row.at, row.version or 0), reverse=True))
+
+
+def _stopped(events: Sequence[Event], *, lives: bool) -> list[Told]:
+    """The ends that nobody wrote down: an app was created while one of its name had not ended, or
+    lives no more. The time of the last that is known stands for when."""
+    found = []
+    ended = not lives
+    for event in events:  # the newest first
+        if ended and event.did not in _ENDS:
+            found.append(Told(event.at, "-", "", _STOPPED, event.version))
+        ended = event.did == "deployed" and event.version == 1
+    return found
 
 
 def _made(one: Deployment, event: Event | None, origin: int, live: int | None) -> Told:

@@ -18,6 +18,14 @@ class Refusal(Exception):
         self.hint = hint
 
 
+class NotOurs(Refusal):
+    """The app is left alone. `whose` is the sentence that says whose it is."""
+
+    def __init__(self, name: str, whose: str) -> None:
+        super().__init__(f"{name} is left alone: {whose}")
+        self.whose = whose
+
+
 class Found(Struct, frozen=True):
     """One live app of ours: what Modal says of it, and what is remembered.
 

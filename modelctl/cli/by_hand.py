@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -66,7 +67,16 @@ def changes_one(function: _F) -> _F:
     return function
 
 
-why_option = click.option("--why", default="", metavar="TEXT", help="The reason, for the others.")
+def said_why(_context: click.Context, _option: click.Parameter, text: str | None) -> str:
+    """The reason, "" where none was given; an empty one is none."""
+    if text is not None and not text.strip():
+        raise click.UsageError("--why is empty: say the reason, or leave it out")
+    return text or ""
+
+
+why_option = click.option(
+    "--why", callback=said_why, metavar="TEXT", help="The reason, for the others."
+)
 
 until_option = click.option(
     "--until",
@@ -122,7 +132,9 @@ async def looked(at: Hand, name: str, *, gone: bool = False) -> Found:
     from modelctl.cli.who import now
 
     await changing.opened(at.platform, at.chosen, at.project)
-    found, _ = await look(at.platform, at.project.name, name, now(), gone=gone)
+    found, _ = await look(
+        at.platform, at.project.name, name, now(), gone=gone, options=at.chosen.options
+    )
     return found
 
 
@@ -192,7 +204,10 @@ def ended(done: Done, at: Hand, words: str, *, following: str = "") -> Exit:
         lines = [f"{paint('✘', 'red')} {name}  {version} does not serve"]
         lines += wrapped(printable(f"{seeing.failure}: {seeing.why}"), width)
         lines += ["  last lines of its log:"] if seeing.lines else []
-        lines += [f"    {printable(line)}" for line in seeing.lines]
+        for line in seeing.lines:
+            lines += textwrap.wrap(
+                printable(line), width, initial_indent="    ", subsequent_indent="      "
+            )
     if seeing.note:
         lines += wrapped(seeing.note, width)
     if done.entry.hold is not None:

@@ -45,7 +45,7 @@ def command(
     project = project_here()
     chosen = one_environment(Selection((name,), env, local), project)
     platform = platform_for(chosen, project)
-    past, record, live, hold = asyncio.run(_looked(platform, project.name, name))
+    past, record, live, hold = asyncio.run(_looked(platform, project.name, name, chosen.options))
     paint, width = for_stream()
     if diff is not None:
         fields = between(name, past, record, first, second)
@@ -59,22 +59,36 @@ def command(
         click.echo(machine.history(rows, name, platform.environment, hold))
     else:
         held = words(hold) if hold else ""
-        say(history.history(rows, name, platform.where, held, paint=paint, width=width))
+        was = _was(record, chosen)
+        say(history.history(rows, name, platform.where, held, paint=paint, width=width, was=was))
     return Exit.DONE
 
 
+def _was(record: AppRecord, chosen: Selection) -> str:
+    """Where to read of it under the name that it had before, as its specs said; "" without."""
+    names = (one.fields.get("renamed_from") for one in record.spoken)
+    earlier = next((name for name in names if name), None)
+    if earlier is None:
+        return ""
+    line = " ".join(filter(None, ("modelctl history", str(earlier), chosen.options)))
+    return f"it was {earlier}: {line} says what came before"
+
+
 async def _looked(
-    platform: Platform, project: str | None, name: str
+    platform: Platform, project: str | None, name: str, options: str
 ) -> tuple[Sequence[Deployment], AppRecord, int | None, Hold | None]:
     """Of an app that lives no more, what was written down."""
     from modelctl.byhand.looking import look
+    from modelctl.byhand.types import NotOurs, Refusal
     from modelctl.cli.who import now
     from modelctl.platform.types import NotThere
     from modelctl.record import read_app
 
     await platform.open()
     try:
-        found, _ = await look(platform, project, name, now())
+        found, _ = await look(platform, project, name, now(), options=options)
+    except NotOurs as theirs:
+        raise Refusal(f"the history of {name} is not this project's: {theirs.whose}") from None
     except NotThere:
         record = await read_app(platform, project, name)
         if record is None:

@@ -15,6 +15,7 @@ from modelctl.cli.by_hand import (
     hand,
     looked,
     new_hold,
+    said_why,
     until_option,
 )
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 @click.command("hold")
 @click.argument("name")
-@click.option("--why", required=True, metavar="TEXT", help="The reason, for the others.")
+@click.option(
+    "--why", required=True, callback=said_why, metavar="TEXT", help="The reason, for the others."
+)
 @until_option
 @changes_one
 def command(

@@ -167,6 +167,7 @@ def test_what_a_release_leads_to_is_said_of_an_app_without_a_spec_too(place: Pro
         ("scale night", "error: say what: --keep-warm, --max, --buffer, --target or --idle"),
         ("scale night --idle soon", "error: --idle soon is no duration: 30s, 5m, 1h"),
         ("hold night", "error: Missing option '--why'."),
+        ("rollback night --why=", "error: --why is empty: say the reason, or leave it out"),
         ("hold night --why x --until soon", "error: --until soon is no time: say 9:00, 2h, 3d, "),
         ("rollback night --within soon", "error: --within soon is no duration: 90s, 20m, 1h"),
     ],

@@ -15,14 +15,19 @@ _BY = 16
 
 
 def history(
-    rows: Sequence[Told], name: str, where: str, held: str, *, paint: Paint, width: int
+    rows: Sequence[Told],
+    name: str,
+    where: str,
+    held: str,
+    *,
+    paint: Paint,
+    width: int,
+    was: str = "",
 ) -> str:
-    """`held` is what holds now, "" for nothing."""
+    """`held` is what holds now, `was` where to read of it under an earlier name; "" for nothing."""
     lines = [f"{paint(name, 'bold')} · {where}"]
-    if held:
-        lines += textwrap.wrap(
-            printable(f"held: {held}"), width, initial_indent="  ", subsequent_indent="  "
-        )
+    for above in (f"held: {held}" if held else "", was):
+        lines += textwrap.wrap(printable(above), width, initial_indent="  ", subsequent_indent="  ")
     if not rows:
         return "\n".join([*lines, "", "  nothing is known of it"])
     heads = ("", "when (UTC)", "by", "commit", "")
