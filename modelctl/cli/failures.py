@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import textwrap
 import traceback
 
 import click
@@ -76,6 +78,23 @@ def explain(error: Exception, *, changes: bool) -> int:
 
 
 def _say(message: str, hint: str) -> None:
-    aside(f"error: {message}")
-    if hint:
-        aside(f"help: {hint}")
+    for label, text in (("error: ", message), ("help: ", hint)):
+        if text:
+            aside("\n".join(_lines(label, text)))
+
+
+def _lines(label: str, text: str) -> list[str]:
+    """As wide as the terminal; whole where somebody else reads it."""
+    from modelctl.views.paint import for_stream
+
+    if not sys.stderr.isatty():
+        return [label + text]
+    _, width = for_stream(err=True)
+    return [
+        line
+        for part in (label + text).splitlines()
+        for line in textwrap.wrap(
+            part, width, subsequent_indent=" " * len(label),
+            break_long_words=False, break_on_hyphens=False,
+        )
+    ]  # fmt: skip

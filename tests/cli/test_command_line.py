@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from modelctl.byhand.types import Refusal
 from modelctl.cli import COMMANDS, cli, run
 from modelctl.cli.exits import Exit, worst
+from modelctl.cli.failures import explain
 from tests.conftest import Project, obey_interrupts
 
 GOOD = "model: hf://Qwen/Qwen3-8B\nbackend: vllm\ncontext: 8192\ngpu: H100\n"
@@ -25,6 +27,23 @@ contxt: 8192
 gpu: [H1000, A10:9]
 keep_warm: two
 """
+
+
+def test_a_long_error_is_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = Refusal("no good version of chat is known before v3", "modelctl history chat " * 2)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert explain(long, changes=False) == Exit.REJECTED
+    assert max(map(len, capsys.readouterr().err.splitlines())) > 40
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    explain(long, changes=False)
+    assert capsys.readouterr().err == (
+        "error: no good version of chat is known\n"
+        "       before v3\n"
+        "help: modelctl history chat modelctl\n"
+        "      history chat\n"
+    )
 
 
 def test_five_mistakes_are_five_diagnostics_at_their_line_and_column(project: Project) -> None:
