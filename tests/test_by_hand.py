@@ -23,6 +23,7 @@ from modelctl.byhand.scaling import Wish, did, differences, held, scaled
 from modelctl.byhand.types import Found, Refusal
 from modelctl.byhand.until import until
 from modelctl.byhand.versions import Back, chosen, number
+from modelctl.cli.history import _looked
 from modelctl.platform.types import (
     Deployment,
     Details,
@@ -579,6 +580,16 @@ def test_an_app_of_others_is_left_alone() -> None:
     )
 
 
+def test_the_history_of_an_app_of_others_is_not_shown() -> None:
+    stage = Told(live={"chat": live_app(version=4)})
+    stage.tags = {TAG_PROJECT: "others", TAG_DIGEST: digest(4)}
+    with pytest.raises(Refusal) as refusal:
+        asyncio.run(_looked(stage, "team", "chat", ""))  # type: ignore[arg-type]
+    assert refusal.value.message == (
+        "the history of chat is not this project's: the project others has an app of this name"
+    )
+
+
 def test_a_hold_that_is_over_holds_no_more() -> None:
     stage = Told(live={"chat": live_app(version=4)})
     kept = replace(found(*FOUR).entry, hold=hold(until="2026-11-21T11:59:59Z"))
@@ -593,6 +604,9 @@ def test_an_app_that_was_stopped_can_be_released_all_the_same() -> None:
     asyncio.run(remember(stage, "team", None, {"chat": AppRecord(kept)}))
     with pytest.raises(NotThere, match=r"^no app chat lives in the stage$"):
         looked(stage)
+    with pytest.raises(NotThere) as lacks:
+        asyncio.run(look(stage, "team", "chat", NOW, options="--env prod --local"))
+    assert lacks.value.hint == "see modelctl status --env prod --local"
     at, seen = asyncio.run(look(stage, "team", "chat", NOW, gone=True))
     assert (at.hold, at.app.state) == (hold(), "stopped")
     memory = Memory(stage, "team", always, seen.index, dict(seen.records))

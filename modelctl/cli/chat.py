@@ -41,7 +41,7 @@ def command(name: str, prompt: tuple[str, ...], env: str | None, local: bool, wa
     token = proxy_token(chosen, project)
     # The loop only runs while something is asked: at the prompt, Ctrl-C is the terminal's.
     with asyncio.Runner() as runner:
-        url, headers = runner.run(_reach(platform, name, token, wait))
+        url, headers = runner.run(_reach(platform, name, token, wait, chosen.options))
         messages: Messages = []
         for line in [" ".join(prompt)] if prompt else _lines():
             messages.append({"role": "user", "content": line})
@@ -63,7 +63,7 @@ def _lines() -> Iterator[str]:
 
 
 async def _reach(
-    platform: Platform, name: str, token: tuple[str, str] | None, wait: float
+    platform: Platform, name: str, token: tuple[str, str] | None, wait: float, options: str
 ) -> tuple[str, dict[str, str]]:
     """The endpoint's URL and the headers that open it, once it answers."""
     from modelctl.health import UNAUTHORIZED, http_get, proxy_headers, until_healthy
@@ -72,7 +72,8 @@ async def _reach(
     await platform.open()
     live = await platform.observe()
     if name not in live.apps:
-        raise NotThere(f"no app {name} lives in the {platform.where}", "see modelctl status")
+        way_out = f"see modelctl status {options}".rstrip()
+        raise NotThere(f"no app {name} lives in the {platform.where}", way_out)
     url = (await platform.details(live.apps[name])).url
     if url is None:
         raise NotThere(f"{name} has no endpoint", "was it deployed by modelctl?")

@@ -147,7 +147,7 @@ async def _of_app(name: str, chosen: Selection, project: ProjectFile) -> Sequenc
     name, _, server = name.partition("::")
     platform = platform_for(chosen, project)
     await platform.open()
-    app = await find_app(platform, name)
+    app = await find_app(platform, name, chosen.options)
     recorded = await _recorded(platform, app, project)
     if recorded is not None:
         return [recorded]

@@ -62,7 +62,7 @@ def command(
 
     async def run() -> None:
         await platform.open()
-        app = await find_app(platform, name)
+        app = await find_app(platform, name, chosen.options)
         # A tail is counted in lines that are shown.
         filtered = level != "debug" or not metrics
         fetched = _FETCHED_TO_FILTER if filtered and tail else tail
@@ -118,8 +118,9 @@ async def followed(
             await sleep(1.0)
 
 
-async def find_app(platform: Platform, name: str) -> LiveApp:
-    """The app of that name; raises NotThere with the nearest one."""
+async def find_app(platform: Platform, name: str, options: str) -> LiveApp:
+    """The app of that name; raises NotThere with the nearest one. `options` say where, to be typed
+    again: `--local`."""
     from difflib import get_close_matches
 
     from modelctl.platform.types import NotThere
@@ -128,6 +129,6 @@ async def find_app(platform: Platform, name: str) -> LiveApp:
     app = live.apps.get(name)
     if app is None:
         close = get_close_matches(name, live.apps, n=1)
-        hint = f"did you mean {close[0]}?" if close else "see modelctl status"
+        hint = f"did you mean {close[0]}?" if close else f"see modelctl status {options}".rstrip()
         raise NotThere(f"no app {name} lives in the {platform.where}", hint)
     return app
