@@ -105,7 +105,8 @@ class Entry(Struct, frozen=True):
     passed its gate, "" where it has: the next apply looks again. `good` is the last version that
     passed, with its digest. `protect` holds although the spec is gone. `weights` are the folders of
     the weights' Volume that the versions since the app's creation read, by version: what a
-    roll-back may need. None where that was not written down yet.
+    roll-back may need. None where that was not written down yet. `lost`: the record was, and with
+    it whether the app is protected or held; nobody deletes it for want of a spec.
     """
 
     app_id: str
@@ -122,6 +123,7 @@ class Entry(Struct, frozen=True):
     again: int | None = None
     hold: Hold | None = None
     commit: str = ""
+    lost: bool = False
 
 
 class Index(Struct, frozen=True):
@@ -213,14 +215,20 @@ async def read_index(files: Files, project: str | None) -> Index | None:
     if index is not None:
         return index
     # A lost index is rare: then one more call says whether there is anything to read it from.
-    try:
-        names = [path.removesuffix(".json") for path in await files.listed(volume, "apps")]
-    except LookupError:  # no Volume: nothing was ever written
-        return None
+    names = sorted(await recorded(files, project))
     records = await asyncio.gather(*(read_app(files, project, name) for name in names))
     found = {n: r.entry for n, r in zip(names, records, strict=True) if r is not None}
     apps = {name: entry for name, entry in found.items() if entry.app_id}
     return Index(apps, rebuilt=True) if apps else None
+
+
+async def recorded(files: Files, project: str | None) -> frozenset[str]:
+    """The apps that anything is written down of, those that are gone too."""
+    try:
+        found = await files.listed(volume_of(project), "apps")
+    except LookupError:  # no Volume: nothing was ever written
+        return frozenset()
+    return frozenset(path.removesuffix(".json") for path in found)
 
 
 async def read_app(files: Files, project: str | None, name: str) -> AppRecord | None:

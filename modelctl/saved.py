@@ -26,6 +26,7 @@ class Chosen(Struct, frozen=True):
     retry: bool = False
     override_hold: bool = False
     allow_unlocked: bool = False
+    refresh: bool = False
 
 
 class Step(Struct, frozen=True):

@@ -102,6 +102,10 @@ class Stage:
         self.done.append(f"roll over {app.name}")
         return self._next(app.name)
 
+    async def look(self, app: LiveApp) -> LiveApp:
+        now = self.live.get(app.name)
+        return now if now else replace(app, state="stopped")
+
     async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:
         self.tagged[app.name] = tags
 

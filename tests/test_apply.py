@@ -10,14 +10,24 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from modelctl.apply import Failure, Outcome, Result, Step, Stop
+from modelctl.apply import Failure, Outcome, Result, Step, Stop, forgotten
 from modelctl.lease import LeaseLost
-from modelctl.plan import Action, Change, Desired, plan
+from modelctl.plan import Action, Change, Desired, Plan, Seen, plan
 from modelctl.platform.types import CouldNotFetch, LiveApp, PlatformError, Unreachable
-from modelctl.record import Condemned, Entry, Hold, Index, decode_app, read_app, read_index
+from modelctl.record import (
+    AppRecord,
+    Condemned,
+    Entry,
+    Hold,
+    Index,
+    decode_app,
+    read_app,
+    read_index,
+    remember,
+)
 from modelctl.rendered import ANSWERED_WRONG, BOOT_FAILED, TAG_DIGEST
 from modelctl.resolved import Fetch, RemoteFile, Upload
-from tests.making import EVERYTHING, desired, entry, live_app, record, scaling, seen
+from tests.making import EVERYTHING, desired, details, entry, live_app, record, scaling, seen
 from tests.stage import Answers, Stage, applied, carried_out, remembered
 
 
@@ -559,6 +569,35 @@ def test_somebody_else_s_change_during_an_apply_is_noticed_and_said() -> None:
     assert outcome.detail == ("v2 lives, this apply left v1: somebody else changed it meanwhile")
 
 
+@pytest.mark.parametrize(
+    ("stopped", "why"),
+    [
+        (False, "v2 lives: somebody else changed it meanwhile"),
+        (True, "v1 was stopped past modelctl"),
+    ],
+)
+def test_what_somebody_does_during_the_gate_is_theirs(
+    stopped: bool, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is undone, nothing condemned, and nobody waits for a version that is gone."""
+    monkeypatch.setattr("modelctl.apply.watching._LOOK", 0.01)
+    stage = Stage()
+
+    def tell(step: Step) -> None:
+        if step.phase == "starting":
+            if stopped:
+                del stage.live["chat"]
+            else:
+                stage._next("chat")
+
+    outcome = carried_out(
+        [desired(gate="health")], [create()], stage, gate=Answers(None).gate(), tell=tell
+    )["chat"]
+    assert (outcome.result, outcome.detail, outcome.again) == (Result.FAILED, why, True)
+    assert stage.done == ["deploy chat"]
+    assert remembered(stage).apps["chat"].condemned is None
+
+
 # -- several apps
 
 
@@ -713,6 +752,47 @@ def test_a_deleted_app_is_forgotten_but_not_what_became_of_it() -> None:
     kept = decode_app(stage.files["modelctl-team/apps/old.json"])
     assert kept is not None
     assert kept.events[0].did == "deleted"
+
+
+def test_an_app_that_comes_back_keeps_its_history() -> None:
+    stage, index = Stage(live=lives("old")), Index({"old": entry()})
+    carried_out([], [leaver(asked_for=True)], stage, index=index)
+    carried_out([desired("old")], [create("old")], stage, index=remembered(stage))
+    kept = decode_app(stage.files["modelctl-team/apps/old.json"])
+    assert kept is not None
+    assert [event.did for event in kept.events] == ["deployed", "deleted"]
+
+
+def test_without_a_record_nobody_is_deleted_for_want_of_a_spec() -> None:
+    """Whether it was protected or held was lost with the record: that outlasts the next apply."""
+    live = seen(live_app("old"), details={"old": details()})
+    why = (
+        "not in specs; whether it was protected or held was lost with the record: modelctl "
+        "destroy takes it away"
+    )
+
+    def planned(found: Seen) -> Plan:
+        return plan(
+            [],
+            found,
+            project="team",
+            where="stage",
+            whole_project=True,
+            capabilities=EVERYTHING,
+            prune=True,
+        )
+
+    lost = planned(live)
+    assert lost.lost
+    (change,) = lost.changes
+    assert (change.reasons, change.asked_for) == ((why,), False)
+    stage = Stage(live=lives("old"))
+    for name, (known, _) in forgotten(lost, [], live).items():
+        asyncio.run(remember(stage, "team", None, {name: AppRecord(known)}))
+    later = planned(seen(live_app("old"), index=dict(remembered(stage).apps)))
+    assert not later.lost
+    (change,) = later.changes
+    assert (change.reasons, change.asked_for) == ((why,), False)
 
 
 def test_a_renamed_app_goes_once_the_new_one_serves() -> None:

@@ -26,9 +26,10 @@ from modelctl.apply.types import (
 )
 from modelctl.apply.waves import Wave, in_waves
 from modelctl.plan import DEPLOYS, Action, Change, Desired, Plan, Seen, entry_of
-from modelctl.platform.types import Platform, PlatformError
+from modelctl.platform.types import LiveApp, Platform, PlatformError
 from modelctl.record import Entry, Spoken
-from modelctl.resolved import Resolved
+from modelctl.rendered import TAG_DIGEST
+from modelctl.resolved import Resolved, Scaling
 from modelctl.stock import ListFiles, begin
 
 __all__ = [
@@ -102,14 +103,17 @@ async def apply(
 
 def forgotten(
     plan: Plan, desired: Sequence[Desired], seen: Seen
-) -> dict[str, tuple[Entry, Spoken]]:
+) -> dict[str, tuple[Entry, Spoken | None]]:
     """The apps that are as they should be, and of which that is not written down: an index that
-    was lost or torn, or of a modelctl that did not write down what they read."""
+    was lost or torn, or of a modelctl that did not write down what they read. And those without a
+    spec of which nobody knows any more whether they were protected."""
     rebuilt = seen.index is not None and seen.index.rebuilt
     wanted = {d.name: d for d in desired}
-    found = {}
+    found: dict[str, tuple[Entry, Spoken | None]] = {}
     for change in plan.changes:
         app = seen.live.apps.get(change.name)
+        if app is not None and change.action is Action.DELETE and seen.index is None:
+            found[app.name] = _lost(app, seen), None
         if change.action is not Action.UNCHANGED or app is None:
             continue
         entry = entry_of(app, seen.index)
@@ -123,6 +127,21 @@ def forgotten(
         elif rebuilt:
             found[app.name] = entry, spoken_of(wanted[app.name])
     return found
+
+
+def _lost(app: LiveApp, seen: Seen) -> Entry:
+    """What can still be known of an app without a spec whose record is gone."""
+    details = seen.details.get(app.name)
+    tags = details.tags if details else {}
+    scaling = details.scaling if details else None
+    return Entry(
+        app_id=app.app_id,
+        version=app.version,
+        digest=tags.get(TAG_DIGEST, ""),
+        scaling=scaling or Scaling(0, None, 0, 0, None, None),
+        url=details.url if details else None,
+        lost=True,
+    )
 
 
 def _needs_weights(
@@ -222,7 +241,11 @@ async def _seen_again(outcomes: list[Outcome], job: Job) -> list[Outcome]:
     found = []
     for outcome in outcomes:
         entry, app = mine.get(outcome.name), live.apps.get(outcome.name)
-        if entry is None or (app and (app.app_id, app.version) == (entry.app_id, entry.version)):
+        if (
+            entry is None
+            or outcome.again
+            or (app and (app.app_id, app.version) == (entry.app_id, entry.version))
+        ):
             found.append(outcome)
             continue
         lives = f"v{app.version} lives" if app else "it was stopped"

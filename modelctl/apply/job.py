@@ -12,7 +12,17 @@ from modelctl.apply.types import By, Check, Gate, Stop, Tell
 from modelctl.plan import Change, Desired, Seen
 from modelctl.plan.holding import active, words
 from modelctl.platform.types import LiveApp, Platform, PlatformError
-from modelctl.record import AppRecord, Entry, Event, Hold, Index, Spoken, read_app, remember
+from modelctl.record import (
+    AppRecord,
+    Entry,
+    Event,
+    Hold,
+    Index,
+    Spoken,
+    read_app,
+    recorded,
+    remember,
+)
 from modelctl.resolved import Scaling
 from modelctl.stock import Stock
 
@@ -30,15 +40,25 @@ class Memory(Struct, eq=False):
     changed: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    there: frozenset[str] | None = None
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def note(self, name: str, entry: Entry, spoken: Spoken | None, *events: Event) -> None:
         """Take down what is so from now on; `keep` writes it."""
         if name not in self.records:
-            known = self.index is not None  # also what was there before it was destroyed
+            # One that went away, and comes back, keeps its history.
+            known = name in await self._written_down()
             found = await read_app(self.platform, self.project, name) if known else None
             self.records[name] = found or AppRecord(entry)
         self.records[name] = self.records[name].after(entry, spoken, *events)
         self.changed.add(name)
+
+    async def _written_down(self) -> frozenset[str]:
+        """The apps that anything was ever written down of; asked for once."""
+        async with self.asking:
+            if self.there is None:
+                self.there = await recorded(self.platform, self.project)
+        return self.there
 
     async def note_gone(self, name: str, event: Event) -> None:
         """Take down that it does not live any more; of what nobody wrote down, nothing."""

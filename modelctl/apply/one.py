@@ -56,6 +56,8 @@ def _refused(outcome: Outcome, change: Change, error: PlatformError) -> Outcome:
     failure = Failure.FETCH if isinstance(error, CouldNotFetch) else None
     if failure and not detail.startswith(failure):
         detail = f"{failure}: {detail}"
+    if change.version is not None and isinstance(error, BuildFailed):
+        detail = f"{detail}; v{change.version} serves, as it did all along"
     return replace(
         outcome,
         result=Result.FAILED,
@@ -151,6 +153,9 @@ async def _proved(
     """Keep the version that passes its gate; undo the one that does not."""
     outcome = Outcome(change.name, change.action, Result.DONE, app.version, entry.url)
     seeing = await gate(app, entry.url, desired.rendered.resolved, before, job)
+    if seeing.moved:
+        # What a person does meanwhile is theirs: nothing is undone, nothing condemned.
+        return replace(outcome, result=Result.FAILED, detail=seeing.why, again=True)
     if seeing.failure is None:
         good = replace(entry, unproven="", good=(app.version, entry.digest), condemned=None)
         await job.memory.note(change.name, good, None)

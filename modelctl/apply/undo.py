@@ -80,7 +80,8 @@ async def _left_at_zero(app: LiveApp, failed: Entry, job: Job) -> Left:
     scaling = replace(failed.scaling, min_containers=0, buffer_containers=0)
     if scaling != failed.scaling:
         await job.scale(app, scaling)
-    return Left(replace(failed, scaling=scaling), "left at zero containers", serves=False)
+    costs_nothing = replace(failed, scaling=scaling, usd_per_hour=0.0)
+    return Left(costs_nothing, "left at zero containers", serves=False)
 
 
 async def _brought_back(

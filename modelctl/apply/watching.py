@@ -19,12 +19,16 @@ from modelctl.resolved import Resolved
 
 
 class Seeing(Struct, frozen=True):
-    """How the gate ended. Without a failure and with a `note`: nobody could look, and why."""
+    """How the gate ended. Without a failure and with a `note`: nobody could look, and why.
+
+    `moved`: somebody else changed the app meanwhile, so that it is not this version's any more.
+    """
 
     failure: Failure | None = None
     why: str = ""
     lines: tuple[str, ...] = ()
     note: str = ""
+    moved: bool = False
 
 
 PASSED = Seeing()
@@ -35,6 +39,8 @@ NO_TOKEN = Seeing(
 
 _PATIENCE = 5.0
 """Seconds after which a container that is not there is waiting for its GPU."""
+_LOOK = 3.0
+"""Seconds between the looks at whether the version is still the one that lives."""
 _TAIL = 200
 """Lines of the log that are read of what was said before somebody listened."""
 
@@ -102,14 +108,17 @@ class _Watch(Struct, eq=False):
     _booting_since: float | None = None
 
     async def end(self) -> Seeing:
-        tasks = {asyncio.create_task(self._dies()), asyncio.create_task(self._answers())}
+        tasks = {
+            asyncio.create_task(one)
+            for one in (self._dies(), self._answers(), self._is_another_s())
+        }
         waits = asyncio.create_task(self._waits())
         try:
             while True:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 found = [task.result() for task in done if task.exception() is None]
                 if found:  # a log that says no outweighs an answer that came at the same moment
-                    return max(found, key=lambda one: one.failure is not None)
+                    return max(found, key=lambda one: one.failure is not None or one.moved)
                 if not tasks:  # both broke off: what the last one said is the reason
                     raise next(iter(done)).exception() or RuntimeError
         finally:
@@ -137,7 +146,8 @@ class _Watch(Struct, eq=False):
 
     def _heard(self, line: Said) -> Seeing | None:
         self.said.append(line)
-        if line.container and line.who != "modal":
+        # What ended had begun: a container that dies at once was placed all the same.
+        if line.container and (line.who != "modal" or " exited with " in line.text):
             self._placed()
         if not line.condemns:
             return None
@@ -150,6 +160,18 @@ class _Watch(Struct, eq=False):
         """`2 × H100 or A100-80GB`; "" where it asks for none."""
         named = (gpu.partition(":") for gpu in self.within.gpus)
         return " or ".join(f"{count} × {kind}" if count else kind for kind, _, count in named)
+
+    async def _is_another_s(self) -> Seeing:
+        """Somebody rolled it back, deployed past modelctl or stopped it: it is theirs now."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            with suppress(Unreachable):
+                now = await self.job.platform.look(self.app)
+                if now.state == "stopped":
+                    return Seeing(why=f"v{self.app.version} was stopped past modelctl", moved=True)
+                if now.version != self.app.version:
+                    why = f"v{now.version} lives: somebody else changed it meanwhile"
+                    return Seeing(why=why, moved=True)
 
     async def _waits(self) -> None:
         await asyncio.sleep(_PATIENCE)

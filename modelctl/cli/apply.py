@@ -52,6 +52,7 @@ class Asked(Struct, frozen=True):
     wait: float = 0.0
     token: tuple[str, str] | None = None
     saved: Saved | None = None
+    refresh: bool = False
 
     @property
     def human(self) -> bool:
@@ -68,6 +69,9 @@ class Asked(Struct, frozen=True):
     "--prune", is_flag=True, help="Delete this project's apps that have no spec any more."
 )
 @override_hold_option
+@click.option(
+    "--refresh", is_flag=True, help="Read every app: correct what was scaled or tagged by hand."
+)
 @click.option("--width", type=click.IntRange(1, 64), default=DEFAULT_WIDTH, show_default=True,
               help="How many apps at once.")  # fmt: skip
 @wait_option
@@ -92,6 +96,7 @@ def command(
     retry: bool,
     prune: bool,
     override_hold: bool,
+    refresh: bool,
     width: int,
     wait: float,
     plan_file: str | None,
@@ -114,6 +119,7 @@ def command(
         chosen = Selection(said.what, said.env, said.local, said.labels)
         retry, prune = said.retry, said.prune
         override_hold, allow_unlocked = said.override_hold, said.allow_unlocked
+        refresh = said.refresh
     ready = prepare(
         chosen,
         templates,
@@ -136,6 +142,7 @@ def command(
         wait=wait,
         token=proxy_token(ready.chosen, ready.project),
         saved=saved,
+        refresh=refresh,
     )
     return asyncio.run(_apply(platform_for(ready.chosen, ready.project), ready, asked))
 
@@ -148,7 +155,7 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
     from modelctl.plan import LEFT_ALONE, Action
     from modelctl.platform.types import Stale
 
-    await changing.opened(platform, ready.chosen, ready.project)
+    await platform.open()
     result, seen = await _look(platform, ready, asked)
     refusal = _show(result, seen, ready, asked, platform)
     if refusal is not None:
@@ -210,6 +217,7 @@ async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan
         retry=asked.retry,
         prune=asked.prune,
         override_hold=asked.override_hold,
+        refresh=asked.refresh,
         bill=ready.bill,
         needs=needs_of_all(ready),
     )

@@ -128,10 +128,9 @@ def new_hold(keeps: str, did: str, why: str, until: str | None) -> Hold:
 async def looked(at: Hand, name: str, *, gone: bool = False) -> Found:
     """Connected, in the right workspace, and what is known of the app."""
     from modelctl.byhand.looking import look
-    from modelctl.cli import changing
     from modelctl.cli.who import now
 
-    await changing.opened(at.platform, at.chosen, at.project)
+    await at.platform.open()
     found, _ = await look(
         at.platform, at.project.name, name, now(), gone=gone, options=at.chosen.options
     )

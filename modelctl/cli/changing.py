@@ -1,4 +1,4 @@
-"""What must be so before a command changes anything? The right workspace, a yes, the lease."""
+"""What must be so before a command changes anything? A yes, and the lease."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelctl.platform.types import CredentialsRefused, Platform
+from modelctl.platform.types import Platform
 
 if TYPE_CHECKING:
     from modelctl.cli.options import Selection
@@ -32,20 +32,6 @@ def waves(chosen: Selection, project: ProjectFile) -> Sequence[str]:
 
 def _named(chosen: Selection, project: ProjectFile) -> Environment | None:
     return (project.project.environments or {}).get(chosen.env or "")
-
-
-async def opened(platform: Platform, chosen: Selection, project: ProjectFile) -> None:
-    """Connect, and refuse credentials of another workspace than the environment is pinned to."""
-    await platform.open()
-    said = declared(chosen, project)
-    if said is None or said.workspace is None:
-        return
-    name = await platform.workspace()
-    if name != said.workspace:
-        raise CredentialsRefused(
-            f"the credentials are of the workspace {name}, and {chosen.env} is in {said.workspace}",
-            f"use a token of {said.workspace}, or change workspace in modelctl.yaml",
-        )
 
 
 @asynccontextmanager

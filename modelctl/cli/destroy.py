@@ -89,7 +89,7 @@ async def _destroy(
     from modelctl.platform.types import PlatformError
     from modelctl.record import Event, read_index
 
-    await changing.opened(platform, chosen, project)
+    await platform.open()
     live, index = await asyncio.gather(platform.observe(), read_index(platform, project.name))
     specless = [word for word in chosen.what if word not in names and word in live.apps]
     missing = [d for d in unread if not any(word in d.message for word in specless)]

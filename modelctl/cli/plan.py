@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -68,7 +69,7 @@ def command(
     """Show what apply would do, and why. Changes nothing."""
     from modelctl.cli.base import plan_against
     from modelctl.cli.pipeline import prepare
-    from modelctl.cli.said import say, warnings
+    from modelctl.cli.said import aside, say, warnings
     from modelctl.cli.saving import write_plan
     from modelctl.cli.seeing import (
         denied,
@@ -89,7 +90,9 @@ def command(
     )
     warnings(ready.diagnostics)
     here = ready.chosen
-    chosen = Chosen(what, here.env, here.local, labels, prune, retry, override_hold, allow_unlocked)
+    chosen = Chosen(
+        what, here.env, here.local, labels, prune, retry, override_hold, allow_unlocked, refresh
+    )
     lacking: list[Diagnostic] = []
     if base is not None:
         if file or refresh or prune or retry or override_hold:
@@ -97,10 +100,11 @@ def command(
         result, seen = plan_against(base, ready, templates, allow_unlocked=allow_unlocked)
     else:
         platform = platform_for(ready.chosen, ready.project)
-        result, seen = asyncio.run(_look(platform, ready, chosen, refresh=refresh))
+        result, seen = asyncio.run(_look(platform, ready, chosen))
         lacking = missing_of_all(ready, result, seen, platform)
     if file is not None:
         write_plan(file, result, seen, ready, chosen)
+        aside(f"saved; to carry it out: modelctl apply --plan {shlex.quote(file)}")
     if output == "json":
         from modelctl.views import machine
 
@@ -121,13 +125,10 @@ def command(
     return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE
 
 
-async def _look(
-    platform: Platform, ready: Prepared, chosen: Chosen, *, refresh: bool
-) -> tuple[Plan, Seen]:
-    from modelctl.cli.changing import opened
+async def _look(platform: Platform, ready: Prepared, chosen: Chosen) -> tuple[Plan, Seen]:
     from modelctl.cli.seeing import needs_of_all, see_and_plan
 
-    await opened(platform, ready.chosen, ready.project)
+    await platform.open()
     return await see_and_plan(
         platform,
         ready.desired,
@@ -136,7 +137,7 @@ async def _look(
         allow_unlocked=chosen.allow_unlocked,
         retry=chosen.retry,
         prune=chosen.prune,
-        refresh=refresh,
+        refresh=chosen.refresh,
         override_hold=chosen.override_hold,
         bill=ready.bill,
         needs=needs_of_all(ready),

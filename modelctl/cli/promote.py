@@ -62,14 +62,13 @@ def command(
 
 async def _doubts(first: Prepared, second: Prepared) -> list[str]:
     from modelctl.byhand.promoting import doubts
-    from modelctl.cli import changing
     from modelctl.cli.seeing import see_and_plan
     from modelctl.cli.world import platform_for
     from modelctl.plan import entry_of
 
     here, there = first.chosen.env or "", second.chosen.env or ""
     platform = platform_for(first.chosen, first.project)
-    await changing.opened(platform, first.chosen, first.project)
+    await platform.open()
     result, seen = await see_and_plan(
         platform, first.desired, first.project.name, whole_project=False, refresh=True
     )

@@ -19,7 +19,9 @@ def read_plan(file: str, chosen: Selection) -> Saved:
     from modelctl.saved import NotAPlan, decode
 
     if not chosen.everything or chosen.env or chosen.local:
-        raise click.UsageError("--plan says which specs and where: leave WHAT, -l and --env out")
+        raise click.UsageError(
+            "--plan says which specs and where: leave WHAT, -l, --env and --local out"
+        )
     try:
         return decode(Path(file).read_bytes())
     except NotAPlan as problem:

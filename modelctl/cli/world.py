@@ -52,7 +52,9 @@ def platform_for(chosen: Selection, project: ProjectFile) -> Platform:
             fetch_app=_fetch_app,
         )
     environment = (declared.modal_environment if declared else None) or chosen.env
-    return ModalPlatform(environment, fetch_app=_fetch_app)
+    workspace = declared.workspace if declared else None
+    pinned = (chosen.env or "", workspace) if workspace else None
+    return ModalPlatform(environment, fetch_app=_fetch_app, pinned=pinned)
 
 
 def asked_prices(said: str) -> Callable[[Selection, ProjectFile], Prices | None]:

@@ -75,14 +75,18 @@ def plan(
     found = tuple(_left_alone_costs_nothing_new(change) for change in sorted(changes, key=_order))
     others = _others({change.name for change in found}, seen)
     gone = _gone(desired, seen) if whole_project and project is not None else ()
-    return Plan(seen.live.environment, where, found, others, limits, prices, gone)
+    lost = seen.index is None and any(
+        not owner(app, seen, project) for app in seen.live.apps.values()
+    )
+    return Plan(seen.live.environment, where, found, others, limits, prices, gone, lost)
 
 
 def _left_alone_costs_nothing_new(change: Change) -> Change:
     """What apply leaves alone costs what it did."""
     if change.action not in {*REFUSED, Action.HELD}:
         return change
-    return replace(change, cost=Cost(change.cost.before, change.cost.before))
+    most = change.cost.at_max if change.action is Action.HELD else None
+    return replace(change, cost=Cost(change.cost.before, change.cost.before, None, most))
 
 
 def _gone(desired: Sequence[Desired], seen: Seen) -> tuple[str, ...]:
@@ -157,10 +161,9 @@ def _deletions(
         entry = entry_of(app, seen.index)
         hold = None if asked.override_hold else active(entry, seen.now)
         protected = entry is not None and entry.protect
-        asked_for = prune or new_name is not None
-        reasons = _why_deleted(new_name, prune)
-        if protected:
-            reasons = (f"{reasons[0].removesuffix(' (needs --prune)')}, and protected",)
+        lost = seen.index is None or (entry is not None and entry.lost)
+        asked_for = (prune or new_name is not None) and not lost
+        reasons = _why_deleted(new_name, prune, protected=protected, lost=lost)
         before = entry.usd_per_hour if entry else None
         goes = asked_for and not protected and hold is None
         found.append(
@@ -186,7 +189,15 @@ def _ours(app: LiveApp, seen: Seen, project: str | None) -> bool:
     return settled(app, seen.index)
 
 
-def _why_deleted(new_name: str | None, prune: bool) -> tuple[str, ...]:
+def _why_deleted(
+    new_name: str | None, prune: bool, *, protected: bool, lost: bool
+) -> tuple[str, ...]:
+    gone = f"renamed to {new_name}" if new_name is not None else "not in specs"
+    if protected:
+        return (f"{gone}, and protected",)
+    if lost:
+        why = "whether it was protected or held was lost with the record"
+        return (f"{gone}; {why}: modelctl destroy takes it away",)
     if new_name is not None:
         return (f"renamed to {new_name}: deleted once that one serves", "its URL goes away")
     return ("not in specs",) if prune else ("not in specs (needs --prune)",)

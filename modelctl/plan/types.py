@@ -106,7 +106,8 @@ class Change(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
     `limits` are those of all apps together; `prices` say whose prices these are. `gone` are apps
-    that are written down, and neither live nor have a spec any more."""
+    that are written down, and neither live nor have a spec any more. `lost`: nothing is written
+    down of apps that live."""
 
     environment: str
     where: str
@@ -115,6 +116,7 @@ class Plan(Struct, frozen=True):
     limits: Limits = NO_LIMITS
     prices: str = ""
     gone: tuple[str, ...] = ()
+    lost: bool = False
 
     @property
     def pending(self) -> bool:

@@ -52,7 +52,8 @@ class ModalPlatform(Volumes):
 
     `variables` (MODAL_SERVER_URL and the like) are set in this process before the SDK is imported,
     because it reads some of them then; so a process can open one workspace only. `fetch_app`
-    writes the app that fetches weights.
+    writes the app that fetches weights. `pinned` is an environment, as the project calls it, and
+    the workspace that it must be in.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ModalPlatform(Volumes):
         variables: Mapping[str, str] | None = None,
         capabilities: Capabilities | None = None,
         fetch_app: Callable[[Sequence[Fetch]], str] | None = None,
+        pinned: tuple[str, str] | None = None,
     ) -> None:
         self._wanted_environment = environment
         self._where = where
@@ -71,6 +73,7 @@ class ModalPlatform(Volumes):
         self._capabilities = capabilities or Capabilities(engines=None)
         self._environment: str = environment or ""
         self._handles: dict[str, modal.App] = {}
+        self._pinned = pinned
 
     @property
     def environment(self) -> str:
@@ -103,12 +106,23 @@ class ModalPlatform(Volumes):
             )
         # The SDK tries 18 times, for about a minute, before it says that nobody answers.
         await _probe(str(config.get("server_url")))
+        if self._pinned is not None:
+            await self._belongs(*self._pinned)
         if not self._environment:
             self._environment = config.get("environment") or "main"
         with speaking_of(f"looking for the environment {self._environment}"):
             self._modal_environment = modal.Environment.from_name(self._environment)
             await self._modal_environment.hydrate.aio()
         self._dicts = Dicts(self._environment)
+
+    async def _belongs(self, environment: str, wanted: str) -> None:
+        """Asked first, so that no advice is given about a workspace that is not meant."""
+        found = await self.workspace()
+        if found != wanted:
+            raise CredentialsRefused(
+                f"the credentials are of the workspace {found}, and {environment} is in {wanted}",
+                f"use a token of {wanted}, or change workspace in modelctl.yaml",
+            )
 
     def guard(self, check: Callable[[], Awaitable[None]] | None) -> bool:
         guard.GUARD.ask(self, check)
@@ -229,12 +243,20 @@ class ModalPlatform(Volumes):
 
     async def _again(self, app: LiveApp) -> LiveApp:
         lifecycle = await self._lifecycle(app.name, self._handle(app))
-        return replace(app, version=lifecycle.version or 0, deployed_at=lifecycle.deployed_at)
+        return replace(
+            app,
+            version=lifecycle.version or 0,
+            state=lifecycle.state.name.lower(),
+            deployed_at=lifecycle.deployed_at,
+        )
 
     @again
     async def _lifecycle(self, name: str, app: modal.App) -> modal.types.AppLifecycle:
         with speaking_of(f"reading {name}"):
             return (await app.info.aio(refresh=True)).lifecycle
+
+    async def look(self, app: LiveApp) -> LiveApp:
+        return await self._again(app)
 
     @again
     async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:

@@ -217,6 +217,10 @@ class Platform(Protocol):
         """Replace the containers by fresh ones of the same. Repeating it does it again."""
         ...
 
+    async def look(self, app: LiveApp) -> LiveApp:
+        """The same app as it is now: at another version, say, or stopped."""
+        ...
+
     async def set_tags(self, app: LiveApp, tags: Mapping[str, str]) -> None:
         """Replace all tags of the app. Repeating it does nothing."""
         ...

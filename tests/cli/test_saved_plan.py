@@ -21,7 +21,7 @@ def test_a_saved_plan_is_carried_out_or_refused_and_never_something_else(live: P
     ran = live.run("apply", "saved-a", "--plan", "plan.json")
     assert (ran.code, ran.err.splitlines()[0]) == (
         64,
-        "error: --plan says which specs and where: leave WHAT, -l and --env out",
+        "error: --plan says which specs and where: leave WHAT, -l, --env and --local out",
     )
     live.spec("saved-a", QUIET.replace("2048", "1024"))
     ran = live.run("apply", "--plan", "plan.json")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from modelctl.plan import DEPLOYS, HOURS_A_MONTH, REFUSED, Action, Change, FieldChange, Plan
 from modelctl.resolved import NO_LIMITS
 from modelctl.views.human import money
-from modelctl.views.human.words import counted, printable
+from modelctl.views.human.words import counted, printable, wrapped
 from modelctl.views.paint import Paint
 
 _SYMBOLS = {
@@ -24,6 +24,12 @@ _SYMBOLS = {
 }
 
 
+_LOST = (
+    "Nothing is recorded of this environment's apps any more: earlier specs are unknown, and "
+    "whether somebody held an app, or protected one that has no spec."
+)
+
+
 def action_words(action: Action) -> str:
     return action.value.replace("-", " ")
 
@@ -32,6 +38,8 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     """One line an app that changes, the fields of each, what it costs, and one summary line."""
     shown = [c for c in result.changes if c.action is not Action.UNCHANGED]
     lines = [f"{paint(result.where, 'bold')} · {counted(len(result.changes), 'app')}", ""]
+    if result.lost:
+        lines += [*wrapped(_LOST, width), ""]
     column = min(40, max((len(c.name) for c in shown), default=0) + 2)
     for change in shown:
         lines += _plan_line(change, column, paint, width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from modelctl.apply import NEEDS_PRUNE, Outcome, Result
+from modelctl.apply import NEEDS_PRUNE, Failure, Outcome, Result
 from modelctl.plan import REFUSED, Action
 from modelctl.views.human.changes import action_words
 from modelctl.views.human.words import duration, printable, wrapped
@@ -72,14 +72,16 @@ def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
 
 
 def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:
-    failed = outcome.tried or outcome.version
+    # What never became a version has no number: the one that lives serves on.
+    never = outcome.failure in {None, Failure.FETCH}
+    failed = outcome.tried or (None if never else outcome.version)
     version = f"v{failed}" if failed else ""
     # What is refused is no version that failed now: the one that lives may well serve.
     head = action_words(outcome.action) if outcome.action in REFUSED else version
     lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {head}".rstrip()]
     lines += wrapped(printable(outcome.detail), width)
     if outcome.lines:
-        whose = version or "its log" if outcome.failure else "the image's build"
+        whose = (version or "its log") if outcome.failure else "the image's build"
         lines.append(f"  last lines of {whose}:")
         for line in outcome.lines:
             lines += textwrap.wrap(
@@ -95,6 +97,8 @@ def _next(outcome: Outcome, options: str) -> str:
     again = " ".join(filter(None, ("modelctl apply", outcome.name, options)))
     if outcome.failure is not None and outcome.failure.condemns:
         return f"fix the spec and apply, or {again} --retry"
+    if outcome.failure is None and outcome.lines:
+        return f"fix the image, and {again}"
     if outcome.failure is not None or outcome.again:
         return f"{again}, which tries it again as it is"
     return ""
