@@ -110,7 +110,8 @@ def test_a_build_that_fails_shows_its_last_lines_and_no_secret(started: Commands
     ran = started.run("apply", "--local", "--yes")
     assert ran.code == 5
     said = ran.out[ran.out.index("✘ fails") :]
-    assert said.startswith("✘ fails\n  deploying fails: its image could not be built: 401: hf_")
+    words = " ".join(said.split())
+    assert words.startswith("✘ fails deploying fails: its image could not be built: 401: hf_")
     assert "\n  last lines of the image's build:\n    => Step 0: " in said
     assert "\n    401: hf_•" in said
     assert "hf_abc" not in ran.out + ran.err
