@@ -12,11 +12,12 @@ beaten for its time to live while we watched. Both are read after the claim was 
 was slow, not dead, is seen then, and waited for.
 
 **Until when.** Its time to live, less a margin, after the sending of the last beat (or claim) that
-a later reading has shown together with no higher claim. Why there are never two: let a holder's
-last such reading be R, and somebody's higher claim be put at P. R has not seen it, so P is later
-than R; the candidate reads after P, hence sees that beat or a later one, and waits for the time to
-live from when it first saw it, which is later than when it was sent. The margin is for clocks that
-run at different rates, and for the call that follows a check.
+was known to be there before a reading began which showed no higher claim. Why there are never two:
+let R be the beginning of a holder's last such reading, and P when somebody's higher claim was put.
+The reading has not seen it, so P is later than R; the candidate reads after P, hence sees that beat
+or a later one, and waits for the time to live from when it first saw it, which is later than when
+it was sent. The margin is for clocks that run at different rates, and for the call that follows a
+check.
 
 **What may be removed.** The owner removes what belongs to claims below its own, never a highest
 claim: a candidate that slept since it read an older one must find its number taken, or lower than
@@ -196,6 +197,7 @@ class Lease:
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
         self._sent: dict[int, float] = {}  # when the claim (0) and each beat was first sent
         self._count = 0
+        self._there = -1  # the claim (0) or beat that is known to be in the Dict
 
     # -- becoming the owner
 
@@ -226,14 +228,15 @@ class Lease:
         began = answered = self._clock()
         while True:
             try:
+                known = self._there
                 board = await self._read()
                 answered = self._clock()
                 self._watch(board, answered)
                 others = [claim for claim in board.unreleased() if claim.nonce != self._nonce]
                 living = [claim for claim in others if not self._dead(claim)]
                 if self._on_top(board):
-                    if not living:
-                        self._confirm(board)
+                    if not living and known >= 0:
+                        self._confirm(board, known)
                         return board
                     if self._clock() - max(self._sent.values()) >= _BEAT * self._ttl:
                         await self._beat()
@@ -286,8 +289,9 @@ class Lease:
         number = board.top.number + 1 if board.top else 1
         # Of several tries under this nonce any may take effect, so the first one's time counts.
         self._sent.setdefault(0, self._clock())
-        # The answer is not needed: the next reading tells, also where the answer was lost.
-        await self._put(f"claim/{number}", json.dumps(claim))
+        # Where the answer was lost, the next reading tells.
+        if await self._put(f"claim/{number}", json.dumps(claim)):
+            self._there = max(self._there, 0)
 
     # -- being the owner
 
@@ -334,11 +338,12 @@ class Lease:
                 await self._beat()
             except Unreachable as problem:
                 unreachable = problem  # it may have arrived all the same
+            known = self._there
             board = await self._read()
             if not self._on_top(board):
                 self._lost = _lost_to(board.top, self._name)
                 raise self._lost
-            self._confirm(board)
+            self._confirm(board, known)
             if unreachable is not None and self._clock() >= self.valid_until:
                 raise unreachable
             newest = f"beat/{self._nonce}/{board.beats.get(self._nonce, 0)}"
@@ -359,22 +364,31 @@ class Lease:
     # -- the Dict
 
     async def _read(self) -> _Board:
-        return _board(await self._dicts.dict_items(self._name))
+        board = _board(await self._dicts.dict_items(self._name))
+        if any(claim.nonce == self._nonce for claim in board.claims):
+            self._there = max(self._there, board.beats.get(self._nonce, 0))
+        return board
 
-    async def _put(self, key: str, value: str = "") -> None:
-        await self._dicts.dict_put(self._name, key, value, if_absent=True)
+    async def _put(self, key: str, value: str = "") -> bool:
+        return await self._dicts.dict_put(self._name, key, value, if_absent=True)
 
     async def _beat(self) -> None:
         self._count += 1
-        self._sent[self._count] = self._clock()
-        await self._put(f"beat/{self._nonce}/{self._count}")
+        beat = self._count
+        self._sent[beat] = self._clock()
+        await self._put(f"beat/{self._nonce}/{beat}")
+        self._there = max(self._there, beat)
 
     def _on_top(self, board: _Board) -> bool:
         return board.top is not None and board.top.nonce == self._nonce
 
-    def _confirm(self, board: _Board) -> None:
-        """What this reading shows was sent in time; it shows no higher claim."""
-        sent = self._sent[board.beats.get(self._nonce, 0)]
+    def _confirm(self, board: _Board, known: int) -> None:
+        """What was `known` to be there before this reading began counts; it shows no higher claim.
+
+        What came late, in the middle of the reading, may not have been there for whoever put a
+        higher claim after this reading had passed that place.
+        """
+        sent = self._sent[min(board.beats.get(self._nonce, 0), known)]
         self.valid_until = max(self.valid_until, sent + (1 - _MARGIN) * self._ttl)
 
 

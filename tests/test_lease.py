@@ -536,3 +536,57 @@ def test_the_time_to_live_is_said_by_a_variable() -> None:
 
 def test_the_clock_goes_on() -> None:
     assert boot_clock() <= boot_clock()
+
+
+class _WalkedInTwo:
+    """A Dict whose claims are walked before its beats; `meanwhile` happens between the two."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, str] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.lost: list[str] = []
+        self.losing = False
+
+    async def dict_items(self, name: str) -> Mapping[str, str]:
+        claims = {k: v for k, v in self.entries.items() if k.startswith("claim/")}
+        self.meanwhile()
+        return {**{k: v for k, v in self.entries.items() if not k.startswith("claim/")}, **claims}
+
+    async def dict_put(self, name: str, key: str, value: str, *, if_absent: bool = False) -> bool:
+        if self.losing:
+            self.lost.append(key)
+            raise Unreachable("it did not arrive")
+        return self.entries.setdefault(key, value) is value
+
+    async def dict_pop(self, name: str, key: str) -> None:
+        self.entries.pop(key, None)
+
+
+def test_a_beat_that_comes_late_while_it_is_looked_for_proves_nothing() -> None:
+    """Somebody may have claimed what was walked already, and never seen that beat."""
+    shared, time = _WalkedInTwo(), [0.0]
+
+    async def sleep(seconds: float) -> None:
+        time[0] += seconds
+        await asyncio.sleep(0)
+
+    async def play() -> None:
+        lease = Lease(shared, "team", where="prod", owner="a", clock=lambda: time[0], sleep=sleep)
+        board = await lease._acquire(0.0)  # without the task that renews it
+        assert board.top is not None
+        time[0] += SECONDS
+        shared.losing = True
+        rival = json.dumps(
+            {"nonce": "b", "owner": "b", "what": "apply", "since": "", "ttl": SECONDS}
+        )
+
+        def meanwhile() -> None:
+            shared.losing = False
+            shared.entries.setdefault("claim/2", rival)
+            shared.entries.update(dict.fromkeys(shared.lost, ""))
+
+        shared.meanwhile = meanwhile
+        with pytest.raises(LeaseLost):
+            await lease.check()
+
+    asyncio.run(play())
