@@ -138,6 +138,12 @@ def _board(items: Mapping[str, str]) -> _Board:
     return _Board(tuple(claims), beats, frozenset(released), keys)
 
 
+async def holder(dicts: Dicts, project: str | None) -> Claim | None:
+    """Whose lease was not given back: its holder is at work, or was killed. Only reads."""
+    held = _board(await dicts.dict_items(dict_of(project))).unreleased()
+    return held[-1] if held else None
+
+
 def _claim(number: int, value: str) -> Claim:
     try:
         data: Any = json.loads(value)

@@ -265,6 +265,18 @@ def test_held_scaling_is_kept_while_new_versions_are_deployed() -> None:
     )
 
 
+def test_what_moved_from_a_scaling_that_is_held_is_measured_by_what_is_held() -> None:
+    live = replace(details(digest=D1), scaling=scaling(7))
+    found = seen(
+        live_app(),
+        index={"chat": held("scaling", keep_warm=5)},
+        details={"chat": tagged(live, D1)},
+    )
+    change = only(desired(digest=D1, keep_warm=1), found)
+    assert (change.action, change.scaling) == (Action.DRIFT, scaling(5))
+    assert change.reasons[0] == "live keep_warm 7, held 5: apply sets 5"
+
+
 def test_what_is_held_is_not_deleted() -> None:
     old = replace(held("version"), app_id="ap-1")
     (change,) = planned([], seen(live_app("old"), index={"old": old}), prune=True)

@@ -126,10 +126,10 @@ def command(
 
 
 async def _look(platform: Platform, ready: Prepared, chosen: Chosen) -> tuple[Plan, Seen]:
-    from modelctl.cli.seeing import needs_of_all, see_and_plan
+    from modelctl.cli.seeing import needs_of_all, say_under_way, see_and_plan
 
     await platform.open()
-    return await see_and_plan(
+    found = await see_and_plan(
         platform,
         ready.desired,
         ready.project.name,
@@ -142,3 +142,5 @@ async def _look(platform: Platform, ready: Prepared, chosen: Chosen) -> tuple[Pl
         bill=ready.bill,
         needs=needs_of_all(ready),
     )
+    await say_under_way(platform, ready.project.name, found[0])
+    return found

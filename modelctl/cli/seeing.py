@@ -34,6 +34,7 @@ from modelctl.platform.types import (
     LiveApp,
     NotThere,
     Platform,
+    PlatformError,
     Refused,
 )
 from modelctl.record import read_app, read_index
@@ -149,6 +150,20 @@ async def see_and_plan(
         prices=bill.words if bill else "",
     )
     return result, seen
+
+
+async def say_under_way(platform: Platform, project: str | None, result: Plan) -> None:
+    """Say whose lease was not given back: what looks unfinished may be what it is at."""
+    from modelctl.lease import holder
+
+    if not result.pending:
+        return
+    with suppress(PlatformError):  # a word of help, which nothing else waits for
+        if (claim := await holder(platform, project)) is not None:
+            aside(
+                f"note: {claim.owner} took the lease at {claim.at} and has not given it back; what "
+                f"its {claim.what or 'apply'} is still at may look unfinished here"
+            )
 
 
 def needs_of_all(ready: Prepared) -> tuple[Need, ...]:

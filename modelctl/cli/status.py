@@ -76,7 +76,7 @@ def _without_spec(row: StatusRow, broken: Sequence[Broken]) -> StatusRow:
 async def _rows(
     platform: Platform, ready: Prepared, token: tuple[str, str] | None
 ) -> list[StatusRow]:
-    from modelctl.cli.seeing import see_and_plan
+    from modelctl.cli.seeing import say_under_way, see_and_plan
     from modelctl.health import proxy_headers
     from modelctl.plan import Action
     from modelctl.platform.placed import placed
@@ -90,6 +90,7 @@ async def _rows(
         thorough=True,
         refresh=True,
     )
+    await say_under_way(platform, ready.project.name, result)
     headers = proxy_headers(*token) if token else {}
     assessed = {wanted.name: found for wanted, found in ready.specs}
 
@@ -163,6 +164,10 @@ def row_of(
     if waits is not None:
         since = datetime.datetime.fromisoformat(seen.now) - waits[1]
         health = f"waiting {lasting(max(0.0, since.total_seconds()))}"
+    # It answers, and what its gate asked it answered wrong, or nobody saw that to the end.
+    doubt = entry.unproven if entry is not None and not change.verify else ""
+    unproven = (f"not proven: {doubt}",) if doubt else ()
+    health = "not proven" if doubt and health == "healthy" else health
     quiet = {Action.CREATE, Action.UNCHANGED, Action.DELETE}
     return StatusRow(
         name=change.name,
@@ -178,18 +183,8 @@ def row_of(
         usd_per_hour=_burns(details, assessed, got),
         waiting_for=waits[0] if waits else "",
         waiting_since=waits[1] if waits else None,
-        reasons=() if change.action in quiet else _reasons(change),
+        reasons=(() if change.action in quiet else change.reasons) + unproven,
         hold=change.hold,
-    )
-
-
-def _reasons(change: Change) -> tuple[str, ...]:
-    """What scaling drifted from is what a person set, while that is held."""
-    if change.hold is None or change.hold.keeps != "scaling":
-        return change.reasons
-    return tuple(
-        why.replace(", spec ", ", held ", 1) if why.startswith("live ") else why
-        for why in change.reasons
     )
 
 

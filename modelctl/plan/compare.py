@@ -70,9 +70,12 @@ class _Compared(Struct, frozen=True):
     @property
     def scaling(self) -> Scaling:
         """What it should be scaled to: what a person set, while that is kept."""
-        if self.entry is not None and self.hold is not None and self.hold.keeps == "scaling":
-            return self.entry.scaling
-        return self.rendered.resolved.scaling
+        return self._scaling_held or self.rendered.resolved.scaling
+
+    @property
+    def _scaling_held(self) -> Scaling | None:
+        held = self.hold is not None and self.hold.keeps == "scaling"
+        return self.entry.scaling if held and self.entry is not None else None
 
     @property
     def same(self) -> Change:
@@ -147,7 +150,8 @@ class _Compared(Struct, frozen=True):
         fields = scaling_differences(live, self.scaling)
         if not fields:  # somebody set by hand what the spec says now
             return self.same
-        return _as_drift(self._in_place(drifted(fields), fields, live))
+        wanted = "held" if self._scaling_held is not None else "spec"
+        return _as_drift(self._in_place(drifted(fields, wanted), fields, live))
 
     def _in_place(
         self, reasons: tuple[str, ...], fields: tuple[FieldChange, ...], before: Scaling | None

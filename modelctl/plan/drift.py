@@ -87,10 +87,11 @@ def _spoken(name: str, scaling: Scaling | None) -> object:
     return f"{value // 60}m" if value % 60 == 0 else f"{value}s"
 
 
-def drifted(changes: Sequence[FieldChange]) -> tuple[str, ...]:
-    """`live scaling.max 12, spec 4: apply sets 4`."""
+def drifted(changes: Sequence[FieldChange], wanted: str = "spec") -> tuple[str, ...]:
+    """`live scaling.max 12, spec 4: apply sets 4`. `wanted` is who says what it should be: what a
+    person set is `held`."""
     return tuple(
-        f"live {c.path} {_said(c.before)}, spec {_said(c.after)}: apply "
+        f"live {c.path} {_said(c.before)}, {wanted} {_said(c.after)}: apply "
         + ("takes it away" if c.after is None else f"sets {c.after}")
         for c in changes
     )

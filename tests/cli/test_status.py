@@ -79,11 +79,11 @@ def test_sync_is_what_the_plan_would_do(change: Change, sync: str) -> None:
     assert said.hold == change.hold
 
 
-def test_what_drifted_from_a_scaling_that_is_held_is_said_so() -> None:
-    held = replace(HOLD, keeps="scaling", did="scaled to max 5")
-    why = ("live scaling.max 8, spec 5: apply sets 5", "scaling kept: scaled to max 5")
-    said = row(Change("chat", Action.DRIFT, why, verify=True, hold=held))
-    assert said.reasons[0] == "live scaling.max 8, held 5: apply sets 5"
+@pytest.mark.parametrize("action", [Action.HELD, Action.UNCHANGED])
+def test_what_failed_its_gate_and_was_kept_answers_but_is_not_healthy(action: Action) -> None:
+    said = row(Change("chat", action), unproven="answered wrong: capital")
+    assert said.health == "not proven"
+    assert said.reasons == ("not proven: answered wrong: capital",)
 
 
 def test_what_runs_is_counted_and_costs_what_its_spec_s_first_gpu_does() -> None:

@@ -19,6 +19,7 @@ from modelctl.platform.guard import CHANGES
 from tests.cli.commands import Command, Commands, commands
 from tests.cli.test_killed_anywhere import QUIET
 from tests.conftest import Project, Ran
+from tests.local.conftest import until
 
 SECONDS = 1.0  # a lease's time to live
 SEED = int(os.environ.get("MODELCTL_TEST_SEED", "2"))
@@ -170,6 +171,26 @@ def test_one_of_two_applies_and_who_was_stopped_past_its_lease_is_told(many: Man
     many.seen.clear()
     many.round(["left alone", "left alone", "stopped"], [False, False, True])
     assert many.seen["done"] >= 1
+
+
+def test_a_plan_beside_an_apply_says_who_is_at_work(many: Many) -> None:
+    folder = many.folders[0]
+    folder.spec("one", QUIET.format(context=next(many.context)))
+    apply = many.commands.start("apply", "--local", "--yes", folder=folder.root)
+    until(lambda: "deploying" in apply.said())
+    apply.signal(signal.SIGSTOP)
+    plan = many.commands.run("plan", "--local", folder=folder.root)
+    apply.signal(signal.SIGCONT)
+    assert apply.end().code in (0, 6)
+    assert plan.code == 0, plan
+    assert re.search(AT_WORK, " ".join(plan.err.split())), plan
+    assert "note:" not in many.commands.run("plan", "--local", folder=folder.root).err
+
+
+AT_WORK = (
+    r"note: \S+@\S+ took the lease at \d\d:\d\d and has not given it back; what its apply is still "
+    r"at may look unfinished here"
+)
 
 
 @pytest.mark.full
