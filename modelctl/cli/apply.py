@@ -17,7 +17,6 @@ from modelctl.cli.options import (
     Selection,
     allow_unlocked_option,
     confirm_option,
-    output,
     override_hold_option,
     policy_option,
     prices_option,
@@ -25,6 +24,7 @@ from modelctl.cli.options import (
     templates_option,
     wait_option,
 )
+from modelctl.cli.reports import Reports, reporting
 from modelctl.cli.said import aside
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ DEFAULT_WIDTH = 16
 class Asked(Struct, frozen=True):
     """What the command line says beside which specs are meant."""
 
-    output: str = "human"
+    reports: Reports
     yes: bool = False
     confirm: str | None = None
     retry: bool = False
@@ -56,12 +56,12 @@ class Asked(Struct, frozen=True):
 
     @property
     def human(self) -> bool:
-        return self.output == "human"
+        return self.reports.human
 
 
 @click.command("apply")
 @selection
-@output("human", "json")
+@reporting("apply")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @confirm_option
 @click.option("--retry", is_flag=True, help="Deploy versions again that failed as they are.")
@@ -91,6 +91,7 @@ def command(
     local: bool,
     labels: tuple[str, ...],
     output: str,
+    report: tuple[str, ...],
     yes: bool,
     confirm: str | None,
     retry: bool,
@@ -106,45 +107,47 @@ def command(
     templates: str | None,
 ) -> int:
     """Deploy what changed, wait until it answers, and report."""
-    from modelctl.cli.pipeline import prepare
-    from modelctl.cli.said import warnings
-    from modelctl.cli.saving import read_plan
-    from modelctl.cli.world import asked_prices, platform_for, proxy_token
-    from modelctl.saved import still_wanted
-
     chosen = Selection(what, env, local, labels)
-    saved = read_plan(plan_file, chosen) if plan_file else None
-    if saved is not None:
-        said = saved.chosen
-        chosen = Selection(said.what, said.env, said.local, said.labels)
-        retry, prune = said.retry, said.prune
-        override_hold, allow_unlocked = said.override_hold, said.allow_unlocked
-        refresh = said.refresh
-    ready = prepare(
-        chosen,
-        templates,
-        allow_unlocked=allow_unlocked,
-        policy=policy,
-        prices=asked_prices(prices),
-    )
-    warnings(ready.diagnostics)
-    if saved is not None:
-        still_wanted(saved, ready.desired)
-    asked = Asked(
-        output=output,
-        yes=yes or saved is not None,
-        confirm=confirm,
-        retry=retry,
-        prune=prune,
-        override_hold=override_hold,
-        allow_unlocked=allow_unlocked,
-        width=width,
-        wait=wait,
-        token=proxy_token(ready.chosen, ready.project),
-        saved=saved,
-        refresh=refresh,
-    )
-    return asyncio.run(_apply(platform_for(ready.chosen, ready.project), ready, asked))
+    reports = Reports("apply", output, report, chosen, changes=True)
+    with reports.told():
+        from modelctl.cli.pipeline import prepare
+        from modelctl.cli.said import warnings
+        from modelctl.cli.saving import read_plan
+        from modelctl.cli.world import asked_prices, platform_for, proxy_token
+        from modelctl.saved import still_wanted
+
+        saved = read_plan(plan_file, chosen) if plan_file else None
+        if saved is not None:
+            said = saved.chosen
+            reports.chosen = chosen = Selection(said.what, said.env, said.local, said.labels)
+            retry, prune = said.retry, said.prune
+            override_hold, allow_unlocked = said.override_hold, said.allow_unlocked
+            refresh = said.refresh
+        ready = prepare(
+            chosen,
+            templates,
+            allow_unlocked=allow_unlocked,
+            policy=policy,
+            prices=asked_prices(prices),
+        )
+        warnings(ready.diagnostics)
+        if saved is not None:
+            still_wanted(saved, ready.desired)
+        asked = Asked(
+            reports=reports,
+            yes=yes or saved is not None,
+            confirm=confirm,
+            retry=retry,
+            prune=prune,
+            override_hold=override_hold,
+            allow_unlocked=allow_unlocked,
+            width=width,
+            wait=wait,
+            token=proxy_token(ready.chosen, ready.project),
+            saved=saved,
+            refresh=refresh,
+        )
+        return asyncio.run(_apply(platform_for(ready.chosen, ready.project), ready, asked))
 
 
 async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
@@ -171,9 +174,7 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
                     again, seen = await _look(platform, ready, asked)
                     if again == result:
                         await _carry_out(result, seen, platform, ready, asked, lease)
-        if not asked.human:
-            _print_json(result, (), seen, ready, platform)
-        return Exit.DONE
+        return _give(result, (), seen, ready, platform, asked, Exit.DONE)
     if any(c.action not in LEFT_ALONE for c in result.changes):
         said = changing.declared(ready.chosen, ready.project)
         changing.confirm(
@@ -197,11 +198,11 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
                 return refusal
         began = time.monotonic()
         outcomes, interrupted = await _carry_out(result, seen, platform, ready, asked, lease)
+    seconds = time.monotonic() - began
     if asked.human:
-        _print_human(outcomes, time.monotonic() - began, ready)
-    else:
-        _print_json(result, outcomes, seen, ready, platform)
-    return Exit.INTERRUPTED if interrupted else exit_code(outcomes)
+        _print_human(outcomes, seconds, ready)
+    code = Exit.INTERRUPTED if interrupted else exit_code(outcomes)
+    return _give(result, outcomes, seen, ready, platform, asked, code, seconds)
 
 
 async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan, Seen]:
@@ -226,7 +227,7 @@ async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan
 
 def _show(
     result: Plan, seen: Seen, ready: Prepared, asked: Asked, platform: Platform
-) -> Exit | None:
+) -> int | None:
     """Print the plan; the exit code where it must not be carried out."""
     from modelctl.cli.said import say
     from modelctl.cli.seeing import denied, missing_of_all, show_missing
@@ -240,9 +241,7 @@ def _show(
         say(changes.plan(result, paint=paint, width=columns))
         show_missing(lacking)
     refusal = denied(result) or (Exit.REJECTED if has_errors(lacking) else None)
-    if refusal is not None and not asked.human:
-        _print_json(result, (), seen, ready, platform)
-    return refusal
+    return None if refusal is None else _give(result, (), seen, ready, platform, asked, refusal)
 
 
 async def _carry_out(
@@ -313,14 +312,25 @@ def _print_human(outcomes: Sequence[Outcome], seconds: float, ready: Prepared) -
     say("\n" + ended.outcomes(outcomes, seconds, paint=paint, width=columns, options=options))
 
 
-def _print_json(
-    result: Plan, outcomes: Sequence[Outcome], seen: Seen, ready: Prepared, platform: Platform
-) -> None:
+def _give(
+    result: Plan,
+    outcomes: Sequence[Outcome],
+    seen: Seen,
+    ready: Prepared,
+    platform: Platform,
+    asked: Asked,
+    code: int,
+    seconds: float = 0.0,
+) -> int:
+    """Write what came of it wherever that was asked for; the exit code."""
+    if not asked.reports.wanted:
+        return code
+    from modelctl.cli.reports import planned
     from modelctl.cli.seeing import missing_of_all
-    from modelctl.views import machine
+    from modelctl.views.results import Applied
 
-    lacking = missing_of_all(ready, result, seen, platform)
-    click.echo(machine.outcomes(result, outcomes, lacking))
+    plan = planned(ready, result, missing_of_all(ready, result, seen, platform))
+    return asked.reports.give(Applied(plan, outcomes, seconds, ready.chosen.options), code)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> Exit:

@@ -8,10 +8,20 @@ import textwrap
 import traceback
 
 import click
+from msgspec import Struct
 
 from modelctl.cli.exits import Exit, of_diagnostics
 from modelctl.cli.said import aside
-from modelctl.diagnostics import Rejected
+from modelctl.diagnostics import Diagnostic, Rejected
+
+
+class Words(Struct, frozen=True):
+    """Why it could not go on: `diagnostics`, or a sentence and the way out; and the exit code."""
+
+    code: Exit
+    message: str = ""
+    hint: str = ""
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def explain(error: Exception, *, changes: bool) -> int:
@@ -19,6 +29,22 @@ def explain(error: Exception, *, changes: bool) -> int:
 
     `changes` is whether the command may have begun to change what is live.
     """
+    words = words_of(error, changes=changes)
+    if words.diagnostics:
+        from modelctl.views.human import problems
+        from modelctl.views.paint import for_stream
+
+        paint, width = for_stream(err=True)
+        aside(problems.diagnostics(words.diagnostics, paint=paint, width=width))
+    else:
+        _say(words.message, words.hint)
+    if words.message.startswith(_OWN_FAULT) and os.environ.get("MODELCTL_DEBUG"):
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    return words.code
+
+
+def words_of(error: Exception, *, changes: bool) -> Words:
+    """What a user has to know of an exception; nothing is printed."""
     from modelctl.byhand.types import Refusal
     from modelctl.lease import LeaseHeld, LeaseLost
     from modelctl.local.lifecycle import LocalError
@@ -34,12 +60,8 @@ def explain(error: Exception, *, changes: bool) -> int:
 
     match error:
         case Rejected():
-            from modelctl.views.human import problems
-            from modelctl.views.paint import for_stream
-
-            paint, width = for_stream(err=True)
-            aside(problems.diagnostics(error.diagnostics, paint=paint, width=width))
-            return of_diagnostics(d.code for d in error.diagnostics if d.is_error)
+            code = of_diagnostics(d.code for d in error.diagnostics if d.is_error)
+            return Words(code, diagnostics=error.diagnostics)
         case (
             Unreachable()
             | CredentialsRefused()
@@ -48,33 +70,29 @@ def explain(error: Exception, *, changes: bool) -> int:
             | LeaseLost()
             | LocalError()
         ):
-            _say(str(error), getattr(error, "hint", ""))
-            return Exit.TRY_AGAIN
+            return Words(Exit.TRY_AGAIN, str(error), getattr(error, "hint", ""))
         case HubProblem():
-            _say(error.message, error.hint)
-            return Exit.TRY_AGAIN
+            return Words(Exit.TRY_AGAIN, error.message, error.hint)
+        case click.UsageError():
+            return Words(Exit.USAGE, error.format_message())
         case OSError() if error.filename is not None:
-            _say(f"{error.filename}: {error.strerror}", "")
-            return Exit.REJECTED
+            return Words(Exit.REJECTED, f"{error.filename}: {error.strerror}")
         case CannotRender():
-            _say(str(error), "modelctl validate says more")
-            return Exit.REJECTED
+            return Words(Exit.REJECTED, str(error), "modelctl validate says more")
         case NotThere() | Refusal():
-            _say(error.message, error.hint)
-            return Exit.REJECTED
+            return Words(Exit.REJECTED, error.message, error.hint)
         case PlatformError():
-            _say(error.message, error.hint)
-            return Exit.FAILED
+            return Words(Exit.FAILED, error.message, error.hint)
         case _:
-            kind = type(error).__name__
-            _say(
-                f"modelctl itself failed ({kind}: {error})",
+            return Words(
+                Exit.PERSON_NEEDED if changes else Exit.REJECTED,
+                f"{_OWN_FAULT} ({type(error).__name__}: {error})",
                 "this is a bug in modelctl and says nothing of your specs; please report it, with "
                 "what MODELCTL_DEBUG=1 adds",
             )
-            if os.environ.get("MODELCTL_DEBUG"):
-                click.echo("".join(traceback.format_exception(error)), err=True)
-            return Exit.PERSON_NEEDED if changes else Exit.REJECTED
+
+
+_OWN_FAULT = "modelctl itself failed"
 
 
 def _say(message: str, hint: str) -> None:

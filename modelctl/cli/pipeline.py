@@ -54,7 +54,7 @@ class Checked(Struct, frozen=True):
     project: ProjectFile
     specs: tuple[tuple[Wanted, Assessed], ...]
     diagnostics: tuple[Diagnostic, ...]
-    files: int
+    files: tuple[str, ...]
     environments: tuple[str, ...]
     broken: tuple[Broken, ...] = ()
     bills: tuple[Bill, ...] = ()
@@ -154,7 +154,9 @@ def check_all(
         project=project,
         specs=tuple(specs),
         diagnostics=tuple(everywhere),
-        files=len({file for result in loaded for file in result.files}),
+        files=tuple(
+            sorted({shown(file, Path.cwd()) for result in loaded for file in result.files})
+        ),
         environments=environments,
         broken=_broken(loaded, wrong, everywhere),
         bills=tuple(bills),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,13 +13,13 @@ from modelctl.cli.exits import Exit
 from modelctl.cli.options import (
     Selection,
     allow_unlocked_option,
-    output,
     override_hold_option,
     policy_option,
     prices_option,
     selection,
     templates_option,
 )
+from modelctl.cli.reports import Reports, reporting
 
 if TYPE_CHECKING:
     from modelctl.cli.pipeline import Prepared
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @selection
-@output("human", "json")
+@reporting("plan")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do."
 )
@@ -53,6 +54,7 @@ def command(
     local: bool,
     labels: tuple[str, ...],
     output: str,
+    report: tuple[str, ...],
     detailed_exitcode: bool,
     refresh: bool,
     file: str | None,
@@ -67,62 +69,85 @@ def command(
     templates: str | None,
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
+    reports = Reports("plan", output, report, Selection(what, env, local, labels))
+    with reports.told():
+        from modelctl.cli.pipeline import prepare
+        from modelctl.cli.world import asked_prices
+        from modelctl.saved import Chosen
+
+        if base is not None and (file or refresh or prune or retry or override_hold):
+            raise click.UsageError("--base looks at no environment: leave out what needs one")
+        ready = prepare(
+            reports.chosen,
+            templates,
+            allow_unlocked=allow_unlocked,
+            policy=policy,
+            prices=asked_prices(prices),
+        )
+        here = ready.chosen
+        asked = Chosen(
+            what, here.env, here.local, labels, prune, retry, override_hold, allow_unlocked, refresh
+        )
+        result, code = _plan(ready, asked, reports, base, templates, file, diff=diff)
+        return Exit.CHANGES if detailed_exitcode and result.pending and not code else code
+
+
+def _plan(
+    ready: Prepared,
+    asked: Chosen,
+    reports: Reports,
+    base: str | None,
+    templates: str | None,
+    file: str | None,
+    *,
+    diff: bool,
+) -> tuple[Plan, int]:
+    """The plan, and the exit code for what must not be done of it."""
     from modelctl.cli.base import plan_against
-    from modelctl.cli.pipeline import prepare
-    from modelctl.cli.said import aside, say, warnings
+    from modelctl.cli.reports import planned
+    from modelctl.cli.said import aside, warnings
     from modelctl.cli.saving import write_plan
-    from modelctl.cli.seeing import (
-        denied,
-        missing_of_all,
-        show_missing,
-    )
-    from modelctl.cli.world import asked_prices, platform_for
+    from modelctl.cli.seeing import denied, missing_of_all
+    from modelctl.cli.world import platform_for
     from modelctl.diagnostics import has_errors
     from modelctl.plan import REFUSED
-    from modelctl.saved import Chosen
 
-    ready = prepare(
-        Selection(what, env, local, labels),
-        templates,
-        allow_unlocked=allow_unlocked,
-        policy=policy,
-        prices=asked_prices(prices),
-    )
     warnings(ready.diagnostics)
-    here = ready.chosen
-    chosen = Chosen(
-        what, here.env, here.local, labels, prune, retry, override_hold, allow_unlocked, refresh
-    )
     lacking: list[Diagnostic] = []
     if base is not None:
-        if file or refresh or prune or retry or override_hold:
-            raise click.UsageError("--base looks at no environment: leave out what needs one")
-        result, seen = plan_against(base, ready, templates, allow_unlocked=allow_unlocked)
+        result, seen = plan_against(base, ready, templates, allow_unlocked=asked.allow_unlocked)
     else:
         platform = platform_for(ready.chosen, ready.project)
-        result, seen = asyncio.run(_look(platform, ready, chosen))
+        result, seen = asyncio.run(_look(platform, ready, asked))
         lacking = missing_of_all(ready, result, seen, platform)
     if file is not None:
-        write_plan(file, result, seen, ready, chosen)
+        write_plan(file, result, seen, ready, asked)
         aside(f"saved; to carry it out: modelctl apply --plan {shlex.quote(file)}")
-    if output == "json":
-        from modelctl.views import machine
-
-        click.echo(machine.plan(result, lacking))
-    else:
-        from modelctl.views.human import changes, code
-        from modelctl.views.paint import for_stream
-
-        paint, width = for_stream()
-        say(changes.plan(result, paint=paint, width=width))
-        if diff:
-            say(code.differences(ready.desired, seen.records, paint=paint))
-        show_missing(lacking)
-    if (refusal := denied(result)) is not None:
-        return refusal
+    if reports.human:
+        _show(result, seen, ready, lacking, diff=diff)
+    code: int = Exit.DONE
     if has_errors(lacking) or any(change.action in REFUSED for change in result.changes):
-        return Exit.REJECTED
-    return Exit.CHANGES if detailed_exitcode and result.pending else Exit.DONE
+        code = Exit.REJECTED
+    refusal = denied(result)
+    code = code if refusal is None else refusal
+    if reports.wanted:
+        code = reports.give(planned(ready, result, lacking), code)
+    return result, code
+
+
+def _show(
+    result: Plan, seen: Seen, ready: Prepared, lacking: Sequence[Diagnostic], *, diff: bool
+) -> None:
+    from modelctl.cli.said import say
+    from modelctl.cli.seeing import show_missing
+    from modelctl.views.human import changes, code
+    from modelctl.views.paint import for_stream
+
+    paint, width = for_stream()
+    say(changes.plan(result, paint=paint, width=width))
+    if diff:
+        say(code.differences(ready.desired, seen.records, paint=paint))
+    show_missing(lacking)
 
 
 async def _look(platform: Platform, ready: Prepared, chosen: Chosen) -> tuple[Plan, Seen]:

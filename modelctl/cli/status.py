@@ -11,7 +11,8 @@ import click
 from msgspec.structs import replace
 
 from modelctl.cli.exits import Exit
-from modelctl.cli.options import Selection, output, selection
+from modelctl.cli.options import Selection, selection
+from modelctl.cli.reports import Reports, reporting
 
 if TYPE_CHECKING:
     from modelctl.assess import Assessed
@@ -28,27 +29,34 @@ _CARDS = 3
 
 @click.command("status")
 @selection
-@output("human", "json")
+@reporting("status")
 def command(
-    what: tuple[str, ...], env: str | None, local: bool, labels: tuple[str, ...], output: str
+    what: tuple[str, ...],
+    env: str | None,
+    local: bool,
+    labels: tuple[str, ...],
+    output: str,
+    report: tuple[str, ...],
 ) -> int:
     """Is it in sync, is it healthy, what runs where? Asks each app.
 
     Specs with errors hide no other: their apps are shown without what they should be.
     """
+    reports = Reports("status", output, report, Selection(what, env, local, labels))
+    with reports.told():
+        return _status(reports)
+
+
+def _status(reports: Reports) -> int:
     from modelctl.cli.pipeline import prepare_sound
     from modelctl.cli.said import aside
     from modelctl.cli.world import platform_for, proxy_token
 
-    ready, broken = prepare_sound(Selection(what, env, local, labels))
+    ready, broken = prepare_sound(reports.chosen)
     platform = platform_for(ready.chosen, ready.project)
     rows = asyncio.run(_rows(platform, ready, proxy_token(ready.chosen, ready.project)))
     rows = [_without_spec(row, broken) for row in rows]
-    if output == "json":
-        from modelctl.views import machine
-
-        click.echo(machine.status(rows, platform.environment))
-    else:
+    if reports.human:
         from modelctl.cli.said import say
         from modelctl.views.human import standing
         from modelctl.views.paint import for_stream
@@ -60,7 +68,18 @@ def command(
         aside(f"{spec.file} has {errors}, so that what it asks for is not compared")
     if broken:
         aside("help: modelctl validate")
-    return Exit.REJECTED if broken else Exit.DONE
+    code = Exit.REJECTED if broken else Exit.DONE
+    if not reports.wanted:
+        return code
+    from modelctl.cli.reports import places
+    from modelctl.views.results import Standing
+
+    wrong = {spec.file: spec.errors for spec in broken}
+    environment = "+".join(ready.chosen.overlays)
+    return reports.give(
+        Standing(rows, platform.environment, platform.where, environment, wrong, places(ready)),
+        code,
+    )
 
 
 def _without_spec(row: StatusRow, broken: Sequence[Broken]) -> StatusRow:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelctl.plan import Change, FieldChange, Plan
     from modelctl.record import Hold
     from modelctl.surplus import Shelf
+    from modelctl.views.results import Result, Stopped
     from modelctl.views.rows import StatusRow
 
 FORMAT = 1
@@ -30,6 +31,36 @@ _GIB, _COUNT, _USD = 3, 2, 6
 
 def dump(data: Mapping[str, object]) -> str:
     return json.dumps({"format": FORMAT, **data}, indent=2, ensure_ascii=False)
+
+
+def text(result: Result) -> str:
+    """The result of validate, plan, apply or status."""
+    from modelctl.views.results import Applied, Planned, Standing, Validated
+
+    match result:
+        case Validated():
+            return validation(result.diagnostics, result.bills)
+        case Planned():
+            return plan(result.plan, result.lacking)
+        case Applied():
+            return outcomes(result.planned.plan, result.outcomes, result.planned.lacking)
+        case Standing():
+            return status(result.rows, result.modal_environment)
+        case _:
+            return stopped(result)
+
+
+def stopped(result: Stopped) -> str:
+    """There is no plan, no outcome, no status: why, and what the command exits with."""
+    said = {"message": result.message, "hint": result.hint} if result.message else None
+    return dump(
+        {
+            "environment": result.environment,
+            "exit_code": result.code,
+            "error": said,
+            "diagnostics": [diagnostic(d) for d in result.diagnostics],
+        }
+    )
 
 
 def diagnostic(found: Diagnostic) -> dict[str, object]:
