@@ -12,14 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import deploying, footprint, helping, observing, repeating, serving, validating
+from benchmarks import (
+    beside,
+    deploying,
+    footprint,
+    helping,
+    observing,
+    repeating,
+    serving,
+    validating,
+)
 from benchmarks.machine import Machine, this_machine
 from benchmarks.result import CannotMeasure, Row
 from benchmarks.table import table
 
 MEASURES = {
     m.NAME: m.measure
-    for m in (helping, validating, deploying, repeating, observing, footprint, serving)
+    for m in (helping, validating, beside, deploying, repeating, observing, footprint, serving)
 } | {serving.NAME_VLLM: serving.measure_vllm}
 RESULTS = Path(__file__).parent / "results"
 

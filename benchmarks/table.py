@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -26,7 +27,7 @@ def _block(row: Row) -> list[str]:
     theirs = (_median(row.theirs), _range(row.theirs)) if row.theirs else ("", "")
     ratio = f"{_number(row.ratio)}×" if row.ratio is not None else ""
     columns = zip_longest(
-        (row.what,),
+        textwrap.wrap(row.what, _WIDTHS[0], subsequent_indent="  ") if _long(row) else (row.what,),
         ours if ours[1] else ours[:1],
         theirs if theirs[1] else theirs[:1],
         (ratio,),
@@ -35,6 +36,10 @@ def _block(row: Row) -> list[str]:
         fillvalue="",
     )
     return [_line(*cells) for cells in columns]
+
+
+def _long(row: Row) -> bool:
+    return len(row.what) > _WIDTHS[0]
 
 
 def _line(what: str, ours: str, theirs: str, ratio: str, goal: str, met: str) -> str:
