@@ -93,7 +93,7 @@ MAY_TOUCH: dict[str, set[str]] = {
     "urllib.request": {"local"},
     "socket": {"local"},
     "sqlite3": {"local"},
-    "jinja2": {"render", "checks"},
+    "jinja2": {"render", "checks", "views"},
     "yaml": {"spec", "importing"},
     "rich": {"cli"},
     "click": {"cli"},
