@@ -32,6 +32,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
 
 SUFFIXES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ".json": ("json", ("validate", "plan", "apply", "status")),
+    ".html": ("html", ("plan",)),
 }
 """A file's suffix → the format that --report writes into it, and the commands that have it."""
 
@@ -177,4 +178,10 @@ def _text(form: str, result: Result) -> str:
         from modelctl.views import machine
 
         return machine.text(result)
+    if form == "html":
+        from modelctl.cli.who import commit, now
+        from modelctl.views import page
+
+        assert isinstance(result, page.Page)
+        return page.of(result, commit=commit(Path.cwd()), at=now())
     raise AssertionError(form)

@@ -1,0 +1,147 @@
+"""What does a page say of each app that is not as its spec? Action, reasons, fields, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from modelctl.assess.rows import Report
+from modelctl.plan import HOURS_A_MONTH, LEFT_ALONE, Action, Change, Plan
+from modelctl.views.page.memory import Memories, of_report
+from modelctl.views.page.words import Figure, hourly, monthly, signed, spoken
+
+_SHORT = 64
+_NAMED = 2
+
+
+class Kind(Struct, frozen=True):
+    """How an action is shown: a sign, its word, the class of its colour, and what it means."""
+
+    sign: str
+    word: str
+    tone: str
+    means: str
+
+
+KINDS = {
+    Action.CREATE: Kind("+", "create", "good", "a new app is deployed"),
+    Action.IN_PLACE: Kind("~", "in place", "some", "scaled as it runs: no new version"),
+    Action.REDEPLOY: Kind("±", "redeploy", "some", "a new version beside the one that serves"),
+    Action.RECREATE: Kind("±", "recreate", "some", "stopped first, then started as a new version"),
+    Action.DELETE: Kind("−", "delete", "bad", "no spec has it any more"),
+    Action.DRIFT: Kind("!", "drift", "odd", "somebody changed it past modelctl"),
+    Action.HELD: Kind("‖", "held", "calm", "a person holds it; apply leaves it as it is"),
+    Action.BLOCKED: Kind("×", "blocked", "bad", "this version failed before, and is not tried"),
+    Action.FOREIGN: Kind("×", "foreign", "bad", "an app of this name belongs to somebody else"),
+}
+
+
+class Field(Struct, frozen=True):
+    path: str
+    before: str
+    after: str
+    was_set: bool
+    is_set: bool
+
+
+class App(Struct, frozen=True):
+    """`more` counts the fields that the overview has no room for. `delta` is USD a month."""
+
+    anchor: str
+    name: str
+    kind: Kind
+    left_alone: bool
+    version: int | None
+    url: str
+    reasons: tuple[str, ...]
+    impact: tuple[str, ...]
+    fields: tuple[Field, ...]
+    brief: tuple[Field, ...]
+    more: int
+    delta: str
+    before: Figure | None
+    after: Figure | None
+    month: Figure | None
+    dearest: Figure | None
+    at_max: Figure | None
+    memory: Memories | None
+
+    @property
+    def more_to_say(self) -> bool:
+        """Whether the overview has no room for all that is to be said of it."""
+        return bool(self.memory or self.impact or self.more)
+
+
+class Group(Struct, frozen=True):
+    title: str
+    apps: tuple[App, ...]
+
+
+class Count(Struct, frozen=True):
+    number: int
+    kind: Kind
+
+
+def changed(result: Plan, reports: Mapping[str, Report]) -> tuple[App, ...]:
+    """In the order of the plan, the anchors numbered: a name is no part of an address."""
+    shown = [c for c in result.changes if c.action is not Action.UNCHANGED]
+    return tuple(
+        _app(f"app-{number}", change, reports.get(change.name))
+        for number, change in enumerate(shown, 1)
+    )
+
+
+def groups(found: Sequence[App]) -> tuple[Group, ...]:
+    """What apply would do, and what it would leave as it is."""
+    titles = {False: "Apply changes these", True: "Apply leaves these as they are"}
+    both = (Group(titles[alone], _those(found, alone)) for alone in (False, True))
+    return tuple(group for group in both if group.apps)
+
+
+def _those(found: Sequence[App], alone: bool) -> tuple[App, ...]:
+    return tuple(app for app in found if app.left_alone is alone)
+
+
+def counts(result: Plan) -> tuple[Count, ...]:
+    return tuple(
+        Count(result.count(action), kind) for action, kind in KINDS.items() if result.count(action)
+    )
+
+
+def unchanged(result: Plan) -> tuple[Change, ...]:
+    return tuple(c for c in result.changes if c.action is Action.UNCHANGED)
+
+
+def _app(anchor: str, change: Change, report: Report | None) -> App:
+    fields = tuple(
+        Field(f.path, spoken(f.before), spoken(f.after), f.before is not None, f.after is not None)
+        for f in change.fields
+    )
+    # The reasons of a drift say its fields already, with what lives.
+    brief = () if change.action is Action.DRIFT and change.reasons else fields
+    brief = tuple(f for f in brief if len(f.path + f.before + f.after) <= _SHORT)[:_NAMED]
+    cost = change.cost
+    difference = ((cost.after or 0) - (cost.before or 0)) * HOURS_A_MONTH
+    known = cost.before is not None or change.action is Action.CREATE
+    waits = change.action is Action.DELETE and not change.asked_for
+    return App(
+        anchor=anchor,
+        name=change.name,
+        kind=KINDS[change.action],
+        left_alone=change.does in LEFT_ALONE or waits,
+        version=change.version,
+        url=change.url or "",
+        reasons=change.reasons,
+        impact=change.impact,
+        fields=fields,
+        brief=brief,
+        more=0 if change.action is Action.DRIFT else len(fields) - len(brief),
+        delta=signed(difference) if known and round(difference) and not waits else "",
+        before=None if cost.before is None else hourly(cost.before),
+        after=None if cost.after is None else hourly(cost.after),
+        month=None if cost.after is None else monthly(cost.after, HOURS_A_MONTH),
+        dearest=hourly(dearest) if (dearest := cost.dearest or 0) > (cost.after or 0) else None,
+        at_max=None if cost.at_max is None else hourly(cost.at_max),
+        memory=None if report is None else of_report(report),
+    )
