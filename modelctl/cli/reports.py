@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from msgspec import Struct
 
 from modelctl.cli.exits import Exit
+from modelctl.cli.located import located
 from modelctl.cli.options import Selection, output
 from modelctl.cli.said import aside
 
@@ -23,15 +25,18 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = {
-    "validate": ("human", "json"),
-    "plan": ("human", "json"),
-    "apply": ("human", "json"),
-    "status": ("human", "json"),
+    "validate": ("human", "json", "github", "markdown", "junit", "sarif"),
+    "plan": ("human", "json", "github", "markdown", "junit"),
+    "apply": ("human", "json", "github", "markdown", "junit"),
+    "status": ("human", "json", "github", "markdown", "junit"),
 }
 """Command → what --output takes; the first is the default."""
 
 SUFFIXES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ".json": ("json", ("validate", "plan", "apply", "status")),
+    ".md": ("markdown", ("validate", "plan", "apply", "status")),
+    ".xml": ("junit", ("validate", "plan", "apply", "status")),
+    ".sarif": ("sarif", ("validate",)),
     ".html": ("html", ("plan",)),
 }
 """A file's suffix → the format that --report writes into it, and the commands that have it."""
@@ -103,7 +108,10 @@ class Reports(Struct):
         """
         self.given = True
         if not self.human:
-            click.echo(_text(self.output, result))
+            text = _text(self.output, result)
+            click.echo(text.encode("utf-8", "replace").decode())
+        if self.output == "github":
+            _append_summary(result)
         for file in self.files:
             text = _text(SUFFIXES[Path(file).suffix][0], result)
             try:
@@ -174,14 +182,56 @@ def places(ready: Prepared) -> dict[str, Place]:
 
 
 def _text(form: str, result: Result) -> str:
-    if form == "json":
-        from modelctl.views import machine
+    """The result in one format; each is loaded only when it is asked for."""
+    match form:
+        case "json":
+            from modelctl.views import machine
 
-        return machine.text(result)
-    if form == "html":
-        from modelctl.cli.who import commit, now
-        from modelctl.views import page
+            return machine.text(result)
+        case "markdown":
+            from modelctl.views import markdown
 
-        assert isinstance(result, page.Page)
-        return page.of(result, commit=commit(Path.cwd()), at=now())
-    raise AssertionError(form)
+            return markdown.written(located(result))
+        case "junit":
+            from modelctl.views import junit
+
+            return junit.written(located(result))
+        case "github":
+            from modelctl.views import github
+
+            return github.written(located(result))
+        case "html":
+            from modelctl.cli.who import commit, now
+            from modelctl.views import page
+
+            assert isinstance(result, page.Page)
+            return page.of(result, commit=commit(Path.cwd()), at=now())
+        case _:
+            from modelctl import __version__
+            from modelctl.checks.catalogue import CATALOGUE
+            from modelctl.views import sarif
+
+            return sarif.written(located(result), CATALOGUE, __version__)
+
+
+def _append_summary(result: Result) -> None:
+    """Add the result to the page of the step that this runs in, as far as GitHub takes it."""
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not summary:
+        return
+    from modelctl.views import markdown
+
+    file = Path(summary)
+    try:
+        room = _SUMMARY_BYTES - (file.stat().st_size if file.exists() else 0)
+        # A character may take four bytes.
+        text = markdown.written(located(result), min(_SUMMARY_CHARACTERS, room // 4))
+        with file.open("ab") as stream:
+            stream.write(f"{text}\n\n".encode("utf-8", "replace"))
+    except OSError as error:
+        aside(f"error: {file} could not be written: {error.strerror}")
+
+
+_SUMMARY_BYTES = 1024 * 1024
+"""What GitHub shows of a step: https://docs.github.com/en/actions/reference/workflow-commands"""
+_SUMMARY_CHARACTERS = _SUMMARY_BYTES // 4

@@ -11,7 +11,7 @@ from modelctl.views.human import money
 from modelctl.views.human.words import counted, printable, wrapped
 from modelctl.views.paint import Paint
 
-_SYMBOLS = {
+SYMBOLS = {
     Action.CREATE: ("+", "green"),
     Action.IN_PLACE: ("~", "yellow"),
     Action.REDEPLOY: ("±", "yellow"),
@@ -24,7 +24,7 @@ _SYMBOLS = {
 }
 
 
-_LOST = (
+LOST = (
     "Nothing is recorded of this environment's apps any more: earlier specs are unknown, and "
     "whether somebody held an app, or protected one that has no spec."
 )
@@ -39,7 +39,7 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     shown = [c for c in result.changes if c.action is not Action.UNCHANGED]
     lines = [f"{paint(result.where, 'bold')} · {counted(len(result.changes), 'app')}", ""]
     if result.lost:
-        lines += [*wrapped(_LOST, width), ""]
+        lines += [*wrapped(LOST, width), ""]
     column = min(40, max((len(c.name) for c in shown), default=0) + 2)
     for change in shown:
         lines += _plan_line(change, column, paint, width)
@@ -56,19 +56,23 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
 
 def _costs(result: Plan, paint: Paint, width: int) -> list[str]:
     """What keep-warm costs a month, before and after, and everything at its max; [] for nothing."""
-    most = [c for c in result.changes if c.cost.at_max is not None]
+    most = any(c.cost.at_max is not None for c in result.changes)
     lines = []
     if result.warm_after or result.warm_before or result.limits != NO_LIMITS:
-        lines += money.indented("Warm cost", _warm(result), width)
+        lines += money.indented("Warm cost", warm(result), width)
     if most:
-        lines += money.indented("At most", _at_most(result, most), width)
+        lines += money.indented("At most", at_most(result), width)
     if lines:
-        note = f"on the first GPU of each list, computed from {result.prices or 'list prices'}"
-        lines += [paint(line, "dim") for line in money.indented("", note, width)]
+        lines += [paint(line, "dim") for line in money.indented("", whose_prices(result), width)]
     return lines
 
 
-def _warm(result: Plan) -> str:
+def whose_prices(result: Plan) -> str:
+    return f"on the first GPU of each list, computed from {result.prices or 'list prices'}"
+
+
+def warm(result: Plan) -> str:
+    """`$7,064 → $10,596 a month (+$3,532 chat-8b); budget $12,000 a month`"""
     before, after = result.warm_before, result.warm_after
     now = f"${after * HOURS_A_MONTH:,.0f}"
     if before is not None and before != after:
@@ -88,7 +92,9 @@ def _warm(result: Plan) -> str:
     return words + money.budget(result.limits)
 
 
-def _at_most(result: Plan, known: Sequence[Change]) -> str:
+def at_most(result: Plan) -> str:
+    """`$61.00 an hour with every app at its max`"""
+    known = [c for c in result.changes if c.cost.at_max is not None]
     limit = result.limits.usd_per_hour_at_max
     words = f"${sum(c.cost.at_max or 0 for c in known):,.2f} an hour with every app at its max"
     gone = {Action.DELETE, *REFUSED}
@@ -107,19 +113,20 @@ def plan_summary(result: Plan) -> str:
 
 
 def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[str]:
-    symbol, colour = _SYMBOLS[change.action]
+    symbol, colour = SYMBOLS[change.action]
     head = f"  {paint(symbol, colour)} {change.name:<{column}}"
+    said = reason(change)
     words = f"{action_words(change.action):<11}"
-    reason = _reason(change)
     room = width - 4 - column - 11
-    wrapped = textwrap.wrap(reason, max(20, room), break_on_hyphens=False) or [""]
+    wrapped = textwrap.wrap(said, max(20, room), break_on_hyphens=False) or [""]
     if _many(change, column, width):
         wrapped = [*change.reasons, f"{len(change.fields)} fields, below"]
     lines = [f"{head}{words}{wrapped[0]}".rstrip()]
     return lines + [" " * (4 + column + 11) + line for line in wrapped[1:]]
 
 
-def _reason(change: Change) -> str:
+def reason(change: Change) -> str:
+    """Why, and what changes, in one sentence."""
     parts = [arrow(field) for field in change.fields]
     if change.action is Action.DRIFT and change.reasons:
         parts = []  # the reasons say them, with what lives
@@ -144,7 +151,7 @@ def _block(change: Change, column: int, paint: Paint, width: int) -> list[str]:
 
 def _many(change: Change, column: int, width: int) -> bool:
     """Whether the fields would not read well beside the app's name."""
-    return bool(change.fields) and len(_reason(change)) > 2 * max(20, width - 15 - column)
+    return bool(change.fields) and len(reason(change)) > 2 * max(20, width - 15 - column)
 
 
 def field_lines(changes: Sequence[FieldChange], width: int) -> list[str]:
@@ -152,7 +159,7 @@ def field_lines(changes: Sequence[FieldChange], width: int) -> list[str]:
     column = min(width // 2 - 2, max((len(c.path) for c in changes), default=0) + 2)
     lines = []
     for change in changes:
-        text = f"{_value(change.before)} → {_value(change.after)}"
+        text = f"{value_words(change.before)} → {value_words(change.after)}"
         wrapped = textwrap.wrap(text, max(20, width - 2 - column)) or [""]
         if len(change.path) + 2 > column:
             lines.append(f"  {change.path}")
@@ -165,10 +172,10 @@ def field_lines(changes: Sequence[FieldChange], width: int) -> list[str]:
 
 def arrow(change: FieldChange) -> str:
     """`context 2048 → 4096`."""
-    return f"{change.path} {_value(change.before)} → {_value(change.after)}"
+    return f"{change.path} {value_words(change.before)} → {value_words(change.after)}"
 
 
-def _value(value: object) -> str:
+def value_words(value: object) -> str:
     if value is None:
         return "unset"
     if isinstance(value, bool):

@@ -36,15 +36,20 @@ def outcomes(
         blocks.append("\n".join(f"  {o.name:<{column}}{o.url}/v1" for o in urls))
     if left := [o for o in result if o.result is Result.SKIPPED and o.detail != NEEDS_PRUNE]:
         blocks.append("\n".join(_left(o, width) for o in left))
-    counts = [
+    failed = any(o.result is Result.FAILED for o in result)
+    summary = f"{counts(result)} · {duration(seconds)}"
+    blocks.append(paint(summary, "red" if failed else "green"))
+    return "\n\n".join(blocks)
+
+
+def counts(result: Sequence[Outcome]) -> str:
+    """`2 applied, 1 failed, 34 unchanged`"""
+    said = [
         f"{count} {word}"
         for word, kinds in _COUNTED.items()
         if (count := sum((o.result, o.action is Action.DELETE) in kinds for o in result))
     ]
-    failed = any(o.result is Result.FAILED for o in result)
-    summary = f"{', '.join(counts) or 'nothing to do'} · {duration(seconds)}"
-    blocks.append(paint(summary, "red" if failed else "green"))
-    return "\n\n".join(blocks)
+    return ", ".join(said) or "nothing to do"
 
 
 def _left(outcome: Outcome, width: int) -> str:
@@ -72,27 +77,34 @@ def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
 
 
 def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:
-    # What never became a version has no number: the one that lives serves on.
-    never = outcome.failure in {None, Failure.FETCH}
-    failed = outcome.tried or (None if never else outcome.version)
-    version = f"v{failed}" if failed else ""
+    version = failed_version(outcome)
     # What is refused is no version that failed now: the one that lives may well serve.
     head = action_words(outcome.action) if outcome.action in REFUSED else version
     lines = [f"{paint('✘', 'red')} {paint(outcome.name, 'bold')}  {head}".rstrip()]
     lines += wrapped(printable(outcome.detail), width)
     if outcome.lines:
-        whose = (version or "its log") if outcome.failure else "the image's build"
-        lines.append(f"  last lines of {whose}:")
+        lines.append(f"  last lines of {whose_lines(outcome)}:")
         for line in outcome.lines:
             lines += textwrap.wrap(
                 printable(line), width, initial_indent="    ", subsequent_indent="      "
             )
-    if said := _next(outcome, options):
+    if said := next_step(outcome, options):
         lines += wrapped(f"next: {said}", width)
     return "\n".join(lines)
 
 
-def _next(outcome: Outcome, options: str) -> str:
+def failed_version(outcome: Outcome) -> str:
+    """`v9`; what never became a version has no number: the one that lives serves on."""
+    never = outcome.failure in {None, Failure.FETCH}
+    failed = outcome.tried or (None if never else outcome.version)
+    return f"v{failed}" if failed else ""
+
+
+def whose_lines(outcome: Outcome) -> str:
+    return (failed_version(outcome) or "its log") if outcome.failure else "the image's build"
+
+
+def next_step(outcome: Outcome, options: str) -> str:
     """What a person, or the next run, does about it; "" where the sentence says it already."""
     again = " ".join(filter(None, ("modelctl apply", outcome.name, options)))
     if outcome.failure is not None and outcome.failure.condemns:

@@ -36,8 +36,8 @@ def bills(found: Sequence[Bill], *, paint: Paint, width: int) -> str:
     if not any(b.warm[1] or b.at_most[1] or b.unpriced or b.limits != NO_LIMITS for b in shown):
         return ""  # nothing is kept warm, and nothing is limited: there is no figure to show
     column = max(len(b.environment) for b in shown) + 2 if len(shown) > 1 else 0
-    lines = _labelled("Warm cost", [(b.environment, _warm(b)) for b in shown], column, width)
-    lines += _labelled("At most", [(b.environment, _most(b)) for b in shown], column, width)
+    lines = _labelled("Warm cost", [(b.environment, warm(b)) for b in shown], column, width)
+    lines += _labelled("At most", [(b.environment, most(b)) for b in shown], column, width)
     note = f"computed from {shown[0].words}"
     if any(b.warm[0] != b.warm[1] or b.at_most[0] != b.at_most[1] for b in shown):
         note += ", from the cheapest to the dearest GPU of each list"
@@ -60,13 +60,15 @@ def indented(label: str, text: str, width: int, column: int = _LABEL) -> list[st
     return [(label if not i else " " * len(label)) + word for i, word in enumerate(words)]
 
 
-def _warm(bill: Bill) -> str:
-    least, most = bill.warm
-    said = f"{hourly(least, most)}, {monthly(least, most)}" if most else "$0, scale to zero"
+def warm(bill: Bill) -> str:
+    least, dearest = bill.warm
+    said = (
+        f"{hourly(least, dearest)}, {monthly(least, dearest)}" if dearest else "$0, scale to zero"
+    )
     return said + budget(bill.limits) + _unpriced(bill)
 
 
-def _most(bill: Bill) -> str:
+def most(bill: Bill) -> str:
     limit = bill.limits.usd_per_hour_at_max
     without = named("no scaling.max, so no most: ", bill.unlimited)
     if len(bill.unlimited) == len(bill.parts) and bill.parts:

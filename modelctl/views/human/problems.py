@@ -78,27 +78,47 @@ def validation(
     bills: Sequence[Bill] = (),
 ) -> str:
     """Every problem, what it all costs, then one line that counts."""
+    parts = [*summary(found, specs, environments), f"{seconds:.2f} s"]
+    errors = any(d.severity is Severity.ERROR for d in found)
+    warnings = any(d.severity is Severity.WARNING for d in found)
+    colour = "red" if errors else "yellow" if warnings else "green"
+    body = diagnostics(found, paint=paint, width=width)
+    counted_up = paint(" · ".join(parts), colour)
+    parts = [body, money.bills(bills, paint=paint, width=width), counted_up]
+    return "\n\n".join(part for part in parts if part)
+
+
+def summary(found: Sequence[Diagnostic], specs: int, environments: Sequence[str]) -> list[str]:
+    """`2 errors, 1 warning` · `3 of 41 specs` · `staging, prod`"""
     errors = sum(d.severity is Severity.ERROR for d in found)
     warnings = sum(d.severity is Severity.WARNING for d in found)
     unchecked = len(found) - errors - warnings
     counting = [d for d in found if d.severity is not Severity.NOT_CHECKED]
     files = len({d.place.file for d in counting if d.place and d.code != "lock/unreadable"})
-    parts = []
     if errors or warnings:
-        counts = [counted(errors, "error")] if errors else []
-        counts += [counted(warnings, "warning")] if warnings else []
-        if unchecked:
-            counts.append(f"{unchecked} not checked")
-        parts = [", ".join(counts), f"{files} of {counted(specs, 'spec')}"]
+        parts = [counts(found), f"{files} of {counted(specs, 'spec')}"]
     else:
         parts = [f"{counted(specs, 'spec')} {'is' if specs == 1 else 'are'} valid"]
         if unchecked:
             parts.append(f"{unchecked} not checked")
     if names := [e for e in environments if e]:
         parts.append(", ".join(names))
-    parts.append(f"{seconds:.2f} s")
-    summary = " · ".join(parts)
-    colour = "red" if errors else "yellow" if warnings else "green"
-    body = diagnostics(found, paint=paint, width=width)
-    parts = [body, money.bills(bills, paint=paint, width=width), paint(summary, colour)]
-    return "\n\n".join(part for part in parts if part)
+    return parts
+
+
+def sentence(found: Diagnostic) -> str:
+    """`contxt: no such field`: as it reads where the line is not there to be seen."""
+    environments = f" ({', '.join(found.environments)})" if found.environments else ""
+    field = f"{found.path}: " if found.path and found.path not in found.message else ""
+    return f"{field}{found.message}{environments}"
+
+
+def counts(found: Sequence[Diagnostic]) -> str:
+    """`2 errors, 1 warning, 3 not checked`"""
+    errors = sum(d.severity is Severity.ERROR for d in found)
+    warnings = sum(d.severity is Severity.WARNING for d in found)
+    unchecked = len(found) - errors - warnings
+    said = [counted(errors, "error")] if errors else []
+    said += [counted(warnings, "warning")] if warnings else []
+    said += [f"{unchecked} not checked"] if unchecked else []
+    return ", ".join(said)

@@ -26,12 +26,12 @@ def status(rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int = 
     """One row an app, below it what is to be known of it; then URLs, where they can be copied."""
     if not rows:
         return f"{where}: no apps"
-    cells = [(r.name, r.sync, r.health, r.live, _version(r), _money(r.usd_per_hour)) for r in rows]
+    cells = [(r.name, r.sync, r.health, r.live, version(r), _money(r.usd_per_hour)) for r in rows]
     columns = [max(len(line[i]) for line in [_HEADS, *cells]) + 2 for i in range(len(_HEADS))]
     lines = [paint(where, "bold"), _line(_HEADS, columns)]
     for row, cell in zip(rows, cells, strict=True):
         lines.append(_line(cell, columns, paint))
-        for said in _notes(row):
+        for said in notes(row):
             indent = " " * (columns[0] + 2)
             lines += textwrap.wrap(
                 printable(said), width, initial_indent=indent, subsequent_indent=indent,
@@ -56,7 +56,7 @@ def _line(cells: Sequence[str], columns: Sequence[int], paint: Paint | None = No
     return "  " + "".join(padded).rstrip()
 
 
-def _version(row: StatusRow) -> str:
+def version(row: StatusRow) -> str:
     """`v12 8f3ab1e`, `v10 (is v8)`."""
     if not row.version:
         return "-"
@@ -68,7 +68,7 @@ def _money(usd: float | None) -> str:
     return "-" if usd is None else f"{usd:,.2f}"
 
 
-def _notes(row: StatusRow) -> list[str]:
+def notes(row: StatusRow) -> list[str]:
     waits = [f"waiting for {_cards(row.waiting_for)}"] if row.waiting_for else []
     return [*waits, *row.reasons]
 

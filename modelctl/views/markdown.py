@@ -1,0 +1,411 @@
+"""How does a result read in a pull request? One screen: what, a table, the money; the rest folded.
+
+The first line names the command and the environment, so that the next run finds its comment again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from modelctl.apply import Outcome
+from modelctl.apply import Result as Ended
+from modelctl.assess.bill import Bill
+from modelctl.assess.cost import HOURS_A_MONTH
+from modelctl.diagnostics import Diagnostic, Severity
+from modelctl.plan import Action, Change, Plan, beyond_limits
+from modelctl.resolved import NO_LIMITS
+from modelctl.views import marked
+from modelctl.views.human import changes, ended, money, problems, standing
+from modelctl.views.human.words import counted, duration
+from modelctl.views.marked import code, details, table, text
+from modelctl.views.paint import Paint
+from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
+from modelctl.views.rows import StatusRow
+
+ROWS = 20
+"""What a table has before the rest is folded."""
+
+PROBLEMS = 10
+_FIRST = (
+    Action.BLOCKED,
+    Action.FOREIGN,
+    Action.DRIFT,
+    Action.RECREATE,
+    Action.REDEPLOY,
+    Action.DELETE,
+    Action.CREATE,
+    Action.IN_PLACE,
+    Action.HELD,
+)
+"""Where not all fit into the table, these are seen first."""
+
+
+def written(result: Result, limit: int = marked.COMMENT_LIMIT) -> str:
+    """The result as a comment of at most `limit` characters."""
+    match result:
+        case Validated():
+            return _validated(result, limit)
+        case Planned():
+            return _planned(result, limit)
+        case Applied():
+            return _applied(result, limit)
+        case Standing():
+            return _standing(result, limit)
+        case _:
+            return _stopped(result, limit)
+
+
+def _mark(command: str, environment: str) -> str:
+    """Environments are named by people: what would end the comment stays out of it."""
+    name = re.sub(r"[^\w.+-]", "", environment)
+    return f"<!-- {' '.join(filter(None, ('modelctl:', command, name)))} -->"
+
+
+def _head(command: str, title: str, environment: str, preposition: str, said: str) -> str:
+    where = f" {preposition} {text(environment)}" if environment else ""
+    return f"{_mark(command, environment)}\n### {title}{where}: {text(said)}"
+
+
+def _shell(command: str, options: str = "") -> str:
+    return f"run {code(' '.join(filter(None, ('modelctl', command, options))))} to see it all"
+
+
+# -- plan
+
+
+def _planned(result: Planned, limit: int) -> str:
+    plan = result.plan
+    said = changes.plan_summary(plan).removeprefix("Plan: ").rstrip(".")
+    said = "nothing to do" if said.startswith("Nothing") else said
+    head = [_head("plan", "Plan", result.environment, "for", said), *_plan_head(result)]
+    option = _option(result.environment)
+    return marked.document(head, _plan_sections(result), _shell("plan", option), limit)
+
+
+def _option(environment: str) -> str:
+    """`prod+local` → `--env prod --local`."""
+    names = environment.split("+") if environment else []
+    return " ".join("--local" if name == "local" else f"--env {name}" for name in names)
+
+
+def _plan_head(result: Planned) -> list[str]:
+    """What is seen without unfolding anything."""
+    plan = result.plan
+    unchanged = plan.count(Action.UNCHANGED)
+    said = f"{plan.where} · {counted(len(plan.changes), 'app')}"
+    parts = [text(f"{said}, {unchanged} unchanged" if unchanged else said)]
+    parts += [f"> **Denied**: {text(why)}" for why in beyond_limits(plan)]
+    parts += [text(changes.LOST)] if plan.lost else []
+    shown = _most_important(plan)[:ROWS]
+    if shown:
+        parts.append(_change_table([c for c in plan.changes if c in shown]))
+    return [*parts, *_problems(result.lacking), _cost(plan)]
+
+
+def _most_important(plan: Plan) -> list[Change]:
+    shown = [c for c in plan.changes if c.action is not Action.UNCHANGED]
+    return sorted(shown, key=lambda c: _FIRST.index(c.action))
+
+
+def _change_table(shown: Sequence[Change]) -> str:
+    rows = [
+        (
+            changes.SYMBOLS[c.action][0],
+            f"**{text(c.name)}**",
+            changes.action_words(c.action),
+            _what(c),
+            _monthly(c),
+        )
+        for c in shown
+    ]
+    return table(("", "app", "action", "what", "warm, a month"), rows, ("warm, a month",))
+
+
+def _what(change: Change) -> str:
+    """The reasons as text, then the fields as code, as many as read well in a cell."""
+    parts = [text(why) for why in change.reasons[:_FIELDS]]
+    fields = () if change.action is Action.DRIFT and change.reasons else change.fields
+    said = [_arrow(f.path, f.before, f.after) for f in fields]
+    parts += said if len(said) <= _FIELDS else [*said[:_FIELDS], f"{len(said) - _FIELDS} more"]
+    if change.action is Action.CREATE:
+        parts += [text(what) for what in change.impact]
+    return ", ".join(parts)
+
+
+_FIELDS = 3
+
+
+def _arrow(path: str, before: object, after: object) -> str:
+    return f"{code(path)} {_value(before)} → {_value(after)}"
+
+
+def _value(value: object) -> str:
+    return text(changes.value_words(value))
+
+
+def _monthly(change: Change) -> str:
+    """What keep-warm costs in a month, before and after; "" where that was not recorded."""
+    before, after = change.cost.before, change.cost.after or 0.0
+    now = f"${after * HOURS_A_MONTH:,.0f}"
+    if change.action is Action.CREATE:
+        return now
+    if before is None:
+        return f"? → {now}"
+    return now if before == after else f"${before * HOURS_A_MONTH:,.0f} → {now}"
+
+
+def _cost(plan: Plan) -> str:
+    """What all apps cost, and of what budget; "" where nothing costs anything."""
+    said = []
+    if plan.warm_after or plan.warm_before or plan.limits != NO_LIMITS:
+        said.append(f"**Warm cost** {_spaced(changes.warm(plan))}")
+    if any(c.cost.at_max is not None for c in plan.changes):
+        said.append(f"**At most** {_spaced(changes.at_most(plan))}")
+    if not said:
+        return ""
+    return "<br>\n".join([*said, f"<sub>{text(changes.whose_prices(plan))}</sub>"])
+
+
+def _spaced(said: str) -> str:
+    return text(said, most=1000)
+
+
+def _plan_sections(result: Planned) -> list[str]:
+    plan = result.plan
+    order = _most_important(plan)
+    found = [s for c in order[:ROWS] if (s := _change_section(c, result))]
+    if rest := order[ROWS:]:
+        shown = [c for c in plan.changes if c in rest]
+        found.insert(0, details(f"{len(rest)} more changes", _change_table(shown)))
+        found += [s for c in rest if (s := _change_section(c, result))]
+    found = _tables(list(result.lacking)[PROBLEMS:], "more problems") + found
+    return found + _warnings(result.warnings)
+
+
+def _change_section(change: Change, result: Planned) -> str:
+    """All fields of an app, what a new version means to its users, who holds it."""
+    body = []
+    if change.fields:
+        rows = [
+            (code(f.path), code(_said(f.before), 300), code(_said(f.after), 300))
+            for f in change.fields
+        ]
+        body.append(table(("field", "before", "after"), rows))
+    if change.impact and change.action is not Action.BLOCKED:
+        body.append(text("; ".join(change.impact), 1000))
+    if (hold := change.hold) is not None:
+        until = f" until {hold.until}" if hold.until else ""
+        body.append(f"held by {text(hold.who)}, {text(hold.why or 'no reason given')}{text(until)}")
+    if change.cost.at_max is not None:
+        body.append(f"at most ${change.cost.at_max:,.2f} an hour")
+    if not body:
+        return ""
+    place = result.places.get(change.name)
+    body += [f"spec: {code(place.file)}"] if place else []
+    return details(change.name, "\n\n".join(body))
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "unset"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# -- problems
+
+
+def _problems(found: Sequence[Diagnostic]) -> list[str]:
+    return [_problem_table(list(found)[:PROBLEMS])] if found else []
+
+
+def _problem_table(found: Sequence[Diagnostic]) -> str:
+    rows = [(_severity(d), _where(d), _sentence(d)) for d in found]
+    return table(("", "where", "problem"), rows)
+
+
+def _severity(found: Diagnostic) -> str:
+    return f"**{found.severity.value}**" if found.is_error else found.severity.value
+
+
+def _where(found: Diagnostic) -> str:
+    return code(f"{found.place.file}:{found.place.line}") if found.place else ""
+
+
+def _sentence(found: Diagnostic) -> str:
+    said = f"{code(found.code)} {text(problems.sentence(found), 600)}"
+    said += f"<br>{text(found.detail, 600)}" if found.detail else ""
+    return said + (f"<br>help: {text(found.hint, 600)}" if found.hint else "")
+
+
+def _tables(found: Sequence[Diagnostic], words: str) -> list[str]:
+    """Tables of a few, so that a part of them can be left out."""
+    parts = [found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)]
+    return [details(f"{len(part)} {words}", _problem_table(part)) for part in parts]
+
+
+def _warnings(found: Sequence[Diagnostic]) -> list[str]:
+    return _tables(found, "warning" if len(found) == 1 else "warnings")
+
+
+_AT_ONCE = 25
+
+
+# -- validate
+
+
+def _validated(result: Validated, limit: int) -> str:
+    found = sorted(result.diagnostics, key=lambda d: list(Severity).index(d.severity))
+    counting = [d for d in found if d.severity is not Severity.NOT_CHECKED]
+    unchecked = [d for d in found if d.severity is Severity.NOT_CHECKED]
+    said = problems.summary(result.diagnostics, len(result.files), result.environments)
+    head = [_head("validate", "Validate", "", "", " · ".join(said))]
+    if counting:
+        head.append(_problem_table(counting[:ROWS]))
+    head.append(_bills(result.bills))
+    sections = _tables(counting[ROWS:], "more problems") + _tables(unchecked, "not checked")
+    return marked.document(head, sections, _shell("validate"), limit)
+
+
+def _bills(bills: Sequence[Bill]) -> str:
+    """What each environment costs; "" where the terminal would say nothing of it either."""
+    if not money.bills(bills, paint=Paint(), width=80):
+        return ""
+    rows = [
+        (text(bill.environment), text(money.warm(bill), 600), text(money.most(bill), 600))
+        for bill in bills
+        if bill.parts or bill.unpriced
+    ]
+    prices = f"<sub>computed from {text(bills[0].words)}</sub>"
+    return f"{table(('environment', 'warm cost', 'at most'), rows)}\n\n{prices}"
+
+
+# -- apply
+
+
+def _applied(result: Applied, limit: int) -> str:
+    plan, outcomes = result.planned.plan, result.outcomes
+    denied = beyond_limits(plan) or any(d.is_error for d in result.planned.lacking)
+    said = "nothing was done" if denied and not outcomes else ended.counts(outcomes)
+    said += f" · {duration(result.seconds)}" if outcomes else ""
+    head = [_head("apply", "Apply", result.planned.environment, "to", said)]
+    if not outcomes:
+        whole = _shell("plan", _option(result.planned.environment))
+        head += _plan_head(result.planned)
+        return marked.document(head, _plan_sections(result.planned), whole, limit)
+    shown = sorted(
+        (o for o in outcomes if o.result is not Ended.UNCHANGED),
+        key=lambda o: o.result is not Ended.FAILED,
+    )
+    unchanged = len(outcomes) - len(shown)
+    head.append(text(f"{plan.where}{f' · {unchanged} unchanged' if unchanged else ''}"))
+    if shown:
+        head.append(_outcome_table(shown[:ROWS]))
+    head += [*_problems(result.planned.lacking), _cost(plan)]
+    sections = [_failure(o, result.options) for o in shown if o.result is Ended.FAILED]
+    rest = shown[ROWS:]
+    if rest:
+        sections.append(details(f"{len(rest)} more apps", _outcome_table(rest)))
+    if urls := [o for o in outcomes if o.url and o.result is Ended.DONE]:
+        rows = [(text(o.name), code(f"{o.url}/v1", 300)) for o in urls]
+        sections.append(details(counted(len(urls), "endpoint"), table(("app", "URL"), rows)))
+    sections += _warnings(result.planned.warnings)
+    whole = f"the log of {code('modelctl apply')} has it all"
+    return marked.document(head, sections, whole, limit)
+
+
+MARKS: Mapping[Ended, str] = {Ended.DONE: "✔", Ended.FAILED: "✘"}
+
+
+def _outcome_table(shown: Sequence[Outcome]) -> str:
+    rows = [
+        (
+            MARKS.get(o.result, "·"),
+            f"**{text(o.name)}**",
+            changes.action_words(o.action),
+            _ended(o),
+            f"{o.seconds:.1f} s",
+        )
+        for o in shown
+    ]
+    return table(("", "app", "action", "result", "took"), rows, ("took",))
+
+
+def _ended(outcome: Outcome) -> str:
+    version = f"v{outcome.version}" if outcome.version and outcome.result is Ended.DONE else ""
+    said = ", ".join(filter(None, (version, outcome.detail)))
+    return text(said or outcome.result.value)
+
+
+def _failure(outcome: Outcome, options: str) -> str:
+    body = [text(outcome.detail, 2000)]
+    if outcome.lines:
+        body += [f"last lines of {ended.whose_lines(outcome)}:", marked.block(outcome.lines)]
+    if said := ended.next_step(outcome, options):
+        body.append(f"next: {text(said)}")
+    return details(f"{outcome.name} failed", "\n\n".join(body))
+
+
+# -- status
+
+
+def _standing(result: Standing, limit: int) -> str:
+    rows = result.rows
+    odd = [row for row in rows if row.sync != "in sync"]
+    said = f"{counted(len(rows), 'app')}, {len(odd)} not in sync" if odd else "all in sync"
+    said = said if rows else "no apps"
+    head = [_head("status", "Status", result.environment, "of", said), text(result.where)]
+    head += [
+        f"> {code(file)} has {counted(errors, 'error')}, so that what it asks for is not compared"
+        for file, errors in result.broken.items()
+    ]
+    shown = [*odd, *(row for row in rows if row not in odd)]
+    if shown:
+        head.append(_status_table(shown[:ROWS]))
+    known = [row.usd_per_hour for row in rows if row.usd_per_hour is not None]
+    head += [f"${sum(known):,.2f} an hour now"] if any(known) else []
+    sections = []
+    if rest := shown[ROWS:]:
+        sections.append(details(f"{len(rest)} more apps", _status_table(rest)))
+    if urls := [row for row in rows if row.url]:
+        lines = [(text(row.name), code(f"{row.url}/v1", 300)) for row in urls]
+        sections.append(details(counted(len(urls), "endpoint"), table(("app", "URL"), lines)))
+    return marked.document(head, sections, _shell("status", _option(result.environment)), limit)
+
+
+def _status_table(rows: Sequence[StatusRow]) -> str:
+    heads = ("app", "sync", "health", "live", "version", "$/h now")
+    cells = [
+        (
+            f"**{text(row.name)}**",
+            "<br>".join(text(said) for said in (row.sync, *standing.notes(row))),
+            text(row.health),
+            text(row.live),
+            text(standing.version(row)),
+            "" if row.usd_per_hour is None else f"{row.usd_per_hour:,.2f}",
+        )
+        for row in rows
+    ]
+    return table(heads, cells, ("$/h now",))
+
+
+# -- where there is no result
+
+TITLES: Mapping[str, tuple[str, str]] = {
+    "validate": ("Validate", "of"),
+    "plan": ("Plan", "for"),
+    "apply": ("Apply", "to"),
+    "status": ("Status", "of"),
+}
+
+
+def _stopped(result: Stopped, limit: int) -> str:
+    title, preposition = TITLES[result.command]
+    found = list(result.diagnostics)
+    said = f"rejected, {problems.counts(found)}" if found else "it could not go on"
+    head = [_head(result.command, title, result.environment, preposition, said)]
+    head += [f"> {text(result.message, 4000)}"] if result.message else []
+    head += [f"> help: {text(result.hint, 2000)}"] if result.hint else []
+    head += [_problem_table(found[:ROWS])] if found else []
+    sections = _tables(found[ROWS:], "more problems")
+    return marked.document(head, sections, _shell("validate"), limit)
