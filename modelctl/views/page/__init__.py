@@ -107,9 +107,8 @@ def _page(name: str, **said: object) -> str:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    made = Environment(
+    return Environment(
         loader=FileSystemLoader(_HERE),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -117,5 +116,3 @@ def _environment() -> Environment:
         autoescape=True,
         finalize=lambda value: text(value) if type(value) is str else value,
     )
-    made.filters["own"] = Markup  # of this package's own files alone, never of a value
-    return made
