@@ -91,8 +91,11 @@ VARIABLES: dict[str, str] = {
     "XDG_STATE_HOME": "where the local control plane of a folder without a project file "
     "lies, in `modelctl/local`; `~/.local/state`",
     "MODELCTL_DEBUG": "`1`: a failure of modelctl itself is shown with its traceback",
-    "GITHUB_RUN_ID, CI_JOB_ID, CIRCLE_BUILD_NUM": "who holds the lease, and who deployed, as others "
-    "see it: the job of a CI system",
+    "GITHUB_RUN_ID, CI_JOB_ID, CIRCLE_BUILD_NUM": "who holds the lease and who deployed, in the "
+    "words of others: the job of a CI system",
+    "GITHUB_ACTIONS, GITHUB_STEP_SUMMARY, GITHUB_WORKSPACE": "that this is a job of "
+    "GitHub's, where `--output github` appends a summary, and the folder that annotations name "
+    "files from; GitHub sets them",
 }
 
 VARIABLES_END = """

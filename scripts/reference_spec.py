@@ -116,7 +116,7 @@ DEFAULT: dict[str, str] = {
 """What holds where a field says nothing, by its path; what is in neither table is `none`."""
 
 EXAMPLE: dict[str, str] = {
-    "model": "model:\n  source: hf://Qwen/Qwen3-8B\n  revision: main\n  served_as: [chat, qwen3-8b]\n",
+    "model": "model:\n  source: hf://Qwen/Qwen3-8B\n  revision: main\n  served_as: [chat, qwen3]\n",
     "backend": "backend: {name: vllm, version: 0.32.0, args: {seed: 7}}\n",
     "gpu": "gpu: [H100, 'L40S:2', {type: A100-80GB, context: 16384}]\n",
     "scaling": "scaling: {max: 4, buffer: 1, idle_timeout: 10m}\n",
