@@ -1,0 +1,1 @@
+"""What do the GitHub Action, the workflows and the hook do where GitHub would run them?"""
