@@ -80,6 +80,7 @@ MAY_USE: dict[str, set[str]] = {
         "resolve",
         "spec",
     },
+    "starter": {"spec"},
     "local": set(),
 }
 """Room → the rooms that it may import. `cli` may import all; everybody may import themselves."""

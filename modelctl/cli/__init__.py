@@ -12,6 +12,7 @@ from modelctl import __version__
 from modelctl.cli.exits import Exit
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Begin a project: a spec, the project file, an editor's schemas."),
     "validate": ("validate", "Find every problem of every spec, offline."),
     "fit": ("fit", "Show a row for each GPU: memory, tokens, speed, price, verdict."),
     "lock": ("lock", "Write down each model's commit, files and hashes."),
