@@ -34,6 +34,9 @@ query($owner: String!, $name: String!, $after: String) {
   }
 }"""
 
+_STEERS = re.compile(r"(@|!|\]|(?<!<)/|www|#)(?=[\w\[(:/.])", re.IGNORECASE)
+"""What begins a mention, a picture, a link or a reference, followed by what makes it one."""
+
 _DETAILS = re.compile(r"<details>.*?</details>\n*", re.DOTALL)
 
 
@@ -88,9 +91,7 @@ def foreign(text: str) -> str:
     text = re.sub(r"<!--.*?(-->|\Z)", "", text, flags=re.DOTALL)
     text = re.sub(r"<(?!/?(details|summary|b|br|code|sub)>)", "&lt;", text)
     text = re.sub(r"&(?!(amp|lt|gt|quot|nbsp|#124);)", "&amp;", text)
-    for steers in ("@", "!", "]", "/", "www", "#"):
-        text = re.sub(rf"(?i)({re.escape(steers)})(?=[\w\[(:/.])", "\\1\u200b", text)
-    return text
+    return _STEERS.sub("\\1\u200b", text).strip()
 
 
 def issue() -> None:

@@ -15,6 +15,16 @@ pins:  ## Write requirements/ from pyproject.toml (UPGRADE=--upgrade takes what 
 	$(COMPILE) --output-file requirements/modelctl.txt
 	$(COMPILE) --extra local --extra dev --constraint requirements/modelctl.txt \
 	  --output-file requirements/development.txt
+	echo uv | $(subst pyproject.toml,-,$(COMPILE)) --constraint requirements/development.txt \
+	  --output-file requirements/publish.txt
 
 audit: $(INSTALLED)  ## Ask whether a pinned package has a known vulnerability (needs the network)
-	@$(BIN)/python scripts/audit.py requirements/modelctl.txt requirements/development.txt
+	@$(BIN)/python scripts/audit.py $(STRICT) requirements/modelctl.txt requirements/development.txt
+
+# With STRICT=--strict, what could not be asked is a failure.
+STRICT ?=
+
+.PHONY: dist
+dist: $(INSTALLED)  ## Build sdist and wheel into dist/
+	@rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist

@@ -41,7 +41,7 @@ def test_everything_that_pyproject_asks_for_is_pinned(file: str) -> None:
         assert wanted.specifier.contains(exactly.version), f"{found} is not {wanted}: make pins"
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [*FILES, "publish.txt"])
 def test_a_pin_holds_hashes_and_no_address(file: str) -> None:
     for pinned, hashes in entries(file):
         assert hashes, pinned

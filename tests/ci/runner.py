@@ -62,7 +62,10 @@ class GitHub:
     exit_code: int = 0
     used: list[str] = field(default_factory=list)
     jobs: dict[str, str] = field(default_factory=dict)
-    permissions: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, str] = field(default_factory=dict)
+    """Inputs of the action that no workflow gives: what here is not as it is on GitHub."""
+    seen: set[str] = field(default_factory=set)
+    """Names of the variables that any script had."""
     _steps: int = 0
 
     def __post_init__(self) -> None:
@@ -142,7 +145,6 @@ class GitHub:
         for choice in choices:
             inside = {**contexts, "matrix": choice}
             said = filled(job.get("name", name), inside)
-            self.permissions[said] = job.get("permissions")
             last = self._called(job, inside) if "uses" in job else self._steps_of(job, inside, name)
             self.jobs[said] = "success" if last.ok else "failure"
             if not last.ok:
@@ -229,7 +231,8 @@ class GitHub:
         given = {k: filled(v, inside) for k, v in step.get("with", {}).items()}
         if where == OWN or where.startswith(f"{OWN}/"):
             inner = {k: v for k, v in environ.items() if not k.startswith("GITHUB_ACTION_PATH")}
-            return self.action(ROOT / where.removeprefix(OWN).lstrip("/"), given, inner)
+            folder = ROOT / where.removeprefix(OWN).lstrip("/")
+            return self.action(folder, {**(self.defaults if where == OWN else {}), **given}, inner)
         if where == "actions/checkout":
             return Ended({})
         if where == "actions/upload-artifact":
@@ -255,6 +258,7 @@ class GitHub:
         if "${{" in script:
             raise Refused("an expression inside of a script: its value would be code")
         self._steps += 1
+        self.seen |= {name for name, value in environ.items() if value}
         files = self.scratch / "files"
         file, output, page = (files / f"{self._steps}.{end}" for end in ("sh", "out", "md"))
         file.write_text(script)
