@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from modelctl import __version__
 from modelctl.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Begin a project: a spec, the project file, an editor's schemas."),
@@ -35,12 +39,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "destroy": ("destroy", "Stop the apps of the chosen specs."),
     "show": ("show", "Print a spec in full, and where each value comes from."),
     "explain": ("explain", "Say what a diagnostic's code means, and what to do."),
+    "completion": ("completion", "Print the script that completes words in a shell."),
     "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),
     "import": ("import_", "Turn a live app, or a Modal file written by hand, into a spec."),
     "chat": ("chat", "Ask an endpoint one question, or talk to it line by line."),
     "local": ("local", "Run the local control plane: Modal's own protocol on this machine."),
 }
 """Command → its module in this package, and the line that help shows for it."""
+
+_COMPLETES = "_MODELCTL_COMPLETE" in os.environ
+"""Whether a shell asks what can stand where its cursor is."""
 
 _CHANGES = frozenset(
     {"apply", "destroy", "weights", "rollback", "scale", "hold", "release", "restart", "promote"}
@@ -60,7 +68,19 @@ class _Lazy(click.Group):
         module = importlib.import_module(f"modelctl.cli.{COMMANDS[cmd_name][0]}")
         command = module.command
         assert isinstance(command, click.Command)
+        if _COMPLETES and not isinstance(command, click.Group):
+            from modelctl.cli.completing import teach
+
+            teach(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands by the table, so that none is imported for its name."""
+        from click.shell_completion import CompletionItem
+
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        found = [(n, line) for n, (_, line) in COMMANDS.items() if n.startswith(incomplete)]
+        return [*(CompletionItem(name, help=line) for name, line in found), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -92,6 +112,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     try:
+        if _COMPLETES:
+            from modelctl.cli.completing import shells
+
+            shells()
         code = cli.main(args=arguments, prog_name="modelctl", standalone_mode=False)
         return int(code) if isinstance(code, int) else Exit.DONE
     except click.exceptions.Exit as done:
