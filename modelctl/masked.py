@@ -8,7 +8,7 @@ _TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
     r"|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{12,}|AIza[\w-]{20,}|(?:ak|as|wk|ws)-[A-Za-z0-9]{16,}"
-    r"|eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?"
+    r"|eyJ[\w-]{10,}(?:\.[\w-]+)*"
     r")"
 )
 _ASSIGNED = re.compile(

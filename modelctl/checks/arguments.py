@@ -31,6 +31,10 @@ _KINDS = {
 }
 
 
+MOST_GUESSED = 100
+"""Flags of one spec up to which the one that was meant is looked for."""
+
+
 def arguments(case: Case) -> Iterator[Finding]:
     """At most one finding a flag: the first that is wrong with it."""
     said = [*_all_args(case)]
@@ -44,7 +48,8 @@ def arguments(case: Case) -> Iterator[Finding]:
         if table is None:
             found = _without_table(path, name, server, engine, facts, version)
         else:
-            found = _with_table(path, name, value, table, engine, facts, _sure(case))
+            few = len(said) <= MOST_GUESSED
+            found = _with_table(path, name, value, table, engine, facts, _sure(case), few)
         if found is None:
             continue
         above, below = _inherited(case, path)
@@ -112,10 +117,11 @@ def _with_table(
     engine: str,
     facts: EngineFacts,
     sure: bool,
+    few: bool,
 ) -> Finding | None:
     match, flag = table.find(name), _plain(name)
     if match is None:
-        return _unknown(path, name, table, engine, facts, sure)
+        return _unknown(path, name, table, engine, facts, sure, few)
     fact = match.fact
     instead = reserved(table.server, fact.spellings)
     if instead is not None:
@@ -139,7 +145,13 @@ def _with_table(
 
 
 def _unknown(
-    path: Path_, name: str, table: FlagTable, engine: str, facts: EngineFacts, sure: bool
+    path: Path_,
+    name: str,
+    table: FlagTable,
+    engine: str,
+    facts: EngineFacts,
+    sure: bool,
+    few: bool,
 ) -> Finding:
     flag = _plain(name)
     if flag in facts.removed:
@@ -158,7 +170,7 @@ def _unknown(
         )
     message, hint = f"{engine} has no flag --{flag}", ""
     other = _of_another(table.server, name)
-    near = table.nearest(name)
+    near = table.nearest(name) if few else None
     if other is not None:
         owner, fact = other
         message = f"--{flag} is a flag of {owner}, and {engine} has none of that name"

@@ -39,6 +39,7 @@ from modelctl.checks.case import Case, Rule, case_of, doubtful, wrong
 from modelctl.diagnostics import Diagnostic, Severity, in_order
 from modelctl.engines.base import Finding
 from modelctl.spec.models import Allow
+from modelctl.spec.quoting import visible
 from modelctl.spec.wanted import Wanted, show_path
 from modelctl.weights.facts import ModelFacts
 
@@ -106,11 +107,11 @@ def _located(finding: Finding, wanted: Wanted) -> Diagnostic:
     return Diagnostic(
         severity=finding.severity,
         code=finding.code,
-        message=secrets.hidden(finding.message),
-        hint=secrets.hidden(finding.hint),
+        message=visible(secrets.hidden(finding.message)),
+        hint=visible(secrets.hidden(finding.hint)),
         place=place,
         path=show_path(wanted.origins.written(finding.path)),
-        detail=secrets.hidden(finding.detail),
+        detail=visible(secrets.hidden(finding.detail)),
     )
 
 

@@ -158,7 +158,7 @@ def fields_without_use(case: Case) -> Iterator[Finding]:
         ("file", model.file, files, "name the file in source"),
     )
     for field, value, kinds, instead in said:
-        if value is not None and kind not in kinds:
+        if value is not None and kind in what and kind not in kinds:
             yield wrong(
                 ("model", field),
                 "model/unused",

@@ -62,7 +62,7 @@ PAGES: Mapping[str, str] = {
     ),
     "yaml/alias-bomb": (
         "An alias (`*a`) stands for all that its anchor (`&a`) holds. A few of them inside each "
-        "other grow past any memory, so they may stand for 10,000 values in all. Write out what is "
+        "other grow past any memory, so they may stand for 5,000 values in all. Write out what is "
         "meant, or put what specs share under `defaults` in modelctl.yaml."
     ),
     "yaml/ambiguous": (

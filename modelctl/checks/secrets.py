@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from modelctl.checks.case import Case, Rule, wrong
@@ -83,10 +84,15 @@ def looks_secret(name: str, value: str) -> bool:
 
 def shows_a_secret(path: Path_, line: str) -> bool:
     """Whether a source line that a finding at `path` would show holds what nobody should print."""
+    return _holds_a_secret(line, named=bool({"env", "args"} & set(path[:3])))
+
+
+@lru_cache(maxsize=64)
+def _holds_a_secret(line: str, *, named: bool) -> bool:
+    """`named`: also by the name before a value. A line may have thousands of findings."""
     if _VALUE.search(line):
         return True
-    beside = bool({"env", "args"} & set(path[:3]))
-    return beside and any(looks_secret(name, value) for name, value in _PAIR.findall(line))
+    return named and any(looks_secret(name, value) for name, value in _PAIR.findall(line))
 
 
 def hidden(text: str) -> str:

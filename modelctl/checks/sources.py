@@ -138,7 +138,9 @@ def _unusable(case: Case, path: Path_, text: str, facts: ModelFacts) -> Iterator
             yield wrong(
                 path,
                 "model/outside-project",
-                f"{text} is outside the project's folder",
+                f"{text}: {facts.detail} is a link that leads outside the project's folder"
+                if facts.detail
+                else f"{text} is outside the project's folder",
                 "move it below the folder that holds modelctl.yaml, or use volume://name/path",
             )
         case "empty":

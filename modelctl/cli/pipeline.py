@@ -26,6 +26,7 @@ from modelctl.diagnostics import (
 from modelctl.spec.load import Loaded, load_all
 from modelctl.spec.models import plain
 from modelctl.spec.project import find_project, read_policy, shown
+from modelctl.spec.source import LARGEST
 from modelctl.spec.wanted import ProjectFile, Wanted
 
 if TYPE_CHECKING:
@@ -217,6 +218,8 @@ def _lock(project: ProjectFile, found_online: Lock | None) -> tuple[Lock, tuple[
 def _may_have_local(file: Path) -> bool:
     """Whether a spec says something for `--local`: that is checked too, environment or not."""
     try:
+        if not file.is_file() or file.stat().st_size > LARGEST:  # refused, or would never end
+            return False
         return "local:" in file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False

@@ -16,8 +16,8 @@ from modelctl.spec.syntax import syntax_problem
 from modelctl.spec.tree import Entry, Mapping, Node, Scalar, Sequence, Value
 
 DEEPEST = 60
-MOST_NODES = 50_000
-MOST_ALIASED = 10_000
+MOST_NODES = 10_000
+MOST_ALIASED = 5_000
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _STR = "tag:yaml.org,2002:str"
 _LONG_LEAD = re.compile(rf"^[ \t?:-]{{{DEEPEST - 1}}}", re.MULTILINE)

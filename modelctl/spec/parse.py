@@ -19,6 +19,9 @@ from modelctl.spec.wanted import Path_
 
 S = TypeVar("S", bound=Shape)
 
+MOST_GUESSED = 100
+"""Unknown fields of one file for which the field that was meant is looked for."""
+
 _TEMPLATE = re.compile(r"\{\{|\{%|<%")
 _FREE_TEXT = frozenset({"checks", "env", "args", "run"})
 """Fields under which braces are somebody's own text: prompts, values, flags, shell commands."""
@@ -80,7 +83,8 @@ def _translated(failed: ValidationError, tree: Mapping, root: Kind) -> list[Diag
     for raised in failed.errors(include_url=False, include_context=True, include_input=False):
         path = _known_part(tree, raised["loc"])
         by_path.setdefault(path, []).append(dict(raised))
-    found = []
+    found: list[Diagnostic] = []
+    unknown_fields = 0
     for path, raised_here in by_path.items():
         node = at(tree, path)
         first = raised_here[0]
@@ -89,7 +93,11 @@ def _translated(failed: ValidationError, tree: Mapping, root: Kind) -> list[Diag
             continue
         place = _place(tree, path, key=unknown or first["loc"][-1] == "[key]")
         if unknown:
-            message, hint = sentences.unknown_field(root, path)
+            unknown_fields += 1
+            guessed = unknown_fields <= MOST_GUESSED
+            message, hint = (
+                sentences.unknown_field(root, path) if guessed else ("no such field", "")
+            )
             code = "spec/unknown-field"
         else:
             code, message, hint = sentences.wrong_value(root, path, node, raised_here)

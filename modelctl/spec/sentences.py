@@ -66,7 +66,7 @@ def unknown_field(root: Kind, path: Path_) -> Said:
 
 def _meant(root: Kind, path: Path_, key: str, fields: list[str]) -> str:
     normal = _normal(key)
-    here = {_normal(field): field for field in fields}
+    here = _by_normal(tuple(fields))
     if normal in here:
         return here[normal]
     prefix = _above(root, path[:-1])
@@ -80,9 +80,14 @@ def _meant(root: Kind, path: Path_, key: str, fields: list[str]) -> str:
     close = difflib.get_close_matches(normal, here, n=1, cutoff=0.7)
     if close:
         return here[close[0]]
-    top = {_normal(name): name for name in (*Fields.model_fields, *Spec.model_fields)}
+    top = _by_normal((*Fields.model_fields, *Spec.model_fields))
     close = difflib.get_close_matches(normal, top, n=1, cutoff=0.84)
     return (_from_here(root, path[:-1], top[close[0]], prefix) or "") if close else ""
+
+
+@cache
+def _by_normal(fields: tuple[str, ...]) -> dict[str, str]:
+    return {_normal(field): field for field in fields}
 
 
 def _normal(key: str) -> str:

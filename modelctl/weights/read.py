@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from modelctl.weights.local import HashCache
 
 MAX_TEXT_BYTES = 256 * 2**10
+LONGEST_PATH = 4096
+"""Characters; no system has a longer one, and following it would take minutes."""
+_TOO_LONG = f"a path has at most {LONGEST_PATH:,} characters"
 _NO_CONFIG = Unknown("there is no config.json")
 _UNREAD = Unknown("modelctl.lock does not have it")
 
@@ -180,13 +183,18 @@ def _local(
     from modelctl.weights.local import examine, files_of
 
     facts = ModelFacts(kind="local")
+    if len(str(path)) > LONGEST_PATH:
+        return replace(facts, problem="unreadable", detail=_TOO_LONG)
     try:
         real = path.resolve()
         if not real.is_relative_to(root.resolve()):
-            return replace(facts, problem="outside", detail=str(path))
+            return replace(facts, problem="outside")
         if not path.exists():
             return replace(facts, problem="missing", detail=str(path))
         found = files_of(path)
+        for one in found:
+            if not one.resolve().is_relative_to(root.resolve()):
+                return replace(facts, problem="outside", detail=one.name)
         size = sum(file.stat().st_size for file in found)
         if size == 0:
             return replace(facts, root=path, problem="empty", detail=str(path))
@@ -195,6 +203,8 @@ def _local(
         if hashed and not facts.problem:
             model = examine(path, cache)
             facts = replace(facts, digest=model.digest, files=model.files)
+    except ValueError:
+        return replace(facts, problem="unreadable", detail="no path holds a zero byte")
     except (OSError, RuntimeError) as problem:
         return replace(facts, problem="unreadable", detail=getattr(problem, "strerror", None) or "")
     return facts
@@ -258,13 +268,19 @@ def _with_header(facts: ModelFacts, model: LockedGguf) -> ModelFacts:
 
 def _text(path: Path, root: Path) -> str | Unknown:
     """The text of a file that goes into the app; what stands in the way is said as the reason."""
+    if len(str(path)) > LONGEST_PATH:
+        return Unknown(_TOO_LONG)
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             return Unknown("outside the project's folder")
+        if path.exists() and not path.is_file():
+            return Unknown("a folder, a device or a pipe, not a file")
         with path.open("rb") as file:
             text = b"".join(itertools.islice(iter(lambda: file.read(65_536), b""), 5))
     except OSError as problem:
         return Unknown(problem.strerror or "cannot be read")
+    except ValueError:
+        return Unknown("no path holds a zero byte")
     if len(text) > MAX_TEXT_BYTES:
         return Unknown("larger than 256 KiB")
     try:

@@ -72,7 +72,11 @@ def parse(text: str | None) -> Source:
 
 def local_path(text: str, folder: Path) -> Path:
     """Where a `./path` of a spec in `folder` is."""
-    return folder / Path(text).expanduser() if not Path(text).is_absolute() else Path(text)
+    path = Path(text)
+    try:
+        return folder / path.expanduser()
+    except RuntimeError:  # ~ of somebody whom this machine does not know
+        return folder / path
 
 
 def is_plain(path: str) -> bool:

@@ -93,7 +93,7 @@ BAD = {
             f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n".encode()
             for p, n in zip("abcdefgh", "bcdefghi", strict=True)
         ),
-        "aliases in this file expand to more than 10,000 values",
+        "aliases in this file expand to more than 5,000 values",
     ),
     "template": (b'name: "{{ 7*7 }}"\nmodel: hf://a/b\n', "modelctl does not expand templates"),
     "injection": (

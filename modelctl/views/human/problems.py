@@ -10,11 +10,18 @@ from modelctl.views.human import money
 from modelctl.views.human.words import counted, printable, wrapped
 from modelctl.views.paint import Paint
 
+MOST_TOLD = 1_000
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOT_CHECKED: "cyan"}
 
 
 def diagnostics(found: Iterable[Diagnostic], *, paint: Paint, width: int) -> str:
-    return "\n\n".join(diagnostic(d, paint=paint, width=width) for d in found)
+    """One after another; of thousands the first, and how many there are beside them."""
+    every = list(found)
+    told = [diagnostic(d, paint=paint, width=width) for d in every[:MOST_TOLD]]
+    if len(every) > MOST_TOLD:
+        more = len(every) - MOST_TOLD
+        told.append(f"… and {more:,} more; validate --output json has them all")
+    return "\n\n".join(told)
 
 
 def diagnostic(found: Diagnostic, *, paint: Paint, width: int) -> str:
@@ -42,7 +49,8 @@ def _snippet(found: Diagnostic, paint: Paint, width: int, colour: str) -> list[s
     gutter = len(str(place.line))
     bar = f"{' ' * gutter} {paint('|', 'blue')}"
     room = width - gutter - 3
-    source, column = _cut(printable(place.text), place.column - 1, room)
+    part, column = _cut(place.text, place.column - 1, room)
+    source = printable(part)
     carets = "^" * max(1, min(place.width, len(source) - column))
     lines = [bar, f"{paint(str(place.line), 'blue')} {paint('|', 'blue')} {source}".rstrip()]
     under = f"{bar} {' ' * column}{paint(carets, colour)}"

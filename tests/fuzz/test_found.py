@@ -1,0 +1,93 @@
+"""What has been found by fuzzing, and is it still a sentence?"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from modelctl.masked import mask
+from modelctl.spec.load import load
+from modelctl.spec.project_models import Project as ProjectModel
+from modelctl.spec.wanted import ProjectFile
+from tests.conftest import Project
+
+MODEL = "hf://o/r\ngpu: H100"
+FOUND = {
+    "home-of-nobody": ("~nobody-here/x", "there is no file ~nobody-here/x"),
+    "zero-byte": ('"a\\0b"', "a\\x00b cannot be read: no path holds a zero byte"),
+    "unprintable": ('"./x\\u2028\\u202e"', "there is no file ./x\\u2028\\u202e"),
+    "long-path": ("./" + "a/" * 40_000, "a path has at most 4,096 characters"),
+    "nothing-to-open": ("{source: 'f://', secret: e}", "f:// is no source of models"),
+    "template-zero": (f'{MODEL}\nchat_template: "a\\0b"', "a\\x00b: no path holds a zero byte"),
+    "template-pipe": (
+        f"{MODEL}\nchat_template: ../pipe",
+        "../pipe: a folder, a device or a pipe, not a file",
+    ),
+    "dockerfile-home": (
+        f"{MODEL}\nimage: {{dockerfile: ~nobody-here/x}}",
+        "~nobody-here/x: No such file or directory",
+    ),
+    "link-out": (
+        "../models/linked",
+        "../models/linked: model.gguf is a link that leads outside the project's folder",
+    ),
+}
+
+
+def test_each_has_its_sentence(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "m.gguf"
+    outside.write_text("somebody else's")
+    linked = project.root / "models" / "linked"
+    linked.mkdir(parents=True)
+    (linked / "model.gguf").symlink_to(outside)
+    os.mkfifo(project.root / "pipe")
+    for name, (model, _) in FOUND.items():
+        project.spec(name, f"model: {model}\n")
+    ran = project.run("validate", "--output", "json", timeout=60)
+    assert ran.code == 1
+    said: dict[str, list[str]] = {}
+    for d in ran.json["diagnostics"]:
+        said.setdefault(Path(d["file"]).stem, []).append(d["message"])
+    for name, (_, sentence) in FOUND.items():
+        assert any(sentence in message for message in said[name]), (name, said[name])
+
+
+def test_a_pipe_in_place_of_a_spec_does_not_hold_anybody_up(project: Project) -> None:
+    os.mkfifo(project.root / "pipe.yaml")
+    ran = project.run("validate", "pipe.yaml", timeout=60)
+    assert ran.code == 1
+    assert "this is a device or a pipe, not a file" in ran.out
+
+
+@pytest.mark.parametrize("piece", ["-eyJ", "://", "A_KEY", "sk-", "KEY=", "\t", "'"])
+def test_a_line_of_a_million_characters_is_masked_in_time(piece: str) -> None:
+    started = time.monotonic()
+    assert len(mask(piece * (1_000_000 // len(piece)))) == 1_000_000 // len(piece) * len(piece)
+    assert time.monotonic() - started < 20  # it was hours
+
+
+def test_a_token_is_masked_whole() -> None:
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+    assert mask(f"x {token} y") == "x eyJ" + "•" * (len(token) - 3) + " y"
+
+
+def test_thousands_of_unknown_fields_are_said_in_time(tmp_path: Path) -> None:
+    """Which field was meant is asked of the first hundred; each costs a look at all there are."""
+    text = "name: a\nmodel: hf://o/r\n" + "".join(f"contxt{n}: 1\n" for n in range(9_000))
+    (tmp_path / "x.yaml").write_text(text)
+    found = load(["x.yaml"], ProjectFile(tmp_path, None, ProjectModel()), cwd=tmp_path).diagnostics
+    assert [d.message for d in found[:1]] == ["no such field; did you mean context?"]
+    assert [d.message for d in found[-1:]] == ["no such field"]
+    assert len(found) == 9_000
+
+
+def test_thousands_of_problems_on_one_line_are_shown_in_time(project: Project) -> None:
+    """The screen has the first thousand; JSON has all."""
+    items = ", ".join(["yes"] * 3_000)
+    project.spec("a", f"model: hf://o/r\nonly: [{items}]\n")
+    ran = project.run("validate", timeout=60)
+    assert "more; validate --output json has them all" in ran.out
+    assert len(project.run("validate", "--output", "json").json["diagnostics"]) > 3_000
