@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -40,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("show", "Print a spec in full, and where each value comes from."),
     "explain": ("explain", "Say what a diagnostic's code means, and what to do."),
     "completion": ("completion", "Print the script that completes words in a shell."),
+    "doctor": ("doctor", "Say what is missing on this machine or account, and how to get it."),
     "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),
     "import": ("import_", "Turn a live app, or a Modal file written by hand, into a spec."),
     "chat": ("chat", "Ask an endpoint one question, or talk to it line by line."),
@@ -107,6 +109,9 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit; whatever goes wrong is a sentence and a code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # where a locale lacks a character: ?
+            stream.reconfigure(errors="replace")
     sys.exit(run(arguments))
 
 
