@@ -130,8 +130,9 @@ def run(arguments: list[str] | None = None) -> int:
         return Exit.USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "modelctl"
-        click.echo(f"error: {error.format_message()}", err=True)
-        click.echo(f"help: {command} --help", err=True)
+        from modelctl.cli.failures import say_error
+
+        say_error(error.format_message(), f"{command} --help")
         return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

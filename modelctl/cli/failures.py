@@ -37,7 +37,7 @@ def explain(error: Exception, *, changes: bool) -> int:
         paint, width = for_stream(err=True)
         aside(problems.diagnostics(words.diagnostics, paint=paint, width=width))
     else:
-        _say(words.message, words.hint)
+        say_error(words.message, words.hint)
     if words.message.startswith(_OWN_FAULT) and os.environ.get("MODELCTL_DEBUG"):
         click.echo("".join(traceback.format_exception(error)), err=True)
     return words.code
@@ -95,7 +95,7 @@ def words_of(error: Exception, *, changes: bool) -> Words:
 _OWN_FAULT = "modelctl itself failed"
 
 
-def _say(message: str, hint: str) -> None:
+def say_error(message: str, hint: str) -> None:
     for label, text in (("error: ", message), ("help: ", hint)):
         if text:
             aside("\n".join(_lines(label, text)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,8 +80,10 @@ def _deliver(
 
     if file is None:
         click.echo(text, nl=False)
-        for note in one.notes:
+        for note in () if sys.stdout.isatty() else one.notes:  # there its comments say it
             aside(f"note: {note.sentence}")
+        if sys.stdout.isatty():
+            aside("")
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

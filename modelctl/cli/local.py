@@ -104,7 +104,7 @@ def status(output: str) -> int:
         minutes = (time.time() - plane.started_at) / 60
         say(f"local control plane runs at {plane.url} for {minutes:.0f} min (pid {plane.pid})")
         for name, where in plane.engines.items():
-            say(f"  {name:<18} {where or 'not here'}")
+            say(f"  {name:<18} {local_engines.short_path(where) or 'not here'}")
         inventory = lifecycle.gpus(plane)["inventory"]
         if inventory is not None:
             say(f"  {'GPUs as if':<18} {local_gpus.in_words(inventory)}")
@@ -112,7 +112,7 @@ def status(output: str) -> int:
             say(f"  {'faults':<18} {len(holding)}: modelctl local fault ls")
         if ahead := lifecycle.clock(plane)["ahead"]:
             say(f"  {'clock':<18} {local_clock.in_words(ahead)}")
-        say(f"  {'state':<18} {state}")
+        say(f"  {'state':<18} {local_engines.short_path(str(state))}")
     return Exit.DONE if plane else Exit.TRY_AGAIN
 
 

@@ -98,14 +98,19 @@ def _list(output: str) -> int:
         return Exit.DONE
     paint, width = for_stream()
     rows = [
-        [engine.name, engine.version or "-", engine.source, _short(engine.where) or engine.install]
+        [
+            engine.name,
+            engine.version or "-",
+            engine.source,
+            short_path(engine.where) or engine.install,
+        ]
         for engine in found
     ]
     say(table(["engine", "version", "from", "where"], rows, paint=paint, width=width, whole=True))
     return Exit.DONE
 
 
-def _short(where: str | None) -> str:
+def short_path(where: str | None) -> str:
     """A path as one would type it here."""
     if where is None:
         return ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -92,8 +93,7 @@ def command(
             *(f"  - {name}  no spec names it any more" for name in gone),
             *(f"  - {name}  {_NO_DEFAULT}" for name in before.engines if name not in kept),
         ]
-        for line in lines:
-            say(line)
+        _say_each(lines)
         say(_check_line(len(named), bool(lines)))
         return Exit.REJECTED if lines else Exit.DONE
     found = ask_all(named if upgrade else {**missing, **partly})
@@ -104,8 +104,7 @@ def command(
     boots = {measured_source(wanted, project.root) for wanted in specs} if whole else None
     after = replace(after, measured=locks.still_measured(after, boots))
     changes = [*_changed_engines(before, after), *_changes(before, after)]
-    for line in [*changes, *_boots_gone(before, after)]:
-        say(line)
+    _say_each([*changes, *_boots_gone(before, after)])
     for name, answer in found.items():
         _renamed(name, answer)
     changed = (after.sources, after.engines) != (before.sources, before.engines)
@@ -220,6 +219,19 @@ def _renamed(name: str, answer: Found) -> None:
     if parsed.kind == "hub" and answer.name != asked:
         aside(f"warning: {asked} is called {answer.name} now")
         aside(f"help: write hf://{answer.name}: an old name may be given to another repository")
+
+
+def _say_each(lines: Sequence[str]) -> None:
+    """One line each on a wide terminal; what is longer goes on below."""
+    from modelctl.cli.said import say
+    from modelctl.views.paint import for_stream
+
+    _, width = for_stream()
+    for line in lines:
+        wrapped = textwrap.wrap(
+            line, width, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+        )
+        say("\n".join(wrapped))
 
 
 def _check_line(count: int, stale: bool) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from modelctl.cli.said import aside, harmless
-from modelctl.plan import Plan
+from modelctl.plan import Action, Plan
 from modelctl.views.human import ended
 from modelctl.views.paint import for_stream
 
@@ -27,17 +27,23 @@ def progress(plan: Plan) -> Iterator[Tell]:
         with _live(plan) as tell:
             yield tell
     else:
-        yield _plain()
+        yield _plain(_column(plan))
 
 
-def _plain() -> Tell:
+def _column(plan: Plan) -> int:
+    """As wide as the names of what is not left as it is."""
+    names = (len(c.name) for c in plan.changes if c.action is not Action.UNCHANGED)
+    return min(40, max(names, default=0))
+
+
+def _plain(column: int) -> Tell:
     """One line when something begins, one when it ends, and a few while it takes long."""
     paint, _ = for_stream(err=True)
     phases: dict[str, tuple[str, float]] = {}
 
     def tell(step: Step) -> None:
         if step.outcome is not None:
-            aside(ended.outcome_line(step.outcome, paint=paint))
+            aside(ended.outcome_line(step.outcome, paint=paint, column=column))
             return
         if not step.name:
             aside(f"{step.phase} {step.detail}")
@@ -48,7 +54,7 @@ def _plain() -> Tell:
             return
         phases[step.name] = step.phase, now
         detail = f": {step.detail}" if step.detail else ""
-        aside(f"    {step.name}  {step.phase}{detail}")
+        aside(f"    {step.name:<{column}}  {step.phase}{detail}")
 
     return tell
 
@@ -61,7 +67,7 @@ def _live(plan: Plan) -> Iterator[Tell]:
     paint, _ = for_stream(err=True)
     console = Console(stderr=True)
     tasks: dict[str, TaskID] = {}
-    columns = max((len(c.name) for c in plan.changes), default=0)
+    column = _column(plan)
     with Progress(
         TextColumn(" "),
         SpinnerColumn(),
@@ -77,13 +83,15 @@ def _live(plan: Plan) -> Iterator[Tell]:
                     bar.remove_task(tasks.pop(step.name))
                 from rich.text import Text
 
-                line = harmless(ended.outcome_line(step.outcome, paint=paint), colours=True)
-                bar.console.print(Text.from_ansi(line))
+                line = ended.outcome_line(
+                    step.outcome, paint=paint, column=column, width=console.width
+                )
+                bar.console.print(Text.from_ansi(harmless(line, colours=True)))
                 return
             if not step.name:
                 bar.console.print(f"  {step.phase} {step.detail}", markup=False, highlight=False)
                 return
-            words = f"{step.name:<{columns}}  {step.phase:<10} {step.detail}"
+            words = f"{step.name:<{column}}  {step.phase:<10} {step.detail}"
             words = words[: max(20, console.width - len("    0:00:00  "))]  # the time is never cut
             if step.name in tasks:
                 bar.update(tasks[step.name], description=words)

@@ -36,7 +36,7 @@ def _rolling(resolved: Resolved, scaling: Scaling) -> str:
     more, gpus = scaling.min_containers, resolved.placement.gpus
     if not more or not gpus:
         return "rolling"
-    kind, _, count = gpus[0].partition(":")
+    kind, _, count = gpus[0].replace("!", "").partition(":")
     return f"rolling, {more * int(count or 1) * resolved.nodes} more {kind} while it rolls"
 
 

@@ -281,7 +281,8 @@ class ModalPlatform(Volumes):
             if not missing:
                 return 0
             amount = sum(file.size for file in missing)
-            progress(f"uploading {len(missing)} file(s), {amount / 1e6:,.0f} MB")
+            files = f"{len(missing)} file{'' if len(missing) == 1 else 's'}"
+            progress(f"uploading {files}, {amount / 1e6:,.0f} MB")
             # One batch is one commit: a broken upload leaves nothing that looks whole.
             async with volume.batch_upload(force=True) as batch:
                 for file in missing:

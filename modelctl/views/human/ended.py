@@ -64,16 +64,25 @@ def _left(outcome: Outcome, width: int) -> str:
     )
 
 
-def outcome_line(outcome: Outcome, *, paint: Paint) -> str:
-    """The one line that says how an app ended."""
+def outcome_line(
+    outcome: Outcome, *, paint: Paint, column: int = 0, width: int | None = None
+) -> str:
+    """How an app ended: one line, or below it what does not fit beside it on a terminal.
+
+    Names are `column` wide; without a `width` the line is whole, as long as it is.
+    """
     marks = {Result.DONE: ("✔", "green"), Result.FAILED: ("✘", "red")}
     mark, colour = marks.get(outcome.result, ("·", "dim"))
     version = f" v{outcome.version}" if outcome.version and outcome.result is Result.DONE else ""
-    detail = f"  {printable(outcome.detail)}" if outcome.detail else ""
-    return (
-        f"  {paint(mark, colour)} {outcome.name}  {action_words(outcome.action)}{version}{detail}"
-        f"  {outcome.seconds:.1f} s"
-    )
+    detail = printable(outcome.detail)
+    words = f"{outcome.name:<{column}}  {action_words(outcome.action)}{version}"
+    took = f"  {outcome.seconds:.1f} s" if outcome.result in marks else ""
+    below: list[str] = []
+    if detail and (width is None or len(words) + len(detail) + len(took) + 6 <= width):
+        words += f"  {detail}"
+    elif detail and width is not None:
+        below = textwrap.wrap(detail, max(20, width - 6), break_on_hyphens=False)
+    return "\n".join([f"  {paint(mark, colour)} {words}{took}", *(f"      {b}" for b in below)])
 
 
 def _failure(outcome: Outcome, paint: Paint, width: int, options: str) -> str:

@@ -12,6 +12,8 @@ from modelctl.views.human.words import printable
 from modelctl.views.paint import Paint
 
 _BY = 16
+_ROOM = 40
+"""What happened stands below its row where there are fewer columns for it beside it."""
 
 
 def history(
@@ -36,11 +38,14 @@ def history(
     ]
     widths = [max(len(line[i]) for line in [heads, *cells]) + 2 for i in range(4)]
     lines += ["", paint(_row(heads, widths), "dim")]
+    beside = 2 + sum(widths)
+    below = width - beside < _ROOM
+    indent = 2 + widths[0] if below else beside
     for row, cell in zip(rows, cells, strict=True):
-        said = textwrap.wrap(_said(row), max(20, width - 2 - sum(widths)), break_on_hyphens=False)
-        first = _row((*cell, said[0]), widths)
+        said = textwrap.wrap(_said(row), max(20, width - indent), break_on_hyphens=False)
+        first = _row((*cell, "" if below else said[0]), widths)
         lines.append(paint(first, "red") if row.result == "failed" else first)
-        lines += [" " * (2 + sum(widths)) + line for line in said[1:]]
+        lines += [" " * indent + line for line in (said if below else said[1:])]
     return "\n".join(lines)
 
 

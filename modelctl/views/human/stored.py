@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from modelctl.surplus import Shelf
 from modelctl.views.human.tables import table
+from modelctl.views.human.words import wrapped
 from modelctl.views.paint import Paint
 
 
@@ -26,5 +27,13 @@ def listing(shelves: Sequence[Shelf], where: str, *, paint: Paint, width: int) -
         for shelf in shelves
     ]
     total = sum(shelf.weights.size for shelf in shelves)
-    shown = table(heads, rows, paint=paint, width=width, right=("size",))
+    longest = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    if sum(longest) + 2 * (len(heads) - 1) <= width:
+        shown = table(heads, rows, paint=paint, width=width, right=("size",))
+    else:  # one below the other where they do not fit side by side
+        shown = "\n".join(
+            line
+            for source, *more, users in rows
+            for line in (source, *wrapped(f"{' · '.join(more)} · needed by {users}", width))
+        )
     return f"{paint(where, 'bold')}\n{shown}\n{total / 1e9:,.1f} GB"

@@ -1,0 +1,238 @@
+"""Does every view read well at 80 and at 160 columns? Whole screens, as files beside this one.
+
+`UPDATE_GOLDEN=1` writes tests/views/screens again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from modelctl.apply import Failure, Outcome, Result, Step
+from modelctl.byhand.told import Told
+from modelctl.loglines import METRICS, Said
+from modelctl.plan import Action, FieldChange
+from modelctl.platform.types import StoredWeights
+from modelctl.surplus import Shelf
+from modelctl.views.human import changes, ended, history, logs, standing, stored
+from modelctl.views.paint import Paint
+from modelctl.views.rows import StatusRow
+from tests.cli.test_lock import InProcess
+from tests.conftest import Project
+from tests.views import sample
+from tests.views.screens import FOLDER, WIDTHS, hold
+
+PLAIN = Paint()
+WHERE = "Modal environment prod, workspace acme"
+
+
+@pytest.fixture
+def there(project: Project, capsys: pytest.CaptureFixture[str]) -> Project:
+    """A project of three specs and a lock, of which one has a fallback that may not fit."""
+    sample.write(project.root)
+    return InProcess(project.root, {"NO_COLOR": "1"}, said=capsys)
+
+
+WRONG = """\
+model: hf://meta-llama/Llama-3.3-70B-Instruct
+backend: vllm
+contxt: 8192
+gpu: [H100:2, L40S:2]
+keep_warm: two
+endpoint: {auth: nobody}
+scaling: {max: 1}
+"""
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "validate": ("validate",),
+    "fit": ("fit", "chat-8b"),
+    "fit-may-not": ("fit", "chat-70b"),
+    "show": ("show", "chat-8b", "--env", "prod"),
+    "explain": ("explain", "fit/may-not-fit"),
+    "lock-check": ("lock", "--check"),
+    "render": ("render", "drafts-4b", "--env", "prod", "-o", "out"),
+    "no-such-spec": ("validate", "nothing"),
+    "wrong-use": ("plan", "--nothing"),
+}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command(there: Project, name: str, width: int) -> None:
+    ran = there.run(*COMMANDS[name], env={"COLUMNS": str(width)})
+    hold(name, width, ran.out + ran.err)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_validate_with_errors(there: Project, width: int) -> None:
+    there.spec("chat-70b", WRONG)
+    there.spec("drafts-4b", sample.SPECS["drafts-4b"].replace("16384", "65536"))
+    ran = there.run("validate", env={"COLUMNS": str(width)})
+    assert ran.code == 1
+    hold("validate-errors", width, ran.out + ran.err)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_plan(width: int) -> None:
+    hold("plan", width, changes.plan(sample.plan_of_everything(), paint=PLAIN, width=width))
+
+
+def _outcome(name: str, action: Action, result: Result, **more: object) -> Outcome:
+    return Outcome(name, action, result, **{"seconds": 41.2, **more})  # type: ignore[arg-type]
+
+
+OUTCOMES = (
+    _outcome("drafts-4b", Action.CREATE, Result.DONE, version=1,
+             url="https://acme--drafts-4b-server.us-east.modal.direct"),
+    _outcome("chat-8b", Action.IN_PLACE, Result.DONE, version=12, seconds=0.4,
+             url="https://acme--chat-8b-server.us-east.modal.direct"),
+    _outcome("chat-70b", Action.REDEPLOY, Result.FAILED, version=10, tried=9,
+             failure=Failure.ANSWER,
+             detail='answered wrong: check "answers in German" expected /München|Munich/; got '
+             '"I\'m not sure which city"; v8 serves, as it did all along',
+             lines=("14:31:02 engine   WARNING chat template not found, using default",
+                    "14:31:09 engine   INFO    Uvicorn running on http://0.0.0.0:8000 (Press "
+                    "CTRL+C to quit), started server process [112]")),
+    _outcome("summarize", Action.DRIFT, Result.SKIPPED,
+             detail="wave 2 was not begun: chat-70b failed"),
+    _outcome("search-8b", Action.HELD, Result.HELD, version=7),
+    _outcome("rerank", Action.BLOCKED, Result.FAILED, version=9,
+             detail='v8 failed: answered wrong: check "capital" expected "Paris" in the answer; '
+             'got "Lyon", v9 serves (v7 again); change the spec, or --retry'),
+    *(_outcome(f"team-{n:02}", Action.UNCHANGED, Result.UNCHANGED, version=3) for n in range(34)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_apply_did(width: int) -> None:
+    said = ended.outcomes(OUTCOMES, 372.4, paint=PLAIN, width=width, options="--env prod")
+    hold("apply", width, said)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_progress_of_apply_in_a_log(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from modelctl.cli.progress import progress
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    steps = [
+        Step("", "wave 1 of 2:", "chat-8b, chat-70b, drafts-4b"),
+        Step("chat-8b", "scaling"),
+        Step("chat-8b", "", outcome=OUTCOMES[1]),
+        Step("drafts-4b", "image", "step 3 of 4: uv pip install vllm==0.32.0"),
+        Step("chat-70b", "placing", "waiting for 4 × H100"),
+        Step("drafts-4b", "fetching", "3.1 of 8.0 GB"),
+        Step("chat-70b", "booting", "loading weights"),
+        Step("drafts-4b", "", outcome=OUTCOMES[0]),
+        Step("chat-70b", "", outcome=OUTCOMES[2]),
+        Step("summarize", "", outcome=OUTCOMES[3]),
+        Step("rerank", "", outcome=OUTCOMES[5]),
+    ]
+    with progress(sample.plan_of_everything()) as tell:
+        for step in steps:
+            tell(step)
+    hold("apply-progress", width, capsys.readouterr().err, whole=True)
+
+
+STATUS = (
+    StatusRow("chat-8b", "in sync", "healthy", "2 of 2..8 H100", 12,
+              "https://acme--chat-8b-server.us-east.modal.direct", commit="8f3ab1e",
+              usd_per_hour=9.68),
+    StatusRow("chat-70b", "blocked", "healthy", "1 of 1..4 H100:4", 10,
+              "https://acme--chat-70b-server.us-east.modal.direct", again=8, usd_per_hour=15.8,
+              reasons=('v9 failed: answered wrong: check "answers in German" expected '
+                       "/München|Munich/; v10 serves (v8 again); change the spec, or --retry",)),
+    StatusRow("drafts-4b", "in sync", "asleep", "0 of 0.. L4", 1,
+              "https://acme--drafts-4b-server.us-east.modal.direct", commit="8f3ab1e",
+              usd_per_hour=0.0),
+    StatusRow("search-8b", "held", "healthy", "3 of 2..8 L40S", 7, None, again=6,
+              usd_per_hour=5.85,
+              reasons=('rolled back to v6 by ana, "latency", until 2026-11-23 09:00 UTC',)),
+    StatusRow("summarize", "drifted", "waiting 6 min", "0 of 1..12 H200", 4, None,
+              commit="77c0d92", usd_per_hour=0.0, waiting_for="H200",
+              reasons=("live scaling.max 12, spec 4: apply sets 4",)),
+    StatusRow("legacy", "foreign", "-", "-", 3, None),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_status(width: int) -> None:
+    hold("status", width, standing.status(STATUS, WHERE, paint=PLAIN, width=width))
+
+
+TOLD = (
+    Told("2026-11-20T23:10:00Z", "ana@laptop", "", "rolled back to v6", 7, why="latency",
+         is_=6, lives=True),
+    Told("2026-11-20T18:02:11Z", "github run 1842", "8f3ab1e", "deployed", 6 + 0,
+         fields=(("backend.version", "0.31.0", "0.32.0"), ("context", 16384, 32768),
+                 ("kv_cache", None, "fp8"))),
+    Told("2026-11-20T17:55:40Z", "github run 1841", "77c0d92", "tried", 5, result="failed",
+         why="could not boot: the engine ended with exit code 1 before it was ready: "
+             "ValueError: unrecognized arguments: --kv-cache-dtpe"),
+    Told("2026-11-19T09:14:05Z", "somebody-with-a-long-name@build-17", "", "scaled", None,
+         fields=(("scaling.max", 4, 12),), why="launch day"),
+    Told("", "", "", "deployed", 4),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_history(width: int) -> None:
+    held = 'rolled back to v6 by ana@laptop, "latency", until 2026-11-23 09:00 UTC'
+    said = history.history(TOLD, "search-8b", WHERE, held, paint=PLAIN, width=width)
+    fields = (
+        FieldChange("backend.version", "0.31.0", "0.32.0"),
+        FieldChange("context", 16384, 32768),
+        FieldChange("checks.answers.messages[0].content", None, "What is the capital of " * 5),
+    )
+    two = history.difference("search-8b", 5, 6, fields, paint=PLAIN, width=width)
+    hold("history", width, f"{said}\n\n{two}")
+
+
+LOG = (
+    ("modelctl", "INFO", "the gate is passed after 41.2 s: 2 checks"),
+    ("engine", "INFO", "Uvicorn running on http://0.0.0.0:8000"),
+    ("engine", "WARNING", "chat template not found, using default"),
+    ("engine", "ERROR", "CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ("app", "", "a line of its own"),
+    ("modelctl", METRICS,
+     '{"running": 3, "waiting": 1, "waiting_share": 0.25, "tokens_per_second": 412.0, '
+     '"prompt_tokens_per_second": 1024.5, "gpu": [{"utilization": 97, "memory_used_mib": 70042, '
+     '"memory_total_mib": 81510, "power_w": 612, "temperature_c": 64}]}'),
+    ("modal", "DEBUG", "container ta-01 started"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_logs(width: int) -> None:
+    at = datetime(2026, 11, 21, 14, 31, 2, tzinfo=UTC)
+    lines = [logs.line(Said(at, *said), paint=PLAIN) for said in LOG]
+    hold("logs", width, "\n".join(lines), whole=True)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_weights(width: int) -> None:
+    newest = datetime(2026, 11, 20, tzinfo=UTC)
+
+    def shelf(source: str, size: int, *apps: str, complete: bool = True) -> Shelf:
+        kept = StoredWeights(
+            source=source, commit=sample.COMMIT, prefix=f"/{sample.COMMIT}", files=4, size=size,
+            complete=complete, newest=newest,
+        )  # fmt: skip
+        return Shelf(kept, apps, named=bool(apps))
+
+    shelves = (
+        shelf("hf://meta-llama/Llama-3.3-70B-Instruct", 141_107_412_992, "chat-70b"),
+        shelf("hf://Qwen/Qwen3-8B", 16_381_470_720, "chat-8b", "search-8b", "summarize"),
+        shelf(
+            "hf://an-organization/a-model-with-a-rather-long-name-GGUF", 4_700_000, complete=False
+        ),
+    )
+    hold("weights-ls", width, stored.listing(shelves, WHERE, paint=PLAIN, width=width))
+
+
+def test_every_screen_is_held_at_both_widths() -> None:
+    names = {file.name.split(".")[0] for file in FOLDER.iterdir()}
+    assert {f"{name}.{width}.txt" for name in names for width in WIDTHS} == {
+        file.name for file in FOLDER.iterdir()
+    }
