@@ -19,6 +19,7 @@ from hypothesis import settings
 
 from modelctl.local import lifecycle
 from tests.hub.server import Hub
+from tests.outputs import holds_where_printed
 
 # On a shared machine the same run must end the same way; at home each run looks elsewhere.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -92,6 +93,7 @@ class Project:
         )
         out, err = done.stdout.decode(), done.stderr.decode()
         assert "Traceback (most recent call last)" not in out + err
+        holds_where_printed(arguments, out)
         return Ran(done.returncode, out, err)
 
     @property

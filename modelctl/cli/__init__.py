@@ -42,7 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "Say what a diagnostic's code means, and what to do."),
     "completion": ("completion", "Print the script that completes words in a shell."),
     "doctor": ("doctor", "Say what is missing on this machine or account, and how to get it."),
-    "schema": ("schema", "Print the JSON Schema of a spec, or of modelctl.yaml."),
+    "schema": (
+        "schema",
+        "Print the JSON Schema of a spec, of modelctl.yaml, or of what a command prints.",
+    ),
     "import": ("import_", "Turn a live app, or a Modal file written by hand, into a spec."),
     "chat": ("chat", "Ask an endpoint one question, or talk to it line by line."),
     "local": ("local", "Run the local control plane: Modal's own protocol on this machine."),

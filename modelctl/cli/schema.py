@@ -1,20 +1,32 @@
-"""modelctl schema: what may be written, for an editor?"""
+"""modelctl schema: what may be written, for an editor, and what is printed, for a program?"""
 
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Literal, cast
 
 import click
 
 from modelctl.cli.exits import Exit
 
+KINDS = ("spec", "project")
+OUTPUTS = ("validate", "fit", "plan", "apply", "status", "history", "weights")
+
 
 @click.command("schema")
-@click.argument("kind", type=click.Choice(["spec", "project"]), default="spec")
-def command(kind: Literal["spec", "project"]) -> int:
-    """Print the JSON Schema of a spec, or of modelctl.yaml."""
-    from modelctl.spec.schema import schema_json
+@click.argument("kind", type=click.Choice([*KINDS, *OUTPUTS]), default="spec")
+def command(kind: str) -> int:
+    """Print the JSON Schema of a spec, of modelctl.yaml, or of what a command prints.
 
-    click.echo(json.dumps(schema_json(kind), indent=2))
+    The last is of --output json of that command.
+    """
+    if kind in OUTPUTS:
+        from modelctl.views.schemas import schema_of
+
+        found = schema_of(kind)
+    else:
+        from modelctl.spec.schema import schema_json
+
+        found = schema_json(cast(Literal["spec", "project"], kind))
+    click.echo(json.dumps(found, indent=2))
     return Exit.DONE

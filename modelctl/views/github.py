@@ -179,8 +179,7 @@ def _of_plan(result: Planned) -> Iterator[Annotation]:
 
 def _of_row(row: StatusRow, result: Standing) -> Annotation | None:
     """A warning: status says how it is, and what is wrong with an app is no error of its own."""
-    quiet = row.sync in {"in sync", "held", "no spec"}
-    if quiet and row.health in {"healthy", "asleep", "-", "starting", "not asked (no token)"}:
+    if standing.quiet(row):
         return None
     message = _lines(f"{row.sync}, {row.health}", *row.reasons)
     return Annotation("warning", row.name, message, result.places.get(row.name))

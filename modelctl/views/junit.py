@@ -17,6 +17,7 @@ from modelctl.diagnostics import Diagnostic, Severity
 from modelctl.plan import REFUSED, Action, Change, beyond_limits
 from modelctl.views.human import changes, ended, standing
 from modelctl.views.human.problems import sentence
+from modelctl.views.human.words import counted
 from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
 from modelctl.views.rows import StatusRow
 
@@ -208,7 +209,7 @@ _WRONG = frozenset({"drifted", "blocked", "foreign"})
 def _standing(result: Standing) -> list[Case]:
     cases = [_row(row) for row in result.rows]
     for file, errors in result.broken.items():
-        message = f"{file} has {errors} errors, so that what it asks for is not compared"
+        message = f"it has {counted(errors, 'error')}, so that what it asks for is not compared"
         cases.append(Case(file, problems=(Problem(message, "spec"),)))
     return cases
 

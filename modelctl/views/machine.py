@@ -103,7 +103,7 @@ def _spread(value: float, ends: tuple[float, float]) -> dict[str, float]:
 
 
 def plan_data(result: Plan) -> dict[str, object]:
-    from modelctl.plan import HOURS_A_MONTH, Action
+    from modelctl.plan import HOURS_A_MONTH, Action, beyond_limits
 
     return {
         "environment": result.environment,
@@ -118,6 +118,7 @@ def plan_data(result: Plan) -> dict[str, object]:
             "usd_per_hour_at_max": sum(c.cost.at_max or 0 for c in result.changes),
             "budget": to_builtins(result.limits),
         },
+        "denied": list(beyond_limits(result)),
     }
 
 

@@ -145,30 +145,30 @@ def _value(value: object) -> str:
 
 
 def _monthly(change: Change) -> str:
-    """What keep-warm costs in a month, before and after; "" where that was not recorded."""
-    before, after = change.cost.before, change.cost.after or 0.0
-    now = f"${after * HOURS_A_MONTH:,.0f}"
-    if change.action is Action.CREATE:
-        return now
-    if before is None:
-        return f"? → {now}"
-    return now if before == after else f"${before * HOURS_A_MONTH:,.0f} → {now}"
+    """What keep-warm costs in a month, before and after; "?" where that was not recorded."""
+    before, after = change.cost.before, change.cost.after
+    now = _usd(f"{(after or 0.0) * HOURS_A_MONTH:,.0f}")
+    if change.action is Action.CREATE or before == after:
+        return "" if after is None else now
+    was = "?" if before is None else _usd(f"{before * HOURS_A_MONTH:,.0f}")
+    return f"{was} → {now}"
+
+
+def _usd(figure: str) -> str:
+    """A bare dollar sign could begin a formula."""
+    return f"\\${figure}"
 
 
 def _cost(plan: Plan) -> str:
     """What all apps cost, and of what budget; "" where nothing costs anything."""
     said = []
     if plan.warm_after or plan.warm_before or plan.limits != NO_LIMITS:
-        said.append(f"**Warm cost** {_spaced(changes.warm(plan))}")
+        said.append(f"**Warm cost** {text(changes.warm(plan), 1000)}")
     if any(c.cost.at_max is not None for c in plan.changes):
-        said.append(f"**At most** {_spaced(changes.at_most(plan))}")
+        said.append(f"**At most** {text(changes.at_most(plan), 1000)}")
     if not said:
         return ""
     return "<br>\n".join([*said, f"<sub>{text(changes.whose_prices(plan))}</sub>"])
-
-
-def _spaced(said: str) -> str:
-    return text(said, most=1000)
 
 
 def _plan_sections(result: Planned) -> list[str]:
@@ -192,15 +192,15 @@ def _change_section(change: Change, result: Planned) -> str:
             for f in change.fields
         ]
         body.append(table(("field", "before", "after"), rows))
-    if change.impact and change.action is not Action.BLOCKED:
+    if change.impact and change.action not in {Action.BLOCKED, Action.CREATE}:
         body.append(text("; ".join(change.impact), 1000))
     if (hold := change.hold) is not None:
         until = f" until {hold.until}" if hold.until else ""
-        body.append(f"held by {text(hold.who)}, {text(hold.why or 'no reason given')}{text(until)}")
-    if change.cost.at_max is not None:
-        body.append(f"at most ${change.cost.at_max:,.2f} an hour")
+        body.append(text(f"held by {hold.who}, {hold.why or 'no reason given'}{until}"))
     if not body:
         return ""
+    if change.cost.at_max is not None:
+        body.append(f"at most {_usd(f'{change.cost.at_max:,.2f}')} an hour")
     place = result.places.get(change.name)
     body += [f"spec: {code(place.file)}"] if place else []
     return details(change.name, "\n\n".join(body))
@@ -351,9 +351,8 @@ def _failure(outcome: Outcome, options: str) -> str:
 
 def _standing(result: Standing, limit: int) -> str:
     rows = result.rows
-    odd = [row for row in rows if row.sync != "in sync"]
-    said = f"{counted(len(rows), 'app')}, {len(odd)} not in sync" if odd else "all in sync"
-    said = said if rows else "no apps"
+    odd = [row for row in rows if not standing.quiet(row)]
+    said = f"{counted(len(rows), 'app')}, {len(odd) or 'nothing'} to look at" if rows else "no apps"
     head = [_head("status", "Status", result.environment, "of", said), text(result.where)]
     head += [
         f"> {code(file)} has {counted(errors, 'error')}, so that what it asks for is not compared"
@@ -363,7 +362,7 @@ def _standing(result: Standing, limit: int) -> str:
     if shown:
         head.append(_status_table(shown[:ROWS]))
     known = [row.usd_per_hour for row in rows if row.usd_per_hour is not None]
-    head += [f"${sum(known):,.2f} an hour now"] if any(known) else []
+    head += [f"{_usd(f'{sum(known):,.2f}')} an hour now"] if any(known) else []
     sections = []
     if rest := shown[ROWS:]:
         sections.append(details(f"{len(rest)} more apps", _status_table(rest)))

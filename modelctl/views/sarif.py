@@ -122,7 +122,7 @@ def _location(found: Diagnostic) -> dict[str, object]:
 
 def _file(name: str, region: Mapping[str, int]) -> dict[str, object]:
     """Relative to the repository; a file outside of it by its whole path."""
-    uri = quote(name.encode("utf-8", "surrogateescape"), safe="/")
+    uri = quote(name.encode("utf-8", "replace"), safe="/")
     if name.startswith("/"):
         return {"artifactLocation": {"uri": f"file://{uri}"}, "region": region}
     return {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": region}
@@ -133,4 +133,4 @@ def _fingerprint(found: Diagnostic) -> str:
     words = re.sub(r"\d+", "0", found.message) if not found.path else ""
     file = found.place.file if found.place else ""
     parts = (found.code, file, found.path, words, *found.environments)
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]

@@ -46,6 +46,15 @@ def status(rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int = 
     return "\n".join(lines)
 
 
+_QUIET_SYNC = frozenset({"in sync", "held", "no spec"})
+_QUIET_HEALTH = frozenset({"healthy", "asleep", "-", "starting", "not asked (no token)"})
+
+
+def quiet(row: StatusRow) -> bool:
+    """Whether nobody needs to look at it."""
+    return row.sync in _QUIET_SYNC and row.health in _QUIET_HEALTH
+
+
 def _line(cells: Sequence[str], columns: Sequence[int], paint: Paint | None = None) -> str:
     """Names at the left, money at the right; sync and health in their colour."""
     padded = [f"{c:<{w}}" for c, w in zip(cells, columns, strict=True)]
