@@ -25,6 +25,7 @@ if __name__ == "__main__":
 
 from benchmarks import fit_peers, fit_tuning
 from benchmarks.fit_rows import Row, read
+from modelctl.facts.kv_cache import behaves
 from modelctl.fit.cache import CacheLayout, cache_of
 from modelctl.fit.overhead import with_batch
 from modelctl.fit.types import GIB, Interval, Verdict
@@ -34,6 +35,9 @@ from modelctl.resolved import Unknown
 
 _HALF = 0.005
 """GiB: what a size of two decimals may be off by."""
+
+_MISSTATING, _STATING = (0, 20), (0, 21)
+"""Versions that log the size the one way and the other."""
 
 FILE = Path(__file__).parent / "data" / "measured.jsonl"
 
@@ -76,6 +80,16 @@ class Predicted(Struct, frozen=True):
         return off <= 0.001 or least <= counted <= most
 
     @property
+    def fine(self) -> bool:
+        """Whether the log could tell 0.1 % at all, whatever was predicted: sizes have two decimals
+        of a GiB, and caches whole blocks."""
+        logged, counted = self.row.number("kv_gib"), measured_tokens(self.row)
+        if not logged or not counted or self.left_open is None:
+            return False
+        least, most = self.left_open
+        return (most - least) / 2 <= 0.001 * counted and _HALF / logged <= 0.001
+
+    @property
     def from_bytes_error(self) -> float | None:
         return error(self.from_bytes, measured_tokens(self.row))
 
@@ -87,16 +101,40 @@ def error(predicted: float | None, measured: float | None) -> float | None:
 
 
 def measured_tokens(row: Row) -> float | None:
-    """What was logged; requests of the whole length where the logged size is misstated."""
-    length, requests = row.number("max_model_len"), row.number("max_concurrency")
-    if misstated(row) and length and requests:
-        return length * requests
+    """What was logged; requests of the whole length where that says it more finely."""
+    if by_concurrency(row):
+        return (row.number("max_model_len") or 0) * (row.number("max_concurrency") or 0)
     return row.number("kv_tokens")
 
 
 def misstated(row: Row) -> bool:
+    """Whether the logged size counts each kind of layer as if it held all, as older versions do."""
+    length, requests = row.number("max_model_len"), row.number("max_concurrency")
+    logged = row.number("kv_tokens")
+    if length and requests and logged:
+        # Of a size that is right, concurrency is a rounding.
+        return abs(logged / length - requests) > 2 * _HALF
     kinds = set(row.shape.layers) if not isinstance(row.shape, Unknown) else set()
-    return row.inputs.version < (0, 21) and len(kinds) > 1
+    return not behaves("capacity_by_concurrency", row.inputs.version) and len(kinds - {"none"}) > 1
+
+
+def by_concurrency(row: Row) -> bool:
+    """Whether the requests of a misstated size say more than itself: they have two decimals, the
+    size is one of whole blocks."""
+    requests, logged = row.number("max_concurrency"), row.number("kv_tokens")
+    if not (misstated(row) and requests):
+        return False
+    layout = layout_of(row)
+    if not isinstance(layout, CacheLayout) or not logged:
+        return True
+    return _HALF / requests < min(group.block for group in layout.groups) / logged
+
+
+def layout_of(row: Row) -> CacheLayout | Unknown:
+    if isinstance(row.shape, Unknown):
+        return row.shape
+    inputs = with_batch(row.inputs, row.usable or 0.0, row.gpu)
+    return cache_of(row.shape, replace(inputs, block_size=row.said.get("block_size")))
 
 
 def predict(row: Row) -> Predicted:
@@ -107,7 +145,7 @@ def predict(row: Row) -> Predicted:
     if isinstance(row.shape, Unknown):
         return Predicted(row, loaded.value if loaded else None, None, None, "unknown")
     inputs = with_batch(row.inputs, row.usable or 0.0, row.gpu)
-    layout = cache_of(row.shape, replace(inputs, block_size=row.said.get("block_size")))
+    layout = layout_of(row)
     logged = row.number("kv_gib")
     if isinstance(layout, CacheLayout):
         if logged and logged > 0:
@@ -157,9 +195,11 @@ def predict_by_peers(python: Path, rows: Sequence[Row]) -> dict[str, list[Predic
 
 def tokens_in(row: Row, layout: CacheLayout, gib: float) -> float:
     found = layout.fit(gib * GIB, row.inputs.context)
-    if misstated(row) and row.number("max_concurrency"):
+    if by_concurrency(row):
         return float(found.tokens)
-    return float(found.logged_tokens(row.inputs.version))
+    alike = found.groups < 2 and not misstated(row)
+    version = row.inputs.version if alike else _MISSTATING if misstated(row) else _STATING
+    return float(found.logged_tokens(version))
 
 
 def weights_of(row: Row) -> Interval | None:
@@ -252,6 +292,10 @@ def result(found: Sequence[Predicted]) -> dict[str, Any]:
     if logged:
         missed = [one for one in logged if (one.from_bytes_error or 0) > 0.001]
         said["kv_tokens_from_logged_bytes"] |= {
+            "fine": len(fine := [one for one in logged if one.fine]),
+            "fine_within_0_1pct": round(
+                share([one.from_bytes_error or 0 for one in fine], 0.001) if fine else 0.0, 4
+            ),
             "within_log": round(sum(one.within_log is True for one in logged) / len(logged), 4),
             "not_resolvable": sum(one.within_log is True for one in missed),
             "beyond_log": sum(one.within_log is False for one in missed),
@@ -297,6 +341,10 @@ def text(found: dict[str, Any]) -> str:
         lines.append(
             f"tokens of logged bytes, off by more than 0.1 %: {of['not_resolvable']} by what two "
             f"decimals of a GiB leave open, {of['beyond_log']} by more"
+        )
+        lines.append(
+            f"of the {of['fine']} whose log is fine enough to tell 0.1 %: "
+            f"{_percent(of['fine_within_0_1pct'])} within it"
         )
     for peer, theirs in found.get("peers", {}).items():
         lines += ["", _line((peer, *head[1:]))]

@@ -28,6 +28,10 @@ QWEN3_VOCABULARY = 151_936
 GEMMA_POSITIONS = 131_072
 
 
+_NOTHING: Mixer = "none"
+"""What a layer keeps that reads another one's cache."""
+
+
 @dataclass(frozen=True)
 class Card:
     name: str
@@ -97,6 +101,7 @@ def row_of(said: Mapping[str, Any]) -> Row:
             sequences=said.get("max_num_seqs"),
             batched_tokens=said.get("max_num_batched_tokens"),
             eager=bool(said.get("enforce_eager")),
+            prefix_caching=said.get("prefix_caching"),
             multimodal=True,
         ),
         usable=said.get("total_gib") or usable_of(str(said.get("gpu") or "")),
@@ -117,10 +122,11 @@ def usable_of(gpu: str) -> float | None:
 
 def version_of(text: Any) -> tuple[int, int]:
     """Of a range ("0.12-0.16") the middle one; what is not said is what most rows ran."""
-    found = [(int(a), int(b)) for a, b in re.findall(r"(\d+)\.(\d+)", str(text or ""))]
-    if not found:
+    said = re.match(r"\D*(\d+)\.(\d+)(?:-(\d+)\.(\d+)$)?", str(text or ""))
+    if said is None:
         return (0, 19)
-    return found[0] if len(found) == 1 else (found[0][0], (found[0][1] + found[-1][1]) // 2)
+    major, minor = int(said[1]), int(said[2])
+    return (major, minor if said[4] is None else (minor + int(said[4])) // 2)
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
@@ -129,13 +135,17 @@ def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
     heads = int(config["num_attention_heads"])
     head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
     bias = bool(config.get("expert_bias") or config.get("mlp_bias"))
-    state = state_of(config, "")
+    pattern = config.get("hybrid_override_pattern")
+    state = state_of(config, "nemotron_h" if pattern else "")
+    words = layers_of(config, layers)
+    shared = int(config.get("num_kv_shared_layers") or 0)
+    own = int(config.get("hidden_size_per_layer_input") or 0)
     # Qwen3.5 asks for states of 32 bit in its config.json, Qwen3-Next does not.
     width = 4 if config["vocab_size"] > QWEN3_VOCABULARY else None
     return Shape(
         hidden=int(config["hidden_size"]),
         vocabulary=int(config["vocab_size"]),
-        layers=layers_of(config, layers),
+        layers=(*words[: layers - shared], *(_NOTHING,) * shared),
         heads=heads,
         kv_heads=int(config.get("num_key_value_heads") or heads),
         head_dim=head_dim,
@@ -154,7 +164,14 @@ def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
         output_bias=bool(config.get("o_bias")),
         mlp_bias=bias,
         vision=int(config.get("vision_params") or 0),
+        full_kv_heads=config.get("num_global_key_value_heads"),
+        full_head_dim=config.get("global_head_dim"),
+        other=own * layers * int(config["vocab_size"]),
+        whole=3 * int(config["hidden_size"]) * layers * own,
+        output_gate="full_attention_interval" in config,
         rotary=rotary_of(config),
+        dense=pattern.count("-") if pattern else None,
+        attentions=layers if shared else None,
     )
 
 
@@ -203,6 +220,7 @@ def latent_of(config: Mapping[str, Any]) -> Latent | None:
 def experts_of(config: Mapping[str, Any], layers: int) -> Experts | None:
     if not config.get("num_experts"):
         return None
+    pattern = config.get("hybrid_override_pattern")
     # Of the two Llama 4, that with 128 experts has them in every second layer.
     usual = 2 if config.get("chunked_window") and config["num_experts"] == 128 else 1
     step = int(config.get("moe_layer_step") or config.get("interleave_moe_layer_step") or usual)
@@ -212,7 +230,7 @@ def experts_of(config: Mapping[str, Any], layers: int) -> Experts | None:
         active=int(config.get("num_experts_per_tok") or 1),
         width=int(config.get("moe_intermediate_size") or config["intermediate_size"]),
         shared=int(config.get("shared_expert_intermediate_size") or 0),
-        layers=(layers - first) // step,
+        layers=pattern.count("E") if pattern else (layers - first) // step,
     )
 
 

@@ -51,7 +51,7 @@ def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
         sequences=heard.whole("max-num-seqs"),
         batched_tokens=heard.whole("max-num-batched-tokens"),
         eager=_eager(heard),
-        prefix_caching=heard.yes("enable-prefix-caching") is not False,
+        prefix_caching=heard.yes("enable-prefix-caching"),
         adapters=(heard.whole("max-loras") or 1) if lora else 0,
         adapter_rank=heard.whole("max-lora-rank") or _UNSAID.adapter_rank,
         draft=_draft(ask, heard),

@@ -53,6 +53,7 @@ Behaviour = Literal[
     "null_block",
     "loose_groups",
     "batches_in_flight",
+    "windows",
     "chunked_windows",
     "state_prefixes",
     "every_state",

@@ -136,6 +136,8 @@ def in_flight_of(inputs: VllmInputs) -> int:
 
 def keeps_windows(shape: Shape, inputs: VllmInputs) -> bool:
     """Whether local layers let go of old blocks; chunked ones cannot beside an EAGLE draft."""
+    if "sliding" in shape.layers and not behaves("windows", inputs.version):
+        return False
     if "chunked" in shape.layers:
         drafted = inputs.draft is not None and inputs.draft.method in ("eagle", "eagle3", "mtp")
         if drafted or not behaves("chunked_windows", inputs.version):

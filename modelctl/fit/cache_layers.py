@@ -15,11 +15,16 @@ from modelctl.weights.shape import Mixer, Shape, State
 Kind = Literal["full", "latent", "sliding", "chunked", "state"]
 
 
+EVERY = -1
+"""States: that of each block of tokens is kept."""
+
+
 class Layer(Struct, frozen=True):
     """A layer's blocks: `block` tokens and `page` bytes each.
 
     `reach` is the window of a sliding layer and the chunk of a chunked one, in tokens; `states` is
-    how many blocks a state-space layer keeps of a request, however long that is. `cells` are heads
+    how many blocks a state-space layer keeps of a request, however long that is, or EVERY: one for
+    each block of tokens. `cells` are heads
     and the widths of key and value, in elements: layers that differ in it share no block table.
     """
 
@@ -45,7 +50,7 @@ class Layer(Struct, frozen=True):
             case "chunked":
                 return ceil_div(min(self.reach + in_flight, context), self.block)
             case "state":
-                return self.states
+                return ceil_div(context, self.block) if self.states == EVERY else self.states
 
 
 Placed = tuple[Layer, int]
@@ -78,8 +83,8 @@ def kept_by(shape: Shape, inputs: VllmInputs) -> dict[str, tuple[Layer, ...]] | 
     if isinstance(number, Unknown):
         return number
     kinds = set(shape.layers)
-    if kinds & {"state", "both"} and not caches_prefixes(kinds, inputs):
-        inputs = replace(inputs, prefix_caching=False)
+    if kinds & {"state", "both"}:
+        inputs = replace(inputs, prefix_caching=caches_prefixes(kinds, inputs))
     full = attention(shape, number, inputs, full=True)
     near = attention(shape, number, inputs, full=False)
     if kinds & {"state", "both"}:
@@ -87,7 +92,7 @@ def kept_by(shape: Shape, inputs: VllmInputs) -> dict[str, tuple[Layer, ...]] | 
         if isinstance(state, Unknown):
             return state
         if kinds & {"full", "sliding", "chunked", "both"}:
-            full, near, state = aligned(full, near, state, prefixes=inputs.prefix_caching)
+            full, near, state = aligned(full, near, state, prefixes=bool(inputs.prefix_caching))
     else:
         state = None
     kept: dict[str, tuple[Layer, ...]] = {"full": (full,)}
@@ -105,9 +110,11 @@ def kept_by(shape: Shape, inputs: VllmInputs) -> dict[str, tuple[Layer, ...]] | 
 
 
 def caches_prefixes(kinds: set[Mixer], inputs: VllmInputs) -> bool:
-    """Whether a model with states caches prefixes: one without attention never does."""
-    attends = bool(kinds & {"full", "sliding", "chunked", "both"})
-    return inputs.prefix_caching and attends and behaves("state_prefixes", inputs.version)
+    """Whether a model with states caches prefixes: one without attention never does, and older
+    versions only where they are told to."""
+    told = inputs.prefix_caching
+    wanted = behaves("state_prefixes", inputs.version) if told is None else told
+    return wanted and bool(kinds & {"full", "sliding", "chunked", "both"})
 
 
 def number_of(inputs: VllmInputs) -> CacheType | Unknown:
@@ -145,13 +152,6 @@ def state_layer(shape: Shape, inputs: VllmInputs) -> Layer | Unknown:
     usual = 4 if inputs.dtype in ("float32", "float") else 2
     wanted = cache_type(inputs.state_dtype) if inputs.state_dtype else None
     matrices = wanted.bits // 8 if wanted else state.width or usual
-    if (
-        inputs.prefix_caching
-        and state.kind in ("mamba", "mamba2")
-        and behaves("every_state", inputs.version)
-    ):
-        major, minor = inputs.version
-        return Unknown(f"how many states vLLM {major}.{minor} keeps of a request is not known")
     if state.heads % inputs.tensor:
         return Unknown(f"{state.heads} state heads do not divide by {inputs.tensor} GPUs")
     channels = channels_on_a_rank(state, inputs.tensor)
@@ -167,6 +167,12 @@ def state_layer(shape: Shape, inputs: VllmInputs) -> Layer | Unknown:
         and behaves("checkpoint_block", inputs.version)
     ):
         states += 1
+    if (
+        inputs.prefix_caching
+        and state.kind in ("mamba", "mamba2")
+        and behaves("every_state", inputs.version)
+    ):
+        states = EVERY
     block = inputs.block_size or blocks().tokens
     return Layer("state", block if inputs.prefix_caching else inputs.context, page, states=states)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import fit_accuracy
-from benchmarks.fit_rows import row_of
+from benchmarks.fit_rows import row_of, version_of
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,46 @@ def test_no_start_that_failed_fits_and_none_that_ran_does_not(found: dict[str, A
     said = found["verdicts"]
     assert said["refused"] == said["failed"] >= 7
     assert said["accepted"] == said["ran"] >= 50
+
+
+@pytest.fixture(scope="module")
+def second() -> dict[str, Any]:
+    """Of starts that were gathered once the formulas stood: docs/fit.md says how they did then."""
+    rows = fit_accuracy.read(fit_accuracy.FILE.with_name("second.jsonl"))
+    return fit_accuracy.result([fit_accuracy.predict(row) for row in rows])
+
+
+def test_tokens_of_other_models_and_versions_are_as_exact_as_their_logs(
+    second: dict[str, Any],
+) -> None:
+    said = second["kv_tokens_from_logged_bytes"]
+    assert (said["n"], said["fine"]) == (130, 105)
+    assert said["fine_within_0_1pct"] >= 0.97
+    # Each is of two workers, or of two starts: docs/fit.md.
+    assert said["beyond_log"] == 3
+    assert second["weights"]["within_2pct"] >= 0.89
+
+
+def test_of_other_starts_none_that_failed_fits_and_one_that_says_too_little_is_refused(
+    second: dict[str, Any],
+) -> None:
+    said = second["verdicts"]
+    assert (said["refused"], said["failed"]) == (2, 2)
+    assert (said["accepted"], said["ran"]) == (52, 53)
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("0.10.1.1", (0, 10)),
+        ("0.13.0+faa43dbf.nv26.01", (0, 13)),
+        ("0.23.1rc1.dev531+ga65f93fb2", (0, 23)),
+        ("0.12-0.16", (0, 14)),
+        (None, (0, 19)),
+    ],
+)
+def test_a_version_is_its_first_two_numbers(said: str | None, version: tuple[int, int]) -> None:
+    assert version_of(said) == version
 
 
 def test_json_has_the_keys_of_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -147,7 +147,7 @@ def question(case: Case, available: int) -> dict[str, Any]:
         "available": available,
         "at_most": AT_MOST,
         # What vLLM decides before it asks for a layout: see config/vllm.py and config/model.py.
-        "prefix_caching": inputs.prefix_caching and attends,
+        "prefix_caching": inputs.prefix_caching is not False and attends,
         "async_scheduling": inputs.async_scheduling is not False,
         "hybrid_cache": inputs.hybrid_cache and not ("chunked" in shape.layers and draft),
         "draft": draft and {**asdict(draft), "kind": "full", "shape": None},
