@@ -43,7 +43,7 @@ def own_version() -> str:
 
 def _make(home: Path, wanted: str) -> None:
     _done([sys.executable, "-m", "venv", "--clear", str(home)])
-    pip = [str(_program(home, "python")), "-m", "pip", "install", "--quiet"]
+    pip = [str(_program(home, "python")), "-m", "pip", "install", "--quiet", "--no-compile"]
     pip += ["--disable-pip-version-check"]
     if wanted in ("", "source", own_version()):
         # What this version was tested with, by hash; another version has other dependencies.
@@ -62,4 +62,4 @@ def _program(home: Path, name: str) -> Path:
 def _done(words: list[str]) -> None:
     code = subprocess.run(words, check=False).returncode
     if code:
-        raise Failed(f"modelctl could not be installed: `{words[3]}` ended with {code}", 6)
+        raise Failed(f"modelctl could not be installed: {words[2]} ended with {code}", 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.ci.conftest import SPEC, Make, pull_request
 from tests.ci.runner import ROOT, GitHub, Refused, commands
 from tests.cli.test_new_since import commit
 from tests.conftest import Project
 
+PINS = ROOT / "requirements" / "modelctl.txt"
 KEY = "<!-- modelctl: comment . -->\n"
 
 
@@ -258,6 +261,44 @@ def test_a_cancelled_run_lets_modelctl_end_in_good_order(repository: Project, gi
 
     threading.Thread(target=cancel, daemon=True).start()
     assert planned(run)["exit-code"] == "130"
+
+
+@pytest.mark.full
+def test_modelctl_is_installed_at_its_pins_once_a_job(repository: Project, github: Make) -> None:
+    run = github(repository)
+    (run.scratch / "bin" / "modelctl").unlink()
+    home = run.scratch / "temp" / "modelctl-source"
+    made = set()
+    for _ in range(2):
+        ended = run.action(ROOT, {"command": "validate", "version": "source", "artifact": "off"})
+        assert ended.outputs["exit-code"] == "0", run.log
+        made.add((home / "bin" / "modelctl").stat().st_mtime_ns)
+    assert len(made) == 1, "the second step of a job installs nothing"
+    assert run.used == []
+    asked = [home / "bin" / "python", "-m", "pip", "list", "--format=json"]
+    listed = json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+    there = {canonicalize_name(one["name"]): one["version"] for one in listed}
+    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", PINS.read_text(), flags=re.MULTILINE))
+    for own in ("pip", "setuptools", "modelctl"):
+        there.pop(own, None)
+    assert there and there.items() <= pinned.items()
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("latest; touch hacked", "version 'latest; touch hacked' is none: a number like 0."),
+        ("installed", "version is `installed`, but there is no modelctl on PATH"),
+    ],
+)
+def test_what_cannot_be_installed_is_said(
+    repository: Project, github: Make, version: str, told: str
+) -> None:
+    run = github(repository, variables={"PATH": "/usr/bin:/bin"})
+    given = {"command": "validate", "version": version, "python": sys.executable}
+    assert not run.action(ROOT, given).ok
+    assert f"::error::{told}" in run.log
+    assert run.exit_code == 64
 
 
 def test_an_old_python_is_told_so() -> None:

@@ -219,6 +219,11 @@ def test_main_is_planned_applied_watched_and_mended(on_main: Project, github: Ma
     assert "from-main" in told["body"]
     (told,) = issues(happens("schedule"), on_main)
     assert told["state"] == "open", "one issue, however often it is looked"
+    alone = installed(github(on_main, event_name="schedule"))
+    loud = starter(alone.scratch, **inputs, **{"drift-issue": ""})
+    assert not alone.workflow(loud), "without an issue the job itself fails"
+    assert "::error::what lives is not what main says" in alone.log
+    assert alone.calls() == []
     happens("push")
     (told,) = issues(happens("schedule"), on_main)
     assert told["state"] == "closed"
