@@ -96,6 +96,7 @@ class Command:
     line: int
     text: str
     shown: str | None = None
+    last_line: int = 0
 
     @property
     def place(self) -> str:
@@ -116,7 +117,7 @@ def commands_of(block: Block) -> list[Command]:
         while text.endswith("\\"):
             text = text.removesuffix("\\").rstrip() + " " + lines[number].strip()
             number += 1
-        shown = None
+        shown, end = None, number - 1
         if block.language == "console":
             output = []
             while number < len(lines) and not lines[number].startswith("$ "):
@@ -125,9 +126,10 @@ def commands_of(block: Block) -> list[Command]:
             shown = "\n".join(output).strip("\n")
         text = re.sub(r"(^|\s{2,})#.*$", "", text).strip()
         if text:
-            found.append(Command(block.page, block.line + start, text, shown))
+            place = block.line + start
+            found.append(Command(block.page, place, text, shown, block.line + end))
     return found
 
 
 def commands() -> list[Command]:
-    return [command for block in blocks("sh", "console") for command in commands_of(block)]
+    return [command for block in blocks("sh", "bash", "console") for command in commands_of(block)]
