@@ -49,7 +49,7 @@ def the_command(words: list[str]) -> tuple[click.Command, list[str]]:
 def test_every_command_of_modelctl_is_parsed(
     command: Command, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("policy.yaml", "new.plan"):
+    for name in ("policy.yaml", "prod.plan"):
         project.write(name, "")
     for name in ("inner", "deploy-templates"):
         (project.root / name).mkdir()
