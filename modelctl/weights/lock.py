@@ -174,6 +174,10 @@ def parse(text: str, shown: str = FILE) -> Lock:
         ) from problem
     except RecursionError as problem:
         raise Rejected([_wrong(shown, "nested too deeply", text)]) from problem
+    except ValueError as problem:
+        raise Rejected(
+            [_wrong(shown, "it holds a number of thousands of digits", text)]
+        ) from problem
     if not isinstance(data, dict) or not isinstance(data.get("sources"), dict):
         raise Rejected([_wrong(shown, "it has no sources", text)])
     if data.get("format") != FORMAT:

@@ -55,6 +55,18 @@ def test_each_has_its_sentence(project: Project, tmp_path_factory: pytest.TempPa
         assert any(sentence in message for message in said[name]), (name, said[name])
 
 
+def test_a_number_of_thousands_of_digits_in_the_lock(project: Project) -> None:
+    project.spec("a", "model: hf://o/r\ngpu: H100\n")
+    project.write("modelctl.lock", '{"format": 1, "sources": {"a": ' + "1" * 5_000 + "}}")
+    assert "it holds a number of thousands of digits" in project.run("validate").out
+
+
+def test_show_writes_mappings_that_say_nothing(project: Project) -> None:
+    project.spec("a", "model: hf://o/r\ngpu: H100\nchecks: {a: {messages: [{}, {role: user}]}}\n")
+    ran = project.run("show", "a")
+    assert ran.code == 0 and 'messages: [{}, {"role": "user"}]' in ran.out
+
+
 def test_a_pipe_in_place_of_a_spec_does_not_hold_anybody_up(project: Project) -> None:
     os.mkfifo(project.root / "pipe.yaml")
     ran = project.run("validate", "pipe.yaml", timeout=60)

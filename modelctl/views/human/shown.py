@@ -32,7 +32,7 @@ def _yaml_lines(value: Any, path: tuple[str | int, ...], depth: int) -> Iterator
         if isinstance(item, Mapping) and item:
             yield f"{indent}{_scalar(key)}:", None
             yield from _yaml_lines(item, here, depth + 1)
-        elif isinstance(item, list) and item and isinstance(item[0], Mapping):
+        elif isinstance(item, list) and item and all(isinstance(x, Mapping) and x for x in item):
             yield f"{indent}{_scalar(key)}:", None
             for number, entry in enumerate(item):
                 inner = list(_yaml_lines(entry, (*here, number), depth + 2))
