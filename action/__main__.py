@@ -5,7 +5,7 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 - the runner's Python is what it is
     sys.exit("::error::modelctl needs Python 3.11 or later; the input `python` names one")
 
-from github import Failed
+from github import Failed, Refused, escaped
 
 PARTS = ("install", "run", "comment", "issue", "fork")
 
@@ -28,6 +28,9 @@ def main() -> int:
     except Failed as failed:
         print(failed.line())
         return failed.code
+    except Refused as refused:
+        print(f"::error::{escaped(f'GitHub refused: {refused}')}")
+        return 1
     return 0
 
 

@@ -12,6 +12,9 @@ from github import Failed, Refused, api, asked, event, given, graphql, notice
 LIMIT = 60_000
 """Characters; GitHub takes 65,536 of a comment or an issue."""
 
+MAY_NOT = (401, 403, 404)
+"""What GitHub answers to a token that may not."""
+
 COMMENTS = """
 query($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) {
@@ -96,18 +99,25 @@ def foreign(text: str) -> str:
 
 def issue() -> None:
     """Keep one open issue while there is something to do or the look itself failed."""
-    title, key = asked("TITLE"), _key("issue")
-    repository = given("GITHUB_REPOSITORY")
+    key = _key("issue")
+    place = f"repos/{given('GITHUB_REPOSITORY')}/issues"
     wrong = asked("CHANGES") == "true" or asked("CODE", "0") != "0"
-    text = _whole(Path(given("MARKDOWN")).read_text("utf-8"), key)
-    number = _ours(ISSUES, key)
-    if wrong and number is None:
-        api(f"repos/{repository}/issues", "POST", {"title": title, "body": text})
-    elif wrong:
-        api(f"repos/{repository}/issues/{number}", "PATCH", {"title": title, "body": text})
-    elif number is not None:
-        done = {"state": "closed", "state_reason": "completed", "body": text}
-        api(f"repos/{repository}/issues/{number}", "PATCH", done)
+    said = {"body": _whole(Path(given("MARKDOWN")).read_text("utf-8"), key)}
+    try:
+        number = _ours(ISSUES, key)
+        if wrong and number is None:
+            api(place, "POST", {"title": asked("TITLE"), **said})
+        elif wrong:
+            api(f"{place}/{number}", "PATCH", {"title": asked("TITLE"), **said})
+        elif number is not None:
+            done = {"state": "closed", "state_reason": "completed"}
+            api(f"{place}/{number}", "PATCH", {**done, **said})
+    except Refused as refused:
+        if refused.status not in MAY_NOT:
+            raise
+        raise Failed(
+            f"the job needs `permissions: issues: write`. GitHub says: {refused}", 1
+        ) from None
 
 
 def _say(number: int, markdown: str) -> None:
@@ -126,8 +136,8 @@ def _say(number: int, markdown: str) -> None:
         elif needed:
             api(f"repos/{repository}/issues/{number}/comments", "POST", {"body": text})
     except Refused as refused:
-        if refused.status not in (401, 403, 404):
-            raise Failed(f"the comment could not be written: {refused}", 1) from None
+        if refused.status not in MAY_NOT:
+            raise
         notice(
             "no comment: the token may not write on pull requests; the job needs "
             f"`permissions: pull-requests: write`. GitHub says: {refused}"

@@ -124,12 +124,47 @@ def test_a_fork_is_planned_and_told_where_its_plan_is(repository: Project, githu
     assert "<!-- modelctl: plan dev -->" in run.summary
 
 
-@pytest.mark.full
-def test_a_token_that_may_not_write_is_a_notice(repository: Project, github: Make) -> None:
-    run = github(changed(repository), **pull_request())
-    outputs = planned(run, environments="dev", token="token-that-may-only-read")
-    assert (outputs["exit-code"], run.exit_code) == ("0", 0)
-    assert "the job needs `permissions: pull-requests: write`" in run.log
+@pytest.mark.parametrize(
+    ("inputs", "code", "told"),
+    [
+        ({"comment": "on"}, 0, "::notice::no comment: the token may not write on pull requests; "
+         "the job needs `permissions: pull-requests: write`. GitHub says: gh: Resource not "
+         "accessible by integration (HTTP 403)"),
+        ({"comment": "off", "issue": "Drift"}, 1, "::error::the job needs `permissions: issues: "
+         "write`. GitHub says: gh: Resource not accessible by integration (HTTP 403)"),
+    ],
+)  # fmt: skip
+def test_what_a_token_may_not_is_said(
+    repository: Project, github: Make, inputs: dict[str, str], code: int, told: str
+) -> None:
+    run = github(repository, **pull_request())
+    stand_in(run, "sys.exit(2)")
+    planned(run, token="token-that-may-only-read", **inputs)
+    assert (run.exit_code, commands(run.log)[-1]) == (code, told)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "gone"),
+    [
+        ("| one | row |\n<details>\n" + "x" * 70_000 + "\n</details>\nend\n",
+         "| one | row |\nend\n\n\n_What is left out here", "xxx"),
+        ("line\n" * 20_000, "line\nline", "line\n" * 12_100),
+    ],
+)  # fmt: skip
+def test_a_comment_is_no_longer_than_github_takes(
+    repository: Project, github: Make, text: str, kept: str, gone: str
+) -> None:
+    run = github(repository, **pull_request())
+    stand_in(
+        run,
+        "file = next(w[9:] for w in sys.argv if w.endswith('.md'))\n"
+        f"pathlib.Path(file).write_text({text!r})\nsys.exit(2)",
+    )
+    planned(run)
+    (comment,) = run.posted("comments", "7")
+    assert len(comment["body"]) < 65_536
+    assert kept in comment["body"] and gone not in comment["body"]
+    assert comment["body"].endswith("is in the summary of the run and in its artifact._\n")
 
 
 @pytest.mark.full

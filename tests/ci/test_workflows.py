@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,17 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelctl.local import lifecycle
 from tests.ci.conftest import SPEC, Make, pull_request
 from tests.ci.runner import ROOT, GitHub, read
 from tests.cli.test_new_since import commit, git
 from tests.conftest import Project, place_model
+
+sys.path.insert(0, str(ROOT / "action"))  # where the action's own folder stands on a runner
+from speaking import foreign
 
 STARTER = ROOT / "modelctl" / "starter"
 KEY = "<!-- modelctl: comment . -->\n"
@@ -156,6 +162,15 @@ def test_a_fork_can_leave_no_words_that_act(repository: Project, github: Make) -
     )
 
 
+@given(st.text(alphabet="@!#&/<>[]():.-w a1\\`\n", max_size=60))
+def test_no_words_of_a_fork_mention_link_or_picture(text: str) -> None:
+    told = foreign(text)
+    assert not re.search(r"[@#](?=\w)|!\[|\]\(|\][\[:]|//|(?i:www)\.", told), told
+    assert "<!--" not in told
+    assert re.fullmatch(r"[^<]*", re.sub(r"</?(details|summary|b|br|code|sub)>", "", told))
+    assert not re.search(r"&(?!(amp|lt|gt|quot|nbsp|#124);)", told)
+
+
 def test_a_fork_that_left_nothing_gets_no_comment(repository: Project, github: Make) -> None:
     second = of_a_fork(github(repository), github, repository)
     assert second.workflow(STARTER / "github-comment-workflow.yml"), second.log
@@ -202,6 +217,10 @@ def test_main_is_planned_applied_watched_and_mended(on_main: Project, github: Ma
     pushed = happens("push")
     assert pushed.jobs == {"plan": "success", "apply ": "success", "models": "success"}
     assert "from-main" in pushed.summary
+    asked = {"command": "status", "args": "--local", "version": "installed", "artifact": "off"}
+    standing = github(on_main)
+    assert standing.action(ROOT, asked).outputs["exit-code"] == "0", standing.log
+    assert "from-main" in standing.summary
     again = happens("push")
     assert again.jobs == {"plan": "success", "models": "success"}, "nothing to apply"
 
