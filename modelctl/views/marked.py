@@ -16,7 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _MEANT = re.compile(r"[\\`*_{}\[\]~$#!]")
 _MENTION = re.compile(r"(?<![\w`])@(?=\w)|\B#(?=\w)|(?<=\w)#(?=\d)")
 _LINK = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp)(:)|\b(www)(\.)")
-_BEGINS = re.compile(r"^([-+=](?=[\s\-+=]|$)|[0-9]{1,9}[.)](?=\s|$))")
+_BEGINS = re.compile(r"^([-+](?=\s|$)|[-=](?=[\s\-=]*$)|[0-9]{1,9}[.)](?=\s|$))")
 _GAP = "\u200b"
 """Nothing that is seen, between what would be a mention or a link if it stood together."""
 
