@@ -122,7 +122,7 @@ _BOXES = """() => {
 
 def saved(picture: Image.Image, file: Path) -> None:
     """Few colours are enough for a page, and make a small file."""
-    few = picture.quantize(96, dither=Image.Dither.NONE)
+    few = picture.quantize(256, dither=Image.Dither.NONE)
     few.save(file, optimize=True)
 
 

@@ -148,11 +148,21 @@ def test_a_name_in_the_table_leads_to_its_app(chrome: Browser, file: Path) -> No
         assert 0 <= top < 60
 
 
-def test_on_paper_nothing_is_folded(chrome: Browser, file: Path) -> None:
+@pytest.mark.parametrize("width", [320, 600, 779, 782, 900, 1024, 2000])
+def test_it_fits_every_width(chrome: Browser, file: Path, width: int) -> None:
+    with Seen(chrome, file, width=width) as seen:
+        for folded in seen.page.query_selector_all("details:not([open]) > summary"):
+            folded.click()
+        assert seen.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_on_paper_it_is_light_and_nothing_is_folded(chrome: Browser, file: Path) -> None:
     with Seen(chrome, file, width=1280, scheme="dark") as seen:
         assert not seen.page.get_by_text("team-33").first.is_visible()
         seen.page.emulate_media(media="print")
         assert seen.page.get_by_text("team-33").first.is_visible()
+        ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == "rgb(255, 255, 255)"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
