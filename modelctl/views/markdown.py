@@ -390,6 +390,9 @@ def _status_table(rows: Sequence[StatusRow]) -> str:
 
 # -- where there is no result
 
+_DENIED = 3
+"""What a command exits with where only a policy or a budget stands against it."""
+
 TITLES: Mapping[str, tuple[str, str]] = {
     "validate": ("Validate", "of"),
     "plan": ("Plan", "for"),
@@ -401,7 +404,8 @@ TITLES: Mapping[str, tuple[str, str]] = {
 def _stopped(result: Stopped, limit: int) -> str:
     title, preposition = TITLES[result.command]
     found = list(result.diagnostics)
-    said = f"rejected, {problems.counts(found)}" if found else "it could not go on"
+    refused = "denied" if result.code == _DENIED else "rejected"
+    said = f"{refused}, {problems.counts(found)}" if found else "it could not go on"
     head = [_head(result.command, title, result.environment, preposition, said)]
     head += [f"> {text(result.message, 4000)}"] if result.message else []
     head += [f"> help: {text(result.hint, 2000)}"] if result.hint else []

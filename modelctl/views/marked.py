@@ -14,7 +14,7 @@ _OUTER = 100
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _MEANT = re.compile(r"[\\`*_{}\[\]~$#!]")
-_MENTION = re.compile(r"(?<![\w`])@(?=\w)|\B#(?=\w)|(?<=\w)#(?=\d)")
+_MENTION = re.compile(r"(?<![\w`])@(?=\w)|@(?=[\w-]+\.)|\B#(?=\w)|(?<=\w)#(?=\d)")
 _LINK = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp)(:)|\b(www)(\.)")
 _BEGINS = re.compile(r"^([-+](?=\s|$)|[-=](?=[\s\-=]*$)|[0-9]{1,9}[.)](?=\s|$))")
 _GAP = "\u200b"

@@ -9,8 +9,10 @@ import pytest
 
 from modelctl.cli import run
 from tests.cli.test_base import SPEC, in_git
+from tests.cli.test_fleet import QUIET, by_hand
 from tests.cli.test_new_since import git
 from tests.conftest import Project
+from tests.outputs import holds
 from tests.views.test_github import commands
 from tests.views.test_junit import shape
 from tests.views.test_sarif import shape as sarif_shape
@@ -248,3 +250,46 @@ def test_colour_is_for_terminals_and_for_who_asks(
         assert "\x1b" not in shown("--output", output)
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in shown()
+
+
+# -- what was done
+
+
+def test_an_apply_that_fails_is_a_comment_tests_and_annotations(live: Project) -> None:
+    by_hand(
+        live,
+        "import modal; modal.Volume.objects.create('shelf');"
+        "modal.Secret.objects.create('half', {'ONE': '1'})",
+    )
+    live.spec("reports-good", QUIET)
+    live.spec("reports-bad", QUIET + "secrets: {half: [OTHER]}\n")
+    files = [f"--report=a.{suffix}" for suffix in ("md", "xml", "json")]
+    ran = live.run("apply", "--local", "--yes", *files, "--output", "github")
+    assert ran.code == 4
+    data = json.loads((live.root / "a.json").read_text())
+    holds("apply", (live.root / "a.json").read_text())
+    detail = {o["name"]: o["detail"] for o in data["outcomes"]}["reports-bad"]
+    assert "OTHER" in detail
+    comment = (live.root / "a.md").read_text()
+    assert comment.splitlines()[:1] == ["<!-- modelctl: apply local -->"]
+    assert "### Apply to local: 1 applied, 1 failed · " in comment
+    assert "| ✘ | **reports-bad** | create |" in comment
+    assert "| ✔ | **reports-good** | create | v1 |" in comment
+    suite = xml((live.root / "a.xml").read_text())
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("2", "1")
+    failure = suite.find("testcase[@name='reports-bad']/failure")
+    assert failure is not None and failure.attrib["message"] == detail
+    notes = [(kind, p["title"], p["file"]) for kind, p, _ in commands(ran.out) if "title" in p]
+    assert ("error", "reports-bad failed", "specs/reports-bad.yaml") in notes
+
+    again = live.run("apply", "reports-good", "--local", "--yes", "--output", "markdown")
+    assert again.code == 0
+    assert again.out.splitlines()[1] == "### Apply to local: nothing to do"
+
+    seen = live.run("status", "--local", "--report", "s.xml", "--report", "s.md")
+    assert "reports-good" in seen.out
+    assert "| **reports-good** | in sync | asleep | 0 of 0..∞" in (live.root / "s.md").read_text()
+    assert {c.attrib["name"] for c in xml((live.root / "s.xml").read_text()).iter("testcase")} == {
+        "reports-good",
+        "reports-bad",
+    }
