@@ -108,6 +108,7 @@ def furnish(folder: Path, gguf: Path, shell: Shell, plane: Path) -> None:
     for name in ("staging", "prod"):
         shell.run(f"modal environment create {name}")
         must(shell, f"modelctl apply --env {name} --override-hold --yes")
+    shell.run("modal secret delete huggingface --yes")  # each page makes its own
     must(shell, "modelctl render chat --env prod > app.py")
 
 
