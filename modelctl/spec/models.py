@@ -378,7 +378,9 @@ class Spec(Fields):
     name: str | None = Field(
         default=None, description="The Modal app's name", pattern=NAME, max_length=63
     )
-    renamed_from: str | None = Field(default=None, description="The name it had")
+    renamed_from: str | None = Field(
+        default=None, description="The name it had", pattern=NAME, max_length=63
+    )
     only: list[str] | None = Field(default=None, description="The environments that have it")
     environments: dict[str, Fields] | None = Field(
         default=None, description="Any of the above, merged over it"

@@ -9,13 +9,13 @@ from modelctl.spec.quoting import quote
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
-_OWN_VOLUMES = frozenset({"weights", "vllm-cache"})
+OWN_VOLUMES = frozenset({"weights", "vllm-cache"})
 """A project's records lie in the Volume `modelctl-<project>`; these Volumes are everybody's."""
 
 
 def project_problem(name: str) -> tuple[str, str] | None:
     """(sentence, hint) for a bad name of a project; None for a good one."""
-    if name in _OWN_VOLUMES:
+    if name in OWN_VOLUMES:
         return (
             f"a project cannot be called {name}: its records would lie in modelctl-{name}, "
             "a Volume of all projects",

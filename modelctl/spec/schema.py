@@ -5,8 +5,10 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any, Literal
 
+from modelctl.spec.editor import about
 from modelctl.spec.kinds import Kind, ListKind, NamedKind, ShapeKind
-from modelctl.spec.models import Shape, Spec
+from modelctl.spec.models import NAME, Gpu, Shape, Spec
+from modelctl.spec.names import OWN_VOLUMES
 from modelctl.spec.project_models import Project
 from modelctl.spec.shorthand import ONE_FOR_MANY
 
@@ -26,6 +28,8 @@ def schema_json(what: Literal["spec", "project"]) -> dict[str, Any]:
     top = _fields(schema, root)
     if what == "spec":
         top["required"] = ["name"]
+        name = top["properties"]["name"]
+        name["anyOf"] = [form for form in name["anyOf"] if form != _NULL]
     return {
         "$schema": DRAFT,
         **top,
@@ -65,7 +69,36 @@ def _fields(schema: dict[str, Any], shape: type[Shape]) -> dict[str, Any]:
             forms.insert(0, deepcopy(next(f for f in forms if f.get("type") == "array")["items"]))
         if name == "secrets":
             forms[:] = _secret_forms() + [form for form in forms if form == _NULL]
+        if name == "environments":
+            next(f for f in forms if f != _NULL)["propertyNames"] = _NAMED
+        if name == "only":
+            forms[:] = [_not_empty(form) for form in forms]
+        if name == "project":
+            _text(forms)["not"] = {"enum": sorted(OWN_VOLUMES)}
+        field.update(about(shape.__name__, name))
+    if shape is Gpu:
+        type_ = result["properties"]["type"]
+        _text(type_["anyOf"])["pattern"] = _TYPE
+        # A count that is said beside the type is not said after a colon too.
+        result["dependentSchemas"] = {"count": {"properties": {"type": {"not": _WITH_COLON}}}}
     return result
+
+
+_NAMED = {"type": "string", "pattern": NAME, "maxLength": 63}
+_TYPE = "^[^:]*$|^[^:]+:(?!0+$)[0-9]{1,4}$"
+"""A type, or a type and a count of at most four digits that is not 0."""
+_WITH_COLON = {"type": "string", "pattern": ":"}
+
+
+def _text(forms: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(form for form in forms if form.get("type") == "string")
+
+
+def _not_empty(form: dict[str, Any]) -> dict[str, Any]:
+    """Texts, or lists of texts, of which none is empty."""
+    if form.get("type") == "array":
+        return {**form, "items": _not_empty(form["items"])}
+    return {**form, "minLength": 1} if form.get("type") == "string" else form
 
 
 def _nulls_remove(forms: list[dict[str, Any]]) -> None:

@@ -74,3 +74,64 @@ def test_every_field_says_what_it_is_for(what: Any) -> None:
     shapes = [schema, *schema["$defs"].values()]
     forms = [form for shape in shapes for form in (shape, *shape.get("anyOf", []))]
     assert [name for form in forms for name in _described(form, form.get("title", ""))] == []
+
+
+def _all_fields(what: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    """(mapping, field) → its schema, with what its references lead to."""
+    schema = schema_json(what)
+    shapes = {what.capitalize(): schema, **schema["$defs"]}
+    return {
+        (shape, name): field
+        for shape, said in shapes.items()
+        for form in (said, *said.get("anyOf", []))
+        for name, field in form.get("properties", {}).items()
+    }
+
+
+def _tells(field: dict[str, Any]) -> bool:
+    """Whether a person sees what may stand there: an example, a choice, or a mapping's fields."""
+    if field.get("examples") or "enum" in field or "const" in field or "$ref" in field:
+        return True
+    return field.get("type") == "boolean" or any(
+        _tells(form) for form in field.get("anyOf", []) if form.get("type") != "null"
+    )
+
+
+@pytest.mark.parametrize("what", ["spec", "project"])
+def test_every_field_has_a_title_and_shows_what_may_stand_there(what: Any) -> None:
+    fields = _all_fields(what)
+    assert [key for key, field in fields.items() if field.get("title") != key[1]] == []
+    assert [key for key, field in fields.items() if not _tells(field)] == []
+
+
+@pytest.mark.parametrize("what", ["spec", "project"])
+def test_examples_and_defaults_are_taken(what: Any) -> None:
+    schema = schema_json(what)
+    for key, field in _all_fields(what).items():
+        judge = Draft202012Validator({**field, "$defs": schema["$defs"]})
+        shown = [*field.get("examples", []), *([field["default"]] if "default" in field else [])]
+        assert [one for one in shown if not judge.is_valid(one)] == [], key
+
+
+def test_a_default_that_is_shown_is_the_one_that_holds() -> None:
+    from modelctl.resolve import DEFAULTS
+    from modelctl.spec.values import seconds
+
+    told = {
+        key: field["default"] for key, field in _all_fields("spec").items() if "default" in field
+    }
+    ours = {
+        ("Spec", "keep_warm"): DEFAULTS.keep_warm,
+        ("Spec", "snapshot"): DEFAULTS.snapshot,
+        ("Model", "task"): DEFAULTS.task,
+        ("Scaling", "buffer"): DEFAULTS.buffer,
+        ("Endpoint", "auth"): DEFAULTS.auth,
+        ("Endpoint", "region"): DEFAULTS.region,
+    }
+    assert {key: told[key] for key in ours} == ours
+    assert seconds(told["Scaling", "idle_timeout"]) == DEFAULTS.idle_timeout
+    assert seconds(told["Endpoint", "drain"]) == DEFAULTS.drain
+    others = set(told) - set(ours) - {("Scaling", "idle_timeout"), ("Endpoint", "drain")}
+    assert {name for shape, name in others if shape != "Fields"} == {
+        *("protect", "nodes", "trust_remote_code", "nonpreemptible")
+    }  # what is off, or one, unless somebody says otherwise
