@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -19,9 +20,10 @@ from modelctl.views.human import changes, ended, history, logs, standing, stored
 from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
 from tests.cli.test_lock import InProcess
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
 from tests.views import sample
 from tests.views.screens import FOLDER, WIDTHS, hold
+from tests.views.terminal import on_a_terminal
 
 PLAIN = Paint()
 WHERE = "Modal environment prod, workspace acme"
@@ -133,6 +135,15 @@ def test_the_progress_of_apply_in_a_log(
         for step in steps:
             tell(step)
     hold("apply-progress", width, capsys.readouterr().err, whole=True)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_progress_of_apply_on_a_terminal(width: int) -> None:
+    """What is over stands above, what is under way below, each with its time."""
+    program = ("-m", "tests.views.progress_worker")
+    shown = on_a_terminal(program, ROOT, width, lambda s: "placing" in s and s.count("0:00:0") == 2)
+    shown = re.sub(r"[\u2800-\u28ff]", "⠹", shown)
+    hold("apply-live", width, re.sub(r"0:00:\d\d", "0:00:01", shown))
 
 
 STATUS = (

@@ -5,19 +5,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import pyte
 import pytest
 
 from modelctl.local import lifecycle
@@ -25,6 +16,7 @@ from tests.cli.test_by_hand import by_sdk
 from tests.cli.test_import import FOREIGN
 from tests.conftest import Project, place_model
 from tests.views.screens import WIDTHS, hold
+from tests.views.terminal import on_a_terminal
 
 pytestmark = pytest.mark.full
 
@@ -62,29 +54,6 @@ WHOLE = {"live-change"}
 """Code is as long as it is."""
 
 
-def on_a_terminal(project: Project, width: int, *command: str) -> str:
-    """What stands on a terminal when the command is over; one that could be wider shows what is."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MODAL_", "MODELCTL_"))}
-    kept |= {"MODAL_CONFIG_PATH": "/nonexistent", "TERM": "xterm", "NO_COLOR": "1"}
-    kept |= {"GITHUB_RUN_ID": "1842"}  # who does it, on every machine
-    kept.pop("COLUMNS", None)
-    running = subprocess.Popen(
-        [sys.executable, "-P", "-m", "modelctl", *command],
-        cwd=project.root, env=kept, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    screen = pyte.Screen(4 * width, 400)
-    stream = pyte.ByteStream(screen)
-    with suppress(OSError):  # its other end is closed
-        while read := os.read(ours, 65536):
-            stream.feed(read)
-    os.close(ours)
-    running.wait(60)
-    return "\n".join(line.rstrip() for line in screen.display).rstrip()
-
-
 @pytest.fixture(scope="module", params=WIDTHS)
 def night(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, gguf: Path
@@ -105,7 +74,7 @@ def night(
             if name == "live-change":
                 for spec, text in SPECS.items():
                     made.spec(spec, text.replace("2048", "4096"))
-            said[name] = on_a_terminal(made, width, *command)
+            said[name] = on_a_terminal(("-P", "-m", "modelctl", *command), made.root, width)
         yield width, said
     finally:
         lifecycle.down(made.root / ".modelctl" / "local")
