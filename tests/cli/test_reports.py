@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
 import pytest
 
@@ -11,13 +12,37 @@ from modelctl.cli import run
 from tests.cli.test_base import SPEC, in_git
 from tests.cli.test_fleet import QUIET, by_hand
 from tests.cli.test_new_since import git
-from tests.conftest import Project
-from tests.outputs import holds
+from tests.conftest import Project, Ran
+from tests.outputs import holds, holds_where_printed
 from tests.views.test_github import commands
 from tests.views.test_junit import shape
 from tests.views.test_sarif import shape as sarif_shape
 
 WRONG = SPEC.replace("context", "contxt")
+
+
+Quick = Callable[..., Ran]
+
+
+@pytest.fixture
+def quick(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Quick:
+    """The command line in this process, in the project's folder: what is written is the same."""
+    monkeypatch.chdir(project.root)
+    for name in ("NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def command(*words: str, **variables: str) -> Ran:
+        with monkeypatch.context() as there:
+            for name, value in variables.items():
+                there.setenv(name, value)
+            code = run(list(words))
+        out, err = capsys.readouterr()
+        holds_where_printed(words, out)
+        return Ran(code, out, err)
+
+    return command
 
 
 def xml(text: str) -> ET.Element:
@@ -53,20 +78,20 @@ def test_one_run_writes_every_format_and_they_say_the_same(project: Project) -> 
     ],
 )
 def test_a_report_that_cannot_be_is_refused_before_anything_is_done(
-    project: Project, command: str, file: str, said: str
+    project: Project, quick: Quick, command: str, file: str, said: str
 ) -> None:
     project.spec("wrong", WRONG)
-    ran = project.run(command, "--report", file)
+    ran = quick(command, "--report", file)
     assert ran.code == 64
     assert said in ran.err and "contxt" not in ran.err
 
 
-def test_where_a_spec_is_wrong_each_format_says_so(project: Project) -> None:
+def test_where_a_spec_is_wrong_each_format_says_so(project: Project, quick: Quick) -> None:
     project.spec("wrong", WRONG)
     for command in (("plan", "--base", "main"), ("apply", "--yes")):
         name = command[0]
         files = [f"--report={name}.{suffix}" for suffix in ("md", "json", "xml")]
-        ran = project.run(*command, *files, "--output", "github")
+        ran = quick(*command, *files, "--output", "github")
         assert ran.code == 1
         assert "specs/wrong.yaml:4:1 error spec/unknown-field" in ran.err
         (note,) = commands(ran.out)
@@ -96,11 +121,11 @@ def test_where_a_spec_is_wrong_each_format_says_so(project: Project) -> None:
         assert suite.attrib["failures"] == "1"
 
 
-def test_where_there_is_nobody_to_ask_each_format_says_so(project: Project) -> None:
+def test_where_there_is_nobody_to_ask_each_format_says_so(project: Project, quick: Quick) -> None:
     project.spec("chat", SPEC)
     for command in ("plan", "apply", "status"):
         files = [f"--report={command}.{suffix}" for suffix in ("json", "xml")]
-        ran = project.run(command, "--local", *files, "--output", "markdown")
+        ran = quick(command, "--local", *files, "--output", "markdown")
         assert ran.code == 6, ran.err
         assert ran.out.splitlines()[0] == f"<!-- modelctl: {command} local -->"
         assert "> no local control plane runs here; start one: modelctl local up" in ran.out
@@ -125,9 +150,11 @@ def test_without_credentials_the_comment_of_the_environment_says_so(project: Pro
     ]
 
 
-def test_a_base_that_git_does_not_have_is_said_in_the_comment(project: Project) -> None:
+def test_a_base_that_git_does_not_have_is_said_in_the_comment(
+    project: Project, quick: Quick
+) -> None:
     in_git(project)
-    ran = project.run("plan", "--base", "nothing", "--output", "markdown")
+    ran = quick("plan", "--base", "nothing", "--output", "markdown")
     assert ran.code == 64
     assert (
         "> --base nothing: git has no such commit here; in CI the checkout may be too shallow"
@@ -135,10 +162,12 @@ def test_a_base_that_git_does_not_have_is_said_in_the_comment(project: Project) 
     )
 
 
-def test_a_project_file_that_is_wrong_is_said_by_validate_in_each_format(project: Project) -> None:
+def test_a_project_file_that_is_wrong_is_said_by_validate_in_each_format(
+    project: Project, quick: Quick
+) -> None:
     project.write("modelctl.yaml", "projct: team\n")
     project.spec("chat", SPEC)
-    ran = project.run("validate", "--output", "sarif", "--report", "v.md", "--report", "v.xml")
+    ran = quick("validate", "--output", "sarif", "--report", "v.md", "--report", "v.xml")
     assert ran.code == 1
     log = json.loads(ran.out)
     sarif_shape().validate(log)
@@ -148,10 +177,10 @@ def test_a_project_file_that_is_wrong_is_said_by_validate_in_each_format(project
     assert xml((project.root / "v.xml").read_text()).attrib["failures"] == "1"
 
 
-def test_sarif_of_validate_is_what_is_published(project: Project) -> None:
+def test_sarif_of_validate_is_what_is_published(project: Project, quick: Quick) -> None:
     project.spec("wrong", WRONG)
     project.spec("open", SPEC + "endpoint: {auth: none}\n")
-    ran = project.run("validate", "--report", "v.sarif", "--output", "junit")
+    ran = quick("validate", "--report", "v.sarif", "--output", "junit")
     log = json.loads((project.root / "v.sarif").read_text())
     sarif_shape().validate(log)
     levels = {r["ruleId"]: r["level"] for r in log["runs"][0]["results"]}
@@ -197,25 +226,25 @@ def test_annotations_name_files_from_the_top_of_the_repository(project: Project)
     )
 
 
-def test_the_summary_of_a_step_gets_the_comment_once_a_run(project: Project) -> None:
+def test_the_summary_of_a_step_gets_the_comment_once_a_run(project: Project, quick: Quick) -> None:
     project.spec("wrong", WRONG)
     summary = project.root / "summary.md"
     env = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
-    comment = project.run("validate", "--output", "markdown").out
+    comment = quick("validate", "--output", "markdown").out
     for _ in range(2):
-        assert project.run("validate", "--output", "github", env=env).code == 1
+        assert quick("validate", "--output", "github", **env).code == 1
     assert summary.read_text() == f"{comment}\n" * 2
     summary.write_text("x" * (1024 * 1024 - 900))
-    project.run("validate", "--output", "github", env=env)
+    quick("validate", "--output", "github", **env)
     assert 0 < summary.stat().st_size <= 1024 * 1024
 
 
-def test_no_value_of_a_spec_can_give_a_runner_a_command(project: Project) -> None:
+def test_no_value_of_a_spec_can_give_a_runner_a_command(project: Project, quick: Quick) -> None:
     evil = '"\\n::set-output name=a::b\\n##[add-path]/tmp"'
     project.spec("evil", SPEC + f"labels: {{team: {evil}}}\n{evil}: 1\n")
     env = {"GITHUB_ACTIONS": "true"}
     for output in ("human", "github", "markdown"):
-        ran = project.run("validate", "--output", output, env=env)
+        ran = quick("validate", "--output", output, **env)
         assert ran.code == 1
         obeyed = {name for text in (ran.err, ran.out) for name, _, _ in commands(text)}
         assert obeyed <= ({"error", "warning", "notice"} if output == "github" else set())
@@ -226,30 +255,22 @@ def test_no_value_of_a_spec_can_give_a_runner_a_command(project: Project) -> Non
 
 @pytest.mark.parametrize("command", ["validate", "plan", "apply", "status"])
 def test_colour_is_for_terminals_and_for_who_asks(
-    project: Project,
-    command: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    project: Project, quick: Quick, command: str
 ) -> None:
     project.spec("open", SPEC + "endpoint: {auth: none}\n")
     if command != "status":  # which shows the others then
         project.spec("wrong", WRONG)
-    monkeypatch.chdir(project.root)
-    for name in ("NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
 
-    def shown(*words: str) -> str:
-        run([command, "--local", *words])
-        out, err = capsys.readouterr()
-        return out if words else out + err
+    def coloured(*words: str, **variables: str) -> bool:
+        ran = quick(command, "--local", *words, **variables)
+        return "\x1b" in (ran.out if words else ran.out + ran.err)
 
-    assert "\x1b" not in shown()
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    assert ("\x1b" in shown()) is (command != "status")  # without a plane it has one sentence
+    assert not coloured()
+    # Without a plane status has one sentence.
+    assert coloured(FORCE_COLOR="1") is (command != "status")
     for output in ("json", "markdown", "github", "junit"):
-        assert "\x1b" not in shown("--output", output)
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in shown()
+        assert not coloured("--output", output, FORCE_COLOR="1")
+    assert not coloured(FORCE_COLOR="1", NO_COLOR="1")
 
 
 # -- what was done
