@@ -182,8 +182,9 @@ def test_every_code_has_its_page() -> None:
 def test_the_documentation_has_every_page() -> None:
     """`UPDATE_GOLDEN=1` writes it anew."""
     file = Path(__file__).parents[2] / "docs/rules.md"
-    text = "# What modelctl says of a spec\n\nEach diagnostic has a code that stays: for "
-    text += "`rules` and `allow`, and for\n`modelctl explain CODE`.\n"
+    text = "# What modelctl says of a spec\n\nLook a code up here: what it means, and what to "
+    text += "do. Each diagnostic has one, and it stays:\nfor `rules` and `allow`, and for "
+    text += "`modelctl explain CODE`, which prints the same.\n"
     for room in sorted({code.split("/")[0] for code in CATALOGUE}):
         text += f"\n## {room}\n"
         for code in sorted(code for code in CATALOGUE if code.split("/")[0] == room):

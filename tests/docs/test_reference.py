@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from modelctl.cli.exits import Exit
 from modelctl.spec.kinds import Kind, ListKind, NamedKind, ShapeKind
 from modelctl.spec.models import Spec
 from modelctl.spec.project_models import Project
+from modelctl.spec.schema import schema_json
 from scripts import reference_commands, reference_spec
 from tests.conftest import ROOT
 from tests.docs.pages import DOCS
@@ -46,6 +48,24 @@ def test_each_default_and_each_example_is_of_a_field() -> None:
     known = paths(ShapeKind(Spec)) | paths(ShapeKind(Project))
     assert set(reference_spec.DEFAULT) - known == set()
     assert set(reference_spec.EXAMPLE) - known == set()
+
+
+def test_the_schema_has_the_same_defaults() -> None:
+    schema = schema_json("spec")
+    shapes = {"": schema} | {
+        name.lower(): next((f for f in [shape, *shape.get("anyOf", [])] if "properties" in f), {})
+        for name, shape in schema["$defs"].items()
+        if name != "Fields"
+    }
+    said = {
+        ".".join(filter(None, (path, name))): json.dumps(field["default"]).strip('"')
+        for path, shape in shapes.items()
+        for name, field in shape.get("properties", {}).items()
+        if "default" in field
+    }
+    assert len(said) > 8
+    page = {field: default.strip("`") for field, default in reference_spec.DEFAULT.items()}
+    assert {field: page.get(field) for field in said} == said
 
 
 def test_every_field_says_what_it_does() -> None:
