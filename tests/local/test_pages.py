@@ -16,8 +16,8 @@ OPENING = """\
 # What the local control plane assumes of Modal
 
 After this page you know which behaviour of the plane to trust less than the rest: rules of Modal's
-that it follows without anybody having been able to check them, and where it differs on purpose. Each
-row says what is assumed and how one would notice on Modal that it is wrong.
+that it follows without anybody having been able to check them, and where it differs on purpose.
+Each row says what is assumed and how one would notice on Modal that it is wrong.
 
 This page is written from `modelctl/local/assumptions/`.
 """
