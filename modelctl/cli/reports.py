@@ -107,11 +107,6 @@ class Reports(Struct):
         written is said, and is an error where nothing else was.
         """
         self.given = True
-        if not self.human:
-            text = _text(self.output, result)
-            click.echo(text.encode("utf-8", "replace").decode())
-        if self.output == "github":
-            _append_summary(result)
         for file in self.files:
             text = _text(SUFFIXES[Path(file).suffix][0], result)
             try:
@@ -119,6 +114,11 @@ class Reports(Struct):
             except OSError as error:
                 aside(f"error: {file} could not be written: {error.strerror}")
                 code = code or Exit.REJECTED
+        if not self.human:
+            text = _text(self.output, result)
+            click.echo(text.encode("utf-8", "replace").decode())
+        if self.output == "github":
+            _append_summary(result)
         return code
 
     @contextmanager

@@ -6,7 +6,8 @@ The first line names the command and the environment, so that the next run finds
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from modelctl.apply import Outcome
 from modelctl.apply import Result as Ended
@@ -22,6 +23,8 @@ from modelctl.views.marked import code, details, table, text
 from modelctl.views.paint import Paint
 from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
 from modelctl.views.rows import StatusRow
+
+_T = TypeVar("_T")
 
 ROWS = 20
 """What a table has before the rest is folded."""
@@ -177,9 +180,9 @@ def _plan_sections(result: Planned) -> list[str]:
     found = [s for c in order[:ROWS] if (s := _change_section(c, result))]
     if rest := order[ROWS:]:
         shown = [c for c in plan.changes if c in rest]
-        found.insert(0, details(f"{len(rest)} more changes", _change_table(shown)))
+        found = _folded(shown, "more changes", _change_table) + found
         found += [s for c in rest if (s := _change_section(c, result))]
-    found = _tables(list(result.lacking)[PROBLEMS:], "more problems") + found
+    found = _folded(result.lacking[PROBLEMS:], "more problems", _problem_table) + found
     return found + _warnings(result.warnings)
 
 
@@ -238,14 +241,14 @@ def _sentence(found: Diagnostic) -> str:
     return said + (f"<br>help: {text(found.hint, 600)}" if found.hint else "")
 
 
-def _tables(found: Sequence[Diagnostic], words: str) -> list[str]:
+def _folded(found: Sequence[_T], words: str, draw: Callable[[Sequence[_T]], str]) -> list[str]:
     """Tables of a few, so that a part of them can be left out."""
     parts = [found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)]
-    return [details(f"{len(part)} {words}", _problem_table(part)) for part in parts]
+    return [details(f"{len(part)} {words}", draw(part)) for part in parts]
 
 
 def _warnings(found: Sequence[Diagnostic]) -> list[str]:
-    return _tables(found, "warning" if len(found) == 1 else "warnings")
+    return _folded(found, "warning" if len(found) == 1 else "warnings", _problem_table)
 
 
 _AT_ONCE = 25
@@ -263,7 +266,8 @@ def _validated(result: Validated, limit: int) -> str:
     if counting:
         head.append(_problem_table(counting[:ROWS]))
     head.append(_bills(result.bills))
-    sections = _tables(counting[ROWS:], "more problems") + _tables(unchecked, "not checked")
+    sections = _folded(counting[ROWS:], "more problems", _problem_table)
+    sections += _folded(unchecked, "not checked", _problem_table)
     return marked.document(head, sections, _shell("validate"), limit)
 
 
@@ -305,7 +309,7 @@ def _applied(result: Applied, limit: int) -> str:
     sections = [_failure(o, result.options) for o in shown if o.result is Ended.FAILED]
     rest = shown[ROWS:]
     if rest:
-        sections.append(details(f"{len(rest)} more apps", _outcome_table(rest)))
+        sections += _folded(rest, "more apps", _outcome_table)
     if urls := [o for o in outcomes if o.url and o.result is Ended.DONE]:
         rows = [(text(o.name), code(f"{o.url}/v1", 300)) for o in urls]
         sections.append(details(counted(len(urls), "endpoint"), table(("app", "URL"), rows)))
@@ -365,7 +369,7 @@ def _standing(result: Standing, limit: int) -> str:
     head += [f"{_usd(f'{sum(known):,.2f}')} an hour now"] if any(known) else []
     sections = []
     if rest := shown[ROWS:]:
-        sections.append(details(f"{len(rest)} more apps", _status_table(rest)))
+        sections += _folded(rest, "more apps", _status_table)
     if urls := [row for row in rows if row.url]:
         lines = [(text(row.name), code(f"{row.url}/v1", 300)) for row in urls]
         sections.append(details(counted(len(urls), "endpoint"), table(("app", "URL"), lines)))
@@ -410,5 +414,5 @@ def _stopped(result: Stopped, limit: int) -> str:
     head += [f"> {text(result.message, 4000)}"] if result.message else []
     head += [f"> help: {text(result.hint, 2000)}"] if result.hint else []
     head += [_problem_table(found[:ROWS])] if found else []
-    sections = _tables(found[ROWS:], "more problems")
+    sections = _folded(found[ROWS:], "more problems", _problem_table)
     return marked.document(head, sections, _shell("validate"), limit)

@@ -264,8 +264,16 @@ def test_many_changes_keep_the_first_screen_short() -> None:
     )
     text = written(Planned(Plan("prod", "prod", many), "prod"))
     assert len(seen(text).splitlines()) <= 40
-    assert "<details><summary>40 more changes</summary>" in text
+    assert "<details><summary>25 more changes</summary>" in text
+    assert "<details><summary>15 more changes</summary>" in text
     assert all(f"app-{n:02}" in text for n in range(60))
+
+
+def test_of_a_very_large_fleet_as_much_is_listed_as_fits() -> None:
+    rows = [replace(results.ROWS[0], name=f"app-{n:04}") for n in range(2000)]
+    text = written(replace(results.STANDING, rows=rows))
+    assert marked.COMMENT_LIMIT * 0.9 < len(text) <= marked.COMMENT_LIMIT
+    assert re.search(r"\d+ more sections are left out, .* run `modelctl status --env prod`", text)
 
 
 @pytest.mark.parametrize("name", ["x --><script>", "prod\n", "a+local"])
