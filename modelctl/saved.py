@@ -98,7 +98,7 @@ def encode(saved: Saved) -> str:
 def decode(content: bytes) -> Saved:
     try:
         data = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotAPlan("it is not JSON") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT or "steps" not in data:
         raise NotAPlan("it is not a plan, or one of another modelctl")

@@ -282,7 +282,7 @@ def _json_problem(fact: FlagFact, value: Any) -> tuple[str, str] | None:
     try:
         json.loads(value)
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"takes JSON, and {shown} is none", hint
 
 

@@ -105,7 +105,7 @@ def _document(text: str | None) -> dict[str, Any]:
         return {}
     try:
         read = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}
 
@@ -115,5 +115,5 @@ def _plain(value: str | bool) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
