@@ -15,9 +15,14 @@ _ASSIGNED = re.compile(
     r"\b[A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIALS?)['\"]?\s*[:=]\s*['\"]?"
     r"(?P<value>[^\s'\",}\]]{8,})"
 )
+# `secret: NAME` and `key: NAME` say where a secret is; these words are followed by one.
+_SAID = re.compile(
+    r"(?i:password|passwd|passphrase|token|api[_-]?key|secret[_-]?key)['\"]?\s*[:=]\s*['\"]?"
+    r"(?P<value>(?![a-z0-9]+://|[{<$])[^\s'\",}\]]{8,})"
+)
 _URL_PASSWORD = re.compile(r"://[^\s/:@]+:(?P<value>[^\s/@]{3,})@")
 _MAYBE = re.compile(
-    r"hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox|AKIA|AIza|[aw][ks]-|eyJ|TOKEN|SECRET|PASSW|KEY|CREDENTIAL|@"
+    r"hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox|AKIA|AIza|[aw][ks]-|eyJ|TOKEN|SECRET|PASS|KEY|CREDENTIAL|@|oken|assw|assphrase|[kK]ey"
 )
 
 
@@ -33,6 +38,6 @@ def mask(text: str) -> str:
         whole, base = match[0], match.start()
         return whole[: start - base] + "•" * (end - start) + whole[end - base :]
 
-    for pattern in (_TOKENS, _ASSIGNED, _URL_PASSWORD):
+    for pattern in (_TOKENS, _ASSIGNED, _SAID, _URL_PASSWORD):
         text = pattern.sub(dots, text)
     return text

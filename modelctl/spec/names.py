@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from modelctl.masked import mask
 from modelctl.spec.quoting import quote
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -29,7 +30,7 @@ def name_problem(name: str, what: str = "name", longest: int = 63) -> tuple[str,
     if len(name) <= longest and _NAME.fullmatch(name):
         return None
     a = ("an " if what[0] in "aeiou" else "a ") + what
-    better = slug(name)[:longest].strip("-")
+    better = slug(name)[:longest].strip("-") if mask(name) == name else ""
     hint = f"write {better}" if better and better != name else ""
     if not name.strip():
         return f"{a} is not empty", "use lower-case letters, digits and dashes"

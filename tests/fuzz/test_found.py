@@ -81,6 +81,24 @@ def test_a_line_of_a_million_characters_is_masked_in_time(piece: str) -> None:
     assert time.monotonic() - started < 20  # it was hours
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password: hunter2hunter2", "password: ••••••••••••••"),
+        ("api-key: 0123456789", "api-key: ••••••••••"),
+        ("  my_token: 'abcdefghij'", "  my_token: '••••••••••'"),
+        ("api_key: {secret: partner, key: API_KEY}", ""),
+        ("secret: huggingface", ""),
+        ("tokenizer: hf://org/tokenizer", ""),
+        ("max_tokens: 1234567890", ""),
+        ("secrets: {huggingface: [HF_TOKEN]}", ""),
+    ],
+)
+def test_what_stands_after_a_word_for_a_secret_is_masked(text: str, shown: str) -> None:
+    """The name of a Modal Secret is none, and stays."""
+    assert mask(text) == (shown or text)
+
+
 def test_a_token_is_masked_whole() -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
     assert mask(f"x {token} y") == "x eyJ" + "•" * (len(token) - 3) + " y"
