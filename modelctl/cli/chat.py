@@ -86,7 +86,8 @@ async def _reach(
         why = verdict.why
         if verdict.status != UNAUTHORIZED:
             why = f"not healthy within {wait:.0f} s ({verdict.last})"
-        raise Unreachable(f"{name} does not answer: {why}", f"modelctl logs {name}")
+        way_out = f"modelctl logs {name} {options}".rstrip()
+        raise Unreachable(f"{name} does not answer: {why}", way_out)
     return url, headers
 
 
