@@ -132,4 +132,10 @@ def commands_of(block: Block) -> list[Command]:
 
 
 def commands() -> list[Command]:
-    return [command for block in blocks("sh", "bash", "console") for command in commands_of(block)]
+    found = [command for block in blocks("sh", "bash", "console") for command in commands_of(block)]
+    # Output that no run here can make stands in `text`, below its command.
+    for block in blocks("text"):
+        if block.text.startswith("$ "):
+            first = block.text.partition("\n")[0].removeprefix("$ ")
+            found.append(Command(block.page, block.line, first))
+    return found
