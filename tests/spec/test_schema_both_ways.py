@@ -28,7 +28,7 @@ SCHEMAS: dict[What, Any] = {"spec": schema_json("spec"), "project": schema_json(
 VALIDATORS = {what: Draft202012Validator(schema) for what, schema in SCHEMAS.items()}
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 FEW = settings(max_examples=40, suppress_health_check=SLOW)
-MANY = settings(max_examples=1500, suppress_health_check=SLOW)
+MANY = settings(max_examples=600, suppress_health_check=SLOW)
 
 
 def refusals(what: What, document: Any) -> list[str]:
