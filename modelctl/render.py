@@ -117,12 +117,14 @@ def fill(folder: Path, name: str, view: Mapping[str, Any]) -> str:
 
 @cache
 def _environment(folder: Path) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined, pass_context
     from jinja2.runtime import Context
 
     @pass_context
     def py(context: Context, value: Any) -> str:
         """The one door by which a value gets into generated code: as a literal."""
+        if isinstance(value, Undefined):
+            str(value)  # raises, with the name that the template looked up
         token: str = context["writer"].token(value)
         return token
 

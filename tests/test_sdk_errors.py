@@ -77,3 +77,16 @@ def test_what_may_pass_is_unreachable(error: Exception, sentence: str) -> None:
     found = translated(error, "listing the apps")
     assert isinstance(found, Unreachable)
     assert found.message.rstrip("•") == sentence.rstrip("•")
+
+
+def test_the_password_of_a_git_remote_is_not_told_to_modal() -> None:
+    """The SDK sends the address of `origin` with each deployment, and Modal keeps it."""
+    from modal_proto import api_pb2
+
+    from modelctl.platform.git import _Once
+
+    async def read() -> api_pb2.CommitInfo:
+        return api_pb2.CommitInfo(repo_url="https://ci:a-password@git.example.com/team/x.git")
+
+    found = asyncio.run(_Once(read)())
+    assert found.repo_url == "https://git.example.com/team/x.git"

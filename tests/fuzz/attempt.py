@@ -65,7 +65,8 @@ class Watched:
         elif event == "open" and isinstance(args[0], str):
             path, flags = os.path.realpath(args[0]), args[2]
             writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-            if not path.startswith(self.folder) and (writes or not path.startswith(_READABLE)):
+            inside = f"{path}/".startswith(self.folder)
+            if not inside and (writes or not path.startswith(_READABLE)):
                 self.seen.append(f"{'writes' if writes else 'reads'} {path}")
 
 
