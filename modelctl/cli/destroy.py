@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelctl.cli.exits import Exit, worst
+from modelctl.cli.failures import say_error
 from modelctl.cli.options import Selection, confirm_option, selection, wait_option
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def command(
     specs = [*loaded.wanted, *loaded.partial]  # what else is wrong with a spec does not matter here
     protected = [w.name for w in specs if w.spec.protect]
     if protected:
-        click.echo(f"error: {', '.join(protected)} says protect: true", err=True)
-        click.echo("help: take protect out of the spec first", err=True)
+        say_error(
+            f"{', '.join(protected)} says protect: true", "take protect out of the spec first"
+        )
         return Exit.REJECTED
     return asyncio.run(
         _destroy(
@@ -98,8 +100,10 @@ async def _destroy(
     names = [*names, *specless]
     kept = [n for n in specless if index and n in index.apps and index.apps[n].protect]
     if kept:
-        click.echo(f"error: {', '.join(kept)} is protected, and has no spec any more", err=True)
-        click.echo("help: put the spec back, take protect out, and apply", err=True)
+        say_error(
+            f"{', '.join(kept)} is protected, and has no spec any more",
+            "put the spec back, take protect out, and apply",
+        )
         return Exit.REJECTED
     apps = [live.apps[name] for name in names if name in live.apps]
     details = await asyncio.gather(*(platform.details(app) for app in apps))
@@ -108,7 +112,7 @@ async def _destroy(
     mine = []
     for app in apps:
         if whose := owner(app, seen, project.name):
-            click.echo(f"error: {app.name} is left alone: {whose}", err=True)
+            say_error(f"{app.name} is left alone: {whose}")
             codes.append(Exit.REJECTED)
         else:
             mine.append(app)

@@ -95,7 +95,8 @@ def words_of(error: Exception, *, changes: bool) -> Words:
 _OWN_FAULT = "modelctl itself failed"
 
 
-def say_error(message: str, hint: str) -> None:
+def say_error(message: str, hint: str = "") -> None:
+    """What is wrong, and the way out where there is one."""
     for label, text in (("error: ", message), ("help: ", hint)):
         if text:
             aside("\n".join(_lines(label, text)))

@@ -41,6 +41,7 @@ def command(
     answer. Then it is modelctl apply SPEC --env TO, with its plan and its gate.
     """
     from modelctl.cli import apply
+    from modelctl.cli.failures import say_error
     from modelctl.cli.pipeline import prepare
 
     if here == there:
@@ -48,7 +49,7 @@ def command(
     first, second = prepare(Selection(what, here)), prepare(Selection(what, there))
     found = asyncio.run(_doubts(first, second))
     for sentence in found:
-        aside(f"error: {sentence}")
+        say_error(sentence)
     if found:
         return Exit.REJECTED
     if output == "human":

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from modelctl.assess.bill import Bill
 from modelctl.checks.existing import Need, There, missing, needs_of
 from modelctl.cli.exits import Exit
+from modelctl.cli.failures import say_error
 from modelctl.cli.said import aside
 from modelctl.cli.who import now
 from modelctl.diagnostics import Diagnostic
@@ -208,12 +209,14 @@ def show_missing(found: Sequence[Diagnostic]) -> None:
     aside("\n" + problems.diagnostics(found, paint=paint, width=width))
 
 
+_CHEAPER = "fewer kept warm, a cheaper GPU first in a list, or a larger budget in the policy"
+
+
 def denied(result: Plan) -> Exit | None:
     """Say what the plan would cost more than may be spent; None where it would not."""
     sentences = beyond_limits(result)
-    for sentence in sentences:
-        aside(f"error: {sentence}")
+    for number, sentence in enumerate(sentences, 1):
+        say_error(sentence, _CHEAPER if number == len(sentences) else "")
     if not sentences:
         return None
-    aside("help: fewer kept warm, a cheaper GPU first in a list, or a larger budget in the policy")
     return Exit.DENIED

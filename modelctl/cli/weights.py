@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from modelctl.cli.exits import Exit
+from modelctl.cli.failures import say_error
 from modelctl.cli.options import Selection, output
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def gc(env: str | None, local: bool, older_than: str, dry_run: bool, yes: bool) 
     platform, named, unsure = _opened(env, local)
     if unsure:
         which = f"{', '.join(unsure)} {'has' if len(unsure) == 1 else 'have'} errors"
-        click.echo(f"error: {which}, so which weights are needed is not known", err=True)
-        click.echo("help: modelctl validate", err=True)
+        say_error(f"{which}, so which weights are needed is not known", "modelctl validate")
         return Exit.REJECTED
     return asyncio.run(_gc(platform, named, age, dry_run=dry_run, yes=yes))
 
@@ -87,8 +87,10 @@ async def _gc(
 
     shelves, unknown = await _look(platform, named)
     if unknown:
-        click.echo(f"error: nobody knows what {', '.join(unknown)} reads", err=True)
-        click.echo("help: apply it once with this version of modelctl, or destroy it", err=True)
+        say_error(
+            f"nobody knows what {', '.join(unknown)} reads",
+            "apply it once with this version of modelctl, or destroy it",
+        )
         return Exit.REJECTED
     surplus = _surplus(shelves, age)
     if not surplus:

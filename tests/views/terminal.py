@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ def on_a_terminal(
     cwd: Path,
     width: int,
     until: Callable[[str], bool] = lambda _: False,
+    variables: Mapping[str, str] | None = None,
 ) -> str:
     """The screen when Python with these arguments is over, or as soon as it is what is waited for.
 
@@ -34,6 +35,7 @@ def on_a_terminal(
     kept |= {"GITHUB_RUN_ID": "1842"}  # who does it, on every machine
     for name in ("COLUMNS", "GITHUB_ACTIONS"):
         kept.pop(name, None)
+    kept |= variables or {}
     running = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=cwd, env=kept, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,

@@ -42,6 +42,10 @@ STORY: list[tuple[str, tuple[str, ...]]] = [
     ("restart", ("restart", "night-chat", "--local", "--yes")),
     ("live-weights-ls", ("weights", "ls", "--local")),
     ("import", ("import", "by-hand", "--local")),
+    ("promote-unproven", ("promote", "night-chat", "--from", "staging", "--to", "prod", "--yes")),
+    ("promote-first", ("apply", "night-chat", "--env", "staging", "--yes")),
+    ("promote", ("promote", "night-chat", "--from", "staging", "--to", "prod", "--yes")),
+    ("status-prod", ("status", "--env", "prod")),
     ("destroy", ("destroy", "night-chat", "--local", "--yes")),
     ("local-status", ("local", "status")),
     ("local-gpus", ("local", "gpus")),
@@ -50,6 +54,17 @@ STORY: list[tuple[str, tuple[str, ...]]] = [
 ]  # fmt: skip
 
 
+ENVIRONMENTS = """\
+project: assistants
+environments:
+  staging: {modal_environment: staging}
+  prod: {modal_environment: prod}
+"""
+MORE = """\
+import modal
+for name in ("staging", "prod"):
+    modal.Environment.objects.create(name)
+"""
 WHOLE = {"live-change"}
 """Code is as long as it is."""
 
@@ -66,6 +81,7 @@ def night(
     try:
         place_model(gguf, made)
         said = {}
+        way = lifecycle.environ(made.plane)
         for name, text in SPECS.items():
             made.spec(name, text)
         by_sdk(made, FOREIGN + "\nmodal.Secret.objects.create('tracing', {'A': 'b'})\n"
@@ -74,7 +90,11 @@ def night(
             if name == "live-change":
                 for spec, text in SPECS.items():
                     made.spec(spec, text.replace("2048", "4096"))
-            said[name] = on_a_terminal(("-P", "-m", "modelctl", *command), made.root, width)
+            if name == "promote-unproven":
+                made.write("modelctl.yaml", ENVIRONMENTS)
+                by_sdk(made, MORE)
+            arguments = ("-P", "-m", "modelctl", *command)
+            said[name] = on_a_terminal(arguments, made.root, width, variables=way)
         yield width, said
     finally:
         lifecycle.down(made.root / ".modelctl" / "local")
