@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.docs.pages import NAMES, anchors_of, links_of
+from tests.docs.pages import NAMES, anchors_of, links_of, text_of
 
 
 def wrong(page: Path, link: str) -> str | None:
@@ -32,6 +33,15 @@ def test_every_link_leads_somewhere(name: str) -> None:
     page = ROOT / name
     found = {link: why for link in links_of(page) if (why := wrong(page, link))}
     assert found == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_of_the_repository_that_a_page_names_is_there(name: str) -> None:
+    named = re.findall(
+        r"`((?:tests|scripts|benchmarks|docs|modelctl|action)/(?!v1|modelctl)[\w./-]+)`",
+        text_of(ROOT / name),
+    )
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_links_of_pages_are_found_at_all() -> None:
