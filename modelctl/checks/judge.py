@@ -110,7 +110,7 @@ def _located(finding: Finding, wanted: Wanted) -> Diagnostic:
         message=visible(secrets.hidden(finding.message)),
         hint=visible(secrets.hidden(finding.hint)),
         place=place,
-        path=secrets.hidden(show_path(wanted.origins.written(finding.path))),
+        path=visible(secrets.hidden(show_path(wanted.origins.written(finding.path)))),
         detail=visible(secrets.hidden(finding.detail)),
     )
 

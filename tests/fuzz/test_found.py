@@ -30,6 +30,7 @@ FOUND = {
         f"{MODEL}\nimage: {{dockerfile: ~nobody-here/x}}",
         "~nobody-here/x: No such file or directory",
     ),
+    "unprintable-key": (f'{MODEL}\nallow: {{"\\u2066": x}}', "there is no code \\u2066"),
     "link-out": (
         "../models/linked",
         "../models/linked: model.gguf is a link that leads outside the project's folder",
@@ -48,6 +49,7 @@ def test_each_has_its_sentence(project: Project, tmp_path_factory: pytest.TempPa
         project.spec(name, f"model: {model}\n")
     ran = project.run("validate", "--output", "json", timeout=60)
     assert ran.code == 1
+    assert ran.out.replace("\n", "").isprintable()
     said: dict[str, list[str]] = {}
     for d in ran.json["diagnostics"]:
         said.setdefault(Path(d["file"]).stem, []).append(d["message"])
