@@ -113,6 +113,11 @@ def fill(folder: Path, name: str, view: Mapping[str, Any]) -> str:
         raise CannotRender(f"{where}: {problem.message}") from problem
     except TemplateError as problem:
         raise CannotRender(f"{folder / name}: {problem.message}") from problem
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as problem:
+        if folder == packaged():
+            raise
+        kind = type(problem).__name__
+        raise CannotRender(f"{folder / name}: {kind}: {problem}") from problem
 
 
 @cache

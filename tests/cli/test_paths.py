@@ -79,6 +79,10 @@ def test_a_value_that_no_template_knows_is_an_error(project: Project) -> None:
     ran = project.run("render", "a", "--templates", "mine")
     assert ran.code == 1
     assert "'nothing' is undefined" in ran.err
+    project.write("mine/vllm/app.py.j2", "x = {{ (1 / 0) | py }}\n")
+    ran = project.run("render", "a", "--templates", "mine")
+    assert ran.code == 1
+    assert "error: mine/vllm/app.py.j2: ZeroDivisionError: division by zero" in ran.err
 
 
 def test_rendered_files_lie_in_the_folder_that_was_named(project: Project) -> None:
