@@ -90,6 +90,7 @@ def _git(root: Path, *arguments: str) -> None:
     at = "2026-11-20T12:00:00+0000"
     roles, person = ("AUTHOR", "COMMITTER"), {"NAME": "ana", "EMAIL": "ana@example.com", "DATE": at}
     who = {f"GIT_{role}_{what}": value for role in roles for what, value in person.items()}
+    who |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     subprocess.run(
         ["git", "-c", "core.autocrlf=false", *arguments],
         cwd=root, env={**os.environ, **who}, check=True, capture_output=True,
