@@ -77,17 +77,17 @@ class Predicted(Struct, frozen=True):
         if off is None or counted is None or self.left_open is None:
             return None
         least, most = self.left_open
-        return off <= 0.001 or least <= counted <= most
+        return off <= 0.001 or least <= counted < most + 1  # tokens are cut to whole ones
 
     @property
     def fine(self) -> bool:
         """Whether the log could tell 0.1 % at all, whatever was predicted: sizes have two decimals
         of a GiB, and caches whole blocks."""
-        logged, counted = self.row.number("kv_gib"), measured_tokens(self.row)
-        if not logged or not counted or self.left_open is None:
+        logged, told = self.row.number("kv_gib"), self.from_bytes
+        if not logged or not told or self.left_open is None:
             return False
         least, most = self.left_open
-        return (most - least) / 2 <= 0.001 * counted and _HALF / logged <= 0.001
+        return max(told - least, most - told) <= 0.001 * told and _HALF / logged <= 0.001
 
     @property
     def from_bytes_error(self) -> float | None:
