@@ -89,9 +89,10 @@ def _translated(failed: ValidationError, tree: Mapping, root: Kind) -> list[Diag
         node = at(tree, path)
         first = raised_here[0]
         unknown = first["type"] == "extra_forbidden"
-        if node is None or (is_null(node) and path and isinstance(path[-1], str) and not unknown):
+        of_key = unknown or first["loc"][-1] == "[key]"
+        if node is None or (is_null(node) and path and isinstance(path[-1], str) and not of_key):
             continue
-        place = _place(tree, path, key=unknown or first["loc"][-1] == "[key]")
+        place = _place(tree, path, key=of_key)
         if unknown:
             unknown_fields += 1
             guessed = unknown_fields <= MOST_GUESSED
@@ -100,7 +101,8 @@ def _translated(failed: ValidationError, tree: Mapping, root: Kind) -> list[Diag
             )
             code = "spec/unknown-field"
         else:
-            code, message, hint = sentences.wrong_value(root, path, node, raised_here)
+            judged = Mapping({}, node.place) if of_key and is_null(node) else node
+            code, message, hint = sentences.wrong_value(root, path, judged, raised_here)
         found.append(error(code, message, hint=hint, place=place, path=quote_path(path)))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from modelctl.spec.project import _declared
 from modelctl.spec.project_models import Project
 from modelctl.spec.schema import schema_json
 from modelctl.spec.shorthand import expand
-from modelctl.spec.source import read_text
+from modelctl.spec.source import _CONTROL, read_text
 from modelctl.spec.tree import Mapping
 
 What = Literal["spec", "project"]
@@ -86,6 +87,9 @@ CANNOT_BE_SAID: dict[str, Told] = {
     "template syntax: {{, {% or <%": anywhere(
         lambda v: isinstance(v, str) and any(begin in v for begin in ("{{", "{%", "<%"))
     ),
+    "an invisible control character": anywhere(
+        lambda v: isinstance(v, str) and _CONTROL.search(v) is not None
+    ),
     "a key without a name": lambda document: "" in keys(document),
 }
 
@@ -107,8 +111,8 @@ ODD = st.one_of(
     st.integers(-2, 3),
     st.floats(-1, 2, allow_nan=False),
     TEXTS,
-    st.just([]),
-    st.just({}),
+    st.builds(list),
+    st.builds(dict),
     st.lists(TEXTS, max_size=2),
     st.lists(st.one_of(st.none(), st.integers(0, 3)), max_size=2),
     st.dictionaries(NAMES, st.one_of(TEXTS, st.none(), st.integers(0, 3)), max_size=2),
@@ -161,7 +165,7 @@ def mappings(draw: st.DrawFn, schema: Any, root: Any, depth: int) -> Any:
 @st.composite
 def documents(draw: st.DrawFn, what: What) -> Any:
     """A good file, or one in which something was replaced, added or misspelled."""
-    made = draw(mappings(SCHEMAS[what], SCHEMAS[what], 0))
+    made = deepcopy(draw(mappings(SCHEMAS[what], SCHEMAS[what], 0)))
     if what == "spec":
         made.setdefault("name", draw(NAMES))
     for _ in range(draw(st.integers(0, 2))):
@@ -253,6 +257,7 @@ CLOSE_CALLS: list[tuple[What, str]] = [
     ("project", '{"project": null}'),
     ("project", '{"backends": {"vlm": {}}}'),
     ("project", '{"backends": {"vllm": null}}'),
+    ("project", '{"backends": {"vlm": null}}'),
     ("project", '{"environments": {"prod": null, "-x": {}}}'),
     ("project", '{"rules": {"fit/too-large": "off", "x": null}}'),
     ("project", '{"policy": {"gpus": "H100"}}'),
@@ -270,3 +275,9 @@ def test_what_cannot_be_said_is_listed_for_people_too() -> None:
     page = (ROOT / "docs" / "editor.md").read_text(encoding="utf-8")
     rows = [line.removeprefix("- ").rstrip(".") for line in page.splitlines() if line[:2] == "- "]
     assert set(CANNOT_BE_SAID) <= set(rows)
+
+
+def test_null_takes_back_nothing_that_cannot_be_there() -> None:
+    assert refusals("project", {"backends": {"vlm": None}}) == [
+        "spec/value backends.vlm: vlm is no engine; there are vllm, llama.cpp"
+    ]
