@@ -116,6 +116,7 @@ def test_thousands_of_unknown_fields_are_said_in_time(tmp_path: Path) -> None:
     assert len(found) == 9_000
 
 
+@pytest.mark.full
 def test_thousands_of_problems_on_one_line_are_shown_in_time(project: Project) -> None:
     """The screen has the first thousand; JSON has all."""
     items = ", ".join(["yes"] * 3_000)

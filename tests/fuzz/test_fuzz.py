@@ -1,4 +1,4 @@
-"""Does nothing break in a few hundred made projects, and would the search see it if it did?"""
+"""Does nothing break in many made projects, and would the search see it if it did?"""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_a_case_is_the_same_everywhere() -> None:
     assert case(7, 12) != case(8, 12)
 
 
-def test_a_few_hundred_projects_are_read_or_refused(tmp_path: Path) -> None:
+def test_many_projects_are_read_or_refused(tmp_path: Path) -> None:
     """A piece of `python -m tests.fuzz`, which goes on where it ended."""
-    first = fuzz(tmp_path, "--cases", "120")
-    second = fuzz(tmp_path, "--cases", "120")
+    first = fuzz(tmp_path, "--cases", "70")
+    second = fuzz(tmp_path, "--cases", "70")
     assert "seed 7, from case 0" in first
-    assert "seed 7, from case 120" in second
-    assert "240 cases" in second and "; 0 findings" in second
+    assert "seed 7, from case 70" in second
+    assert "140 cases" in second and "; 0 findings" in second
 
 
 def test_a_planted_mistake_is_found_and_made_small(tmp_path: Path) -> None:
