@@ -175,8 +175,13 @@ def _largest_context(model: GgufModel, inputs: LlamaInputs, usable: float) -> in
     return min(most, low * PAD) or None
 
 
+_MOST_GPUS = 1024
+"""More than any host has; a spec may say any number, which another rule refuses."""
+
+
 def buffers_of(model: GgufModel, inputs: LlamaInputs) -> Buffers:
     """Where each layer lies, and what comes with it."""
+    inputs = replace(inputs, gpus=min(inputs.gpus, _MOST_GPUS))
     layers, weights = model.layers, model.weights
     cells = cells_of(layers, inputs)
     guessed = _guessed(model, inputs)

@@ -92,7 +92,7 @@ class Started:
                     words = (process / "cmdline").read_bytes().decode("utf-8", "replace")
                 except OSError:
                     continue
-                if BULK in words:
+                if BULK in words and not words.startswith("git\0remote\0add"):  # ours
                     self.seen.append(words)
 
 

@@ -12,7 +12,7 @@ from modelctl.masked import mask
 from modelctl.spec.load import load
 from modelctl.spec.project_models import Project as ProjectModel
 from modelctl.spec.wanted import ProjectFile
-from tests.conftest import Project
+from tests.conftest import Project, place_model
 
 MODEL = "hf://o/r\ngpu: H100"
 FOUND = {
@@ -61,6 +61,13 @@ def test_a_number_of_thousands_of_digits_in_the_lock(project: Project) -> None:
     project.spec("a", "model: hf://o/r\ngpu: H100\n")
     project.write("modelctl.lock", '{"format": 1, "sources": {"a": ' + "1" * 5_000 + "}}")
     assert "it holds a number of thousands of digits" in project.run("validate").out
+
+
+def test_a_count_of_gpus_that_nobody_has_takes_no_memory(project: Project, gguf: Path) -> None:
+    place_model(gguf, project)
+    project.spec("a", f"model: ../models/{gguf.name}\ngpu: [{{type: H100, count: {2**53}}}]\n")
+    ran = project.run("validate", "a", timeout=60)
+    assert ran.code == 1 and "modelctl itself failed" not in ran.err
 
 
 def test_show_writes_mappings_that_say_nothing(project: Project) -> None:
