@@ -11,7 +11,8 @@ import click
 from modelctl.diagnostics import Diagnostic, Severity
 
 _OURS = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Also what turns the direction of a line, or ends it where nobody sees it.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def harmless(text: str, *, colours: bool = False) -> str:

@@ -70,6 +70,14 @@ def test_a_count_of_gpus_that_nobody_has_takes_no_memory(project: Project, gguf:
     assert ran.code == 1 and "modelctl itself failed" not in ran.err
 
 
+def test_nothing_that_others_wrote_turns_a_line_around(project: Project) -> None:
+    project.spec("a", "model: hf://o/r\ngpu: H100\n")
+    entry = '{"commit": "' + "a" * 40 + '", "files": [["mod\\u202eel.safetensors", 1, "x"]]}'
+    project.write("modelctl.lock", f'{{"format": 1, "sources": {{"hf://o/r": {entry}}}}}')
+    ran = project.run("validate")
+    assert "model.safetensors has no hash" in " ".join(ran.out.split())
+
+
 def test_show_writes_mappings_that_say_nothing(project: Project) -> None:
     project.spec("a", "model: hf://o/r\ngpu: H100\nchecks: {a: {messages: [{}, {role: user}]}}\n")
     ran = project.run("show", "a")
