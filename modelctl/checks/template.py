@@ -52,6 +52,8 @@ def _problem(text: str) -> tuple[int, str] | None:
         return problem.lineno, (problem.message or "no Jinja").rstrip(".")
     except RecursionError:
         return 1, "nested too deeply"
+    except ValueError:
+        return 1, "it holds a number of thousands of digits"
     return None
 
 

@@ -78,6 +78,12 @@ def test_nothing_that_others_wrote_turns_a_line_around(project: Project) -> None
     assert "model.safetensors has no hash" in " ".join(ran.out.split())
 
 
+def test_a_number_of_thousands_of_digits_in_a_template(project: Project) -> None:
+    project.spec("a", "model: hf://o/r\ngpu: H100\nchat_template: ../a.jinja\n")
+    project.write("a.jinja", "{{ " + "1" * 5_000 + " }}")
+    assert "it holds a number of thousands of digits" in project.run("validate").out
+
+
 def test_show_writes_mappings_that_say_nothing(project: Project) -> None:
     project.spec("a", "model: hf://o/r\ngpu: H100\nchecks: {a: {messages: [{}, {role: user}]}}\n")
     ran = project.run("show", "a")
