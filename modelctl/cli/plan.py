@@ -75,8 +75,13 @@ def command(
         from modelctl.cli.world import asked_prices
         from modelctl.saved import Chosen
 
-        if base is not None and (file or refresh or prune or retry or override_hold):
-            raise click.UsageError("--base looks at no environment: leave out what needs one")
+        if base is not None:
+            given = {"-o": file, "--refresh": refresh, "--prune": prune, "--retry": retry}
+            given["--override-hold"] = override_hold
+            if unfit := [option for option, value in given.items() if value]:
+                raise click.UsageError(
+                    f"--base looks at no environment: leave out {', '.join(unfit)}"
+                )
         ready = prepare(
             reports.chosen,
             templates,

@@ -107,7 +107,7 @@ class Plan(Struct, frozen=True):
     """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
     `limits` are those of all apps together; `prices` say whose prices these are. `gone` are apps
     that are written down, and neither live nor have a spec any more. `lost`: nothing is written
-    down of apps that live."""
+    down of apps that live. `notes` say what could not be compared."""
 
     environment: str
     where: str
@@ -117,6 +117,7 @@ class Plan(Struct, frozen=True):
     prices: str = ""
     gone: tuple[str, ...] = ()
     lost: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:

@@ -100,6 +100,7 @@ def _plan_head(result: Planned) -> list[str]:
     parts = [text(f"{said}, {unchanged} unchanged" if unchanged else said)]
     parts += [f"> **Denied**: {text(why)}" for why in beyond_limits(plan)]
     parts += [text(changes.LOST)] if plan.lost else []
+    parts += [text(note, 1000) for note in plan.notes]
     shown = _most_important(plan)[:ROWS]
     if shown:
         parts.append(_change_table([c for c in plan.changes if c in shown]))

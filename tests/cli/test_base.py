@@ -56,13 +56,70 @@ def test_what_is_not_in_git_is_as_it_is_today(project: Project) -> None:
     assert ran.out.splitlines()[-1] == "Nothing to do.", ran.out + ran.err
 
 
-def test_a_spec_that_was_wrong_then_is_a_new_one(project: Project) -> None:
+def test_a_spec_that_was_wrong_then_is_not_compared(project: Project) -> None:
     in_git(project)
     project.spec("stays", SPEC + "gpu: [H1000]\n")
     commit(project)
     project.spec("stays", SPEC)
     (change,) = project.run("plan", "stays", "--base", "HEAD", "--output", "json").json["changes"]
-    assert change["action"] == "create"
+    assert (change["action"], change["reasons"]) == (
+        "redeploy",
+        ["on HEAD this spec was wrong: not compared"],
+    )
+
+
+def environments(project: Project, said: str, name: str = "shop") -> None:
+    project.write("modelctl.yaml", f"project: {name}\nenvironments:\n{said}")
+
+
+def planned(project: Project) -> tuple[list[str], str]:
+    """What happens to each app, and the first line below the header."""
+    ran = project.run("plan", "--env", "prod", "--base", "main", "--output", "json")
+    lines = project.run("plan", "--env", "prod", "--base", "main").out.splitlines()
+    return [change["action"] for change in ran.json["changes"]], " ".join(lines[2:5])
+
+
+def test_an_environment_that_was_not_there_is_new(project: Project) -> None:
+    environments(project, "  staging: {}\n")
+    in_git(project)
+    environments(project, "  staging: {}\n  prod: {}\n")
+    actions, said = planned(project)
+    assert actions == ["create"] * 4
+    assert "on main there was no environment prod: everything in it is new" in said
+
+
+def test_an_environment_that_goes_elsewhere_starts_empty(project: Project) -> None:
+    environments(project, "  prod: {modal_environment: old}\n")
+    in_git(project)
+    environments(project, "  prod: {modal_environment: main}\n")
+    actions, said = planned(project)
+    assert actions == ["create"] * 4
+    assert "prod goes to the Modal environment main, on main it was old: the apps there" in said
+    environments(project, "  prod: {modal_environment: old, workspace: acme}\n")
+    commit(project)
+    environments(project, "  prod: {modal_environment: old, workspace: other}\n")
+    assert "prod goes to the workspace other, on main it was acme" in planned(project)[1]
+
+
+def test_the_apps_of_a_project_of_another_name_are_not_ours(project: Project) -> None:
+    environments(project, "  prod: {}\n", "shop")
+    in_git(project)
+    environments(project, "  prod: {}\n", "store")
+    (project.root / "specs" / "goes.yaml").unlink()
+    project.spec("new", SPEC)
+    actions, said = planned(project)
+    assert sorted(actions) == ["create", "foreign", "foreign", "foreign"]
+    assert "on main the project was called shop: its apps are not touched" in said
+
+
+def test_no_version_is_made_up_and_a_commit_is_named_once(project: Project) -> None:
+    in_git(project)
+    project.spec("moves", SPEC.replace("2048", "4096"))
+    sha = (project.root / ".git" / "refs" / "heads" / "main").read_text().strip()
+    ran = project.run("plan", "--base", sha, "--output", "json").json
+    assert {change["version"] for change in ran["changes"]} == {None}
+    first = project.run("plan", "--base", sha).out.splitlines()[0]
+    assert first == f"against {sha[:7]}, without a look at what lives · 4 apps"
 
 
 def test_it_says_what_it_cannot_do(project: Project) -> None:
@@ -75,5 +132,5 @@ def test_it_says_what_it_cannot_do(project: Project) -> None:
     ran = project.run("plan", "--base", "main", "--refresh")
     assert (ran.code, ran.err.splitlines()[0]) == (
         64,
-        "error: --base looks at no environment: leave out what needs one",
+        "error: --base looks at no environment: leave out --refresh",
     )

@@ -40,6 +40,8 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     lines = [f"{paint(result.where, 'bold')} · {counted(len(result.changes), 'app')}", ""]
     if result.lost:
         lines += [*wrapped(LOST, width), ""]
+    for note in result.notes:
+        lines += [*wrapped(printable(note), width), ""]
     column = min(40, max((len(c.name) for c in shown), default=0) + 2)
     for change in shown:
         lines += _plan_line(change, column, paint, width)
