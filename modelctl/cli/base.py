@@ -110,7 +110,7 @@ def _before(
         first = wrong.diagnostics[0].message if wrong.diagnostics else ""
         why = f"on {ref} the project could not be read ({first}): everything counts as new"
         return _Before(notes=(why,), project=project.name)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if then.name != project.name and desired:
         called = f"was called {then.name}" if then.name else "had no name"
         notes = (f"on {ref} the project {called}: its apps are not touched",)
