@@ -138,7 +138,8 @@ PAGES: Mapping[str, str] = {
     ),
     "lock/unreadable": (
         "modelctl.lock is written by `modelctl lock` and read by everything else. It is JSON: "
-        "after a merge with conflicts take either side and run `modelctl lock` again."
+        "after a merge with conflicts take either side and run `modelctl lock` again. A link that "
+        "leads out of the project is not read."
     ),
     "model/broken": (
         "Weights begin with a header that says how long the file has to be, and this one is "

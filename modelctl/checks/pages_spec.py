@@ -139,6 +139,8 @@ PAGES: Mapping[str, str] = {
     ),
     "yaml/unreadable": (
         "The file is there and cannot be read: a folder, a pipe, or one that this user may not "
-        "open. The sentence has the system's own word for it."
+        "open. The sentence has the system's own word for it. A link below the project that leads "
+        "out of it is not read either: on somebody else's branch it could show any file of this "
+        "machine. A path outside that is typed on the command line is read."
     ),
 }

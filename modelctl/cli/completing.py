@@ -113,10 +113,12 @@ def _root() -> Path:
 
 
 def _files(root: Path) -> list[Path]:
+    from modelctl.inside import leads_out
+
     return sorted(
         path
         for path in (root / "specs").glob("**/*")
-        if path.suffix in _SUFFIXES and path.is_file()
+        if path.suffix in _SUFFIXES and path.is_file() and not leads_out(path, root)
     )
 
 

@@ -23,6 +23,7 @@ from modelctl.diagnostics import (
     has_errors,
     said_once,
 )
+from modelctl.inside import leads_out
 from modelctl.spec.load import Loaded, load_all
 from modelctl.spec.models import plain
 from modelctl.spec.project import find_project, read_policy, shown
@@ -196,7 +197,9 @@ def _load(
     """Each stack of overlays with what the chosen specs say under it."""
     stacks, here = _stacks(chosen, project), Path.cwd()
     loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
-    if not chosen.overlays and any(_may_have_local(here / file) for file in loaded[0].files):
+    if not chosen.overlays and any(
+        _may_have_local(here / file, project.root) for file in loaded[0].files
+    ):
         stacks = [*stacks, ("local",)]
         loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
     return stacks, loaded
@@ -215,9 +218,11 @@ def _lock(project: ProjectFile, found_online: Lock | None) -> tuple[Lock, tuple[
     return replace(lock, sources={**online, **lock.sources}), ()
 
 
-def _may_have_local(file: Path) -> bool:
+def _may_have_local(file: Path, root: Path) -> bool:
     """Whether a spec says something for `--local`: that is checked too, environment or not."""
     try:
+        if leads_out(file, root):
+            return False
         if not file.is_file() or file.stat().st_size > LARGEST:  # refused, or would never end
             return False
         return "local:" in file.read_text(encoding="utf-8", errors="replace")

@@ -195,7 +195,7 @@ class _Session:
 
 
 def _read(path: Path, shown_as: str, declared: Sequence[str], project: ProjectFile) -> _SpecFile:
-    source = read(path, shown_as)
+    source = read(path, shown_as, project.root)
     if source.tree is None:
         return _SpecFile(path, shown_as, None, source.diagnostics)
     tree = expand(source.tree, ShapeKind(Spec))

@@ -40,7 +40,7 @@ def find_project(start: Path, cwd: Path | None = None) -> ProjectFile:
 
 def read_project(file: Path, cwd: Path | None = None) -> ProjectFile:
     """What this modelctl.yaml says; its folder is the root. Raises Rejected."""
-    source = read(file, shown(file, cwd or Path.cwd()))
+    source = read(file, shown(file, cwd or Path.cwd()), file.parent)
     found = list(source.diagnostics)
     tree: Mapping | None = None
     if source.tree is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from modelctl.diagnostics import Diagnostic, Place, error
+from modelctl.inside import LED_OUT, leads_out
 from modelctl.masked import mask
 from modelctl.spec.compose import compose
 from modelctl.spec.quoting import quote
@@ -32,13 +33,19 @@ class Source(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def read(path: Path, shown: str) -> Source:
-    """The tree of the file at `path`, called `shown`. Never raises for bad input."""
+def read(path: Path, shown: str, root: Path | None = None) -> Source:
+    """The tree of the file at `path`, called `shown`. Never raises for bad input.
+
+    A link that leads out of the project at `root` is not read.
+    """
 
     def refused(code: str, message: str, hint: str = "") -> Source:
         return Source(shown, None, (error(code, message, hint=hint, place=Place(shown)),))
 
     try:
+        if root is not None and leads_out(path, root):
+            hint = "put the file itself there"
+            return refused("yaml/unreadable", f"{quote(shown, 200)} {LED_OUT}", hint)
         state = path.stat()
         if stat.S_ISDIR(state.st_mode):
             return refused("yaml/unreadable", "this is a folder, not a file")
@@ -155,7 +162,7 @@ def read_text(text: str, shown: str) -> Source:
     if isinstance(tree, Sequence):
         message = "this file is a list; a spec is a mapping of fields"
     else:
-        message = f"this file is only the text {quote(tree.raw)}; a spec is a mapping of fields"
+        message = "this file is only a text; a spec is a mapping of fields"
     wrong = error(
         "yaml/not-a-mapping", message, hint="write key: value on each line", place=tree.place
     )

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from modelctl.diagnostics import Diagnostic, Place, Rejected, error
+from modelctl.inside import LED_OUT, leads_out
 from modelctl.resolved import RemoteFile
 from modelctl.weights.measured import Measured, as_row, from_row
 from modelctl.weights.shape import Header, TensorRow
@@ -142,6 +143,9 @@ def write(root: Path, lock: Lock) -> None:
 def read(root: Path, shown: str = FILE) -> Lock | None:
     """The lock beside modelctl.yaml; None where there is none. Raises Rejected, with the line."""
     file = root / FILE
+    if leads_out(file, root):
+        hint = "put the file itself there, or delete the link and run modelctl lock"
+        raise Rejected([error("lock/unreadable", f"{shown} {LED_OUT}", hint=hint)])
     try:
         if file.stat().st_size > MAX_BYTES:
             raise Rejected([_wrong(shown, f"it is larger than {MAX_BYTES // 2**20} MiB")])

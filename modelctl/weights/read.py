@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
 
+from modelctl.inside import inside
 from modelctl.resolved import RemoteFile, Selection, Unknown
 from modelctl.weights import config, gguf
 from modelctl.weights.facts import NOT_HASHED, NOT_LOCKED, NOT_READ, ModelFacts
@@ -186,14 +187,13 @@ def _local(
     if len(str(path)) > LONGEST_PATH:
         return replace(facts, problem="unreadable", detail=_TOO_LONG)
     try:
-        real = path.resolve()
-        if not real.is_relative_to(root.resolve()):
+        if not inside(path, root):
             return replace(facts, problem="outside")
         if not path.exists():
             return replace(facts, problem="missing", detail=str(path))
         found = files_of(path)
         for one in found:
-            if not one.resolve().is_relative_to(root.resolve()):
+            if not inside(one, root):
                 return replace(facts, problem="outside", detail=one.name)
         size = sum(file.stat().st_size for file in found)
         if size == 0:
@@ -271,7 +271,7 @@ def _text(path: Path, root: Path) -> str | Unknown:
     if len(str(path)) > LONGEST_PATH:
         return Unknown(_TOO_LONG)
     try:
-        if not path.resolve().is_relative_to(root.resolve()):
+        if not inside(path, root):
             return Unknown("outside the project's folder")
         if path.exists() and not path.is_file():
             return Unknown("a folder, a device or a pipe, not a file")

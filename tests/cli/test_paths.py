@@ -104,3 +104,78 @@ def test_a_lock_s_paths_stay_below_its_folder() -> None:
     listed = [RemoteFile(name, 1, sha256="0" * 64) for name in names]
     found = needed(listed, Selection("model")).files
     assert [file.path for file in found] == ["model.safetensors"]
+
+
+NETRC = "machine example.org login someone password Canary-9431\n"
+
+
+@pytest.mark.parametrize("where", ["specs/leak.yaml", "modelctl.yaml", "modelctl.lock"])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_link_out_of_the_project_is_not_read(
+    project: Project, where: str, absolute: bool
+) -> None:
+    secret = project.root.parent / f"{project.root.name}-netrc"
+    secret.write_text(NETRC)
+    project.spec("a", "model: hf://o/r\ngpu: H100\n")
+    (project.root / where).unlink(missing_ok=True)
+    above = "../" * (where.count("/") + 1)
+    (project.root / where).symlink_to(secret if absolute else f"{above}{secret.name}")
+    for what in ((), ("specs/leak.yaml",) if where == "specs/leak.yaml" else ("a",)):
+        ran = project.run("validate", *what)
+        assert ran.code == 1
+        said = " ".join((ran.out + ran.err).split())
+        assert f"{where} is a link that leads out of the project: it is not read" in said
+        assert "Canary" not in ran.out + ran.err and "example.org" not in ran.out + ran.err
+
+
+def test_a_linked_folder_out_of_the_project_is_not_entered(project: Project) -> None:
+    outside = project.root.parent / f"{project.root.name}-outside"
+    outside.mkdir()
+    (outside / "canary.yaml").write_text("name: canary\nmodel: hf://o/canary\n")
+    project.spec("a", "model: hf://o/r\ngpu: H100\n")
+    (project.root / "specs" / "team").symlink_to(outside)
+    for what in ((), ("specs/team",), ("canary",)):
+        ran = project.run("validate", *what)
+        assert ran.code == 1
+        said = " ".join((ran.out + ran.err).split())
+        assert "specs/team is a link that leads out of the project: it is not read" in said
+        assert "o/canary" not in ran.out + ran.err and "canary.yaml" not in ran.out + ran.err
+    through = project.run("validate", "specs/team/canary.yaml")
+    assert "specs/team/canary.yaml is a link that leads out of the project" in through.out
+
+
+def test_links_in_the_project_and_to_it_are_fine(project: Project) -> None:
+    """What is typed is its writer's choice: a file elsewhere that was named is read."""
+    spec = "model: hf://o/r\ngpu: H100\nendpoint: {auth: none}\n"
+    project.write("shared/team/b.yaml", f"name: b\n{spec}")
+    project.write("shared/c.yaml", f"name: c\n{spec}")
+    (project.root / "specs").mkdir()
+    (project.root / "specs" / "team").symlink_to("../shared/team")
+    (project.root / "specs" / "c.yaml").symlink_to(project.root / "shared" / "c.yaml")
+    elsewhere = project.root.parent / f"{project.root.name}-elsewhere.yaml"
+    elsewhere.write_text(f"name: d\n{spec}")
+    linked = project.root.parent / f"{project.root.name}-linked"
+    linked.symlink_to(project.root)
+    for what, count in (
+        ((), 2),
+        (("b", "c"), 2),
+        ((str(elsewhere),), 1),
+        ((f"../{elsewhere.name}",), 1),
+        ((str(linked / "specs"),), 2),
+    ):
+        ran = project.run("validate", "--output", "json", *what)
+        said = ran.json["diagnostics"]
+        assert "leads out" not in ran.out
+        assert len([d for d in said if d["code"] == "model/unlocked"]) == count, ran.out
+    (linked / "specs" / "leak.yaml").symlink_to(elsewhere)
+    ran = project.run("validate", str(linked / "specs" / "leak.yaml"))
+    said = " ".join(ran.out.split())
+    assert ran.code == 1 and "leak.yaml is a link that leads out of the project" in said
+
+
+def test_a_file_that_is_no_mapping_is_not_quoted(project: Project) -> None:
+    project.write("specs/a.yaml", NETRC)
+    said = project.run("validate", "--output", "json").json["diagnostics"]
+    assert [d["message"] for d in said] == [
+        "this file is only a text; a spec is a mapping of fields"
+    ]

@@ -29,13 +29,13 @@ CATALOGUE: dict[str, tuple[str | bytes, list[str]]] = {
     "a text": (
         "hello\n",
         [
-            "1:1 error yaml/not-a-mapping: this file is only the text hello; a spec is a mapping of fields | write key: value on each line",
+            "1:1 error yaml/not-a-mapping: this file is only a text; a spec is a mapping of fields | write key: value on each line",
         ],
     ),
     "a number": (
         "42\n",
         [
-            "1:1 error yaml/not-a-mapping: this file is only the text 42; a spec is a mapping of fields | write key: value on each line",
+            "1:1 error yaml/not-a-mapping: this file is only a text; a spec is a mapping of fields | write key: value on each line",
         ],
     ),
     "two documents": (

@@ -1,0 +1,29 @@
+"""Does a path stay in the project's folder, after every link was followed?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+LED_OUT = "is a link that leads out of the project: it is not read"
+
+
+def inside(path: Path, root: Path) -> bool:
+    """Whether `path` is `root` or below it; both may be reached through links."""
+    return _real(path).is_relative_to(_real(root))
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a link below `root` leads `path` out of it.
+
+    A path that never enters the project leads nowhere: whoever typed it chose it.
+    """
+    if inside(path, root):
+        return False
+    real = _real(root)
+    return any(_real(parent).is_relative_to(real) for parent in path.absolute().parents)
+
+
+def _real(path: Path) -> Path:
+    # Path.resolve refuses a link that leads to itself; who opens one gets a clear answer then.
+    return Path(os.path.realpath(path))
