@@ -87,6 +87,10 @@ class Event(Struct, frozen=True):
     fields: tuple[tuple[str, Any, Any], ...] = ()
 
 
+OF_LOCK = " (modelctl.lock)"
+"""How a field ends whose value the spec leaves to the lock; older records have none."""
+
+
 class Spoken(Struct, frozen=True):
     """What was deployed under a digest: the spec in its own words, the text, the App's tags."""
 

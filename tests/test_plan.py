@@ -73,6 +73,13 @@ def test_another_digest_with_the_same_fields_says_that_the_rendering_changed() -
     assert change.reasons == ("the app is rendered differently now",)
 
 
+def test_what_older_records_did_not_write_down_of_the_lock_was_not_unset() -> None:
+    said = {"name": "chat", "context": 2048, "model.commit (modelctl.lock)": "1123456"}
+    found = seen(live_app(), index={"chat": entry()}, records={"chat": record()})
+    assert only(desired(fields=said), found).action is Action.UNCHANGED
+    assert only(desired(digest="d2", fields=said), found).fields == ()
+
+
 def test_without_a_record_the_earlier_spec_is_unknown() -> None:
     change = only(desired(digest="d2"), seen(live_app(), index=None, details={"chat": details()}))
     assert change.action is Action.REDEPLOY

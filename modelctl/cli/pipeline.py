@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from modelctl.assess.bill import Bill
     from modelctl.facts.prices import Prices
     from modelctl.plan import Desired
+    from modelctl.resolved import Resolved
     from modelctl.weights.lock import Lock
 
 
@@ -50,7 +51,8 @@ class Checked(Struct, frozen=True):
     """Specs of one environment that were read, resolved, assessed and checked.
 
     `broken` are those with errors; what is wrong beside them (a name that no spec has, the lock)
-    is in the diagnostics alone. `bills` has one for each environment.
+    is in the diagnostics alone. `bills` has one for each environment. `locked` are the engines of
+    modelctl.lock, None where the Hub was asked beside it.
     """
 
     project: ProjectFile
@@ -60,6 +62,7 @@ class Checked(Struct, frozen=True):
     environments: tuple[str, ...]
     broken: tuple[Broken, ...] = ()
     bills: tuple[Bill, ...] = ()
+    locked: frozenset[str] | None = None
 
 
 def project_here(policy: str | None = None) -> ProjectFile:
@@ -162,6 +165,7 @@ def check_all(
         environments=environments,
         broken=_broken(loaded, wrong, everywhere),
         bills=tuple(bills),
+        locked=None if found_online else frozenset(lock.engines),
     )
 
 
@@ -379,7 +383,7 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
     return [
         Desired(
             rendered=render(assessed.resolved, templates=templates),
-            fields=said_fields(wanted, assessed),
+            fields=said_fields(wanted, assessed, checked.locked),
             usd_per_hour=assessed.warm_usd_per_hour,
             dearest_usd_per_hour=assessed.dearest_usd_per_hour,
             usd_per_hour_at_max=assessed.usd_per_hour_at_max,
@@ -389,14 +393,43 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
     ]
 
 
-def said_fields(wanted: Wanted, assessed: Assessed) -> dict[str, object]:
-    """What a spec says in one environment, flat, with the content of a local model beside it."""
-    fields = flat(plain(wanted.spec))
-    for weights in assessed.resolved.sources:
+def said_fields(
+    wanted: Wanted, assessed: Assessed, locked: frozenset[str] | None = None
+) -> dict[str, object]:
+    """What a spec says in one environment, flat, with the content of a local model beside it, and
+    what modelctl.lock answers; `locked` are the engines that it speaks of, None where it is not
+    alone in that."""
+    fields, resolved = flat(plain(wanted.spec)), assessed.resolved
+    if locked is not None:
+        fields |= _from_lock(wanted, resolved, frozenset(fields.values()), locked)
+    for weights in resolved.sources:
         if weights.upload is not None:
-            what = "model" if weights is assessed.resolved.weights else weights.source
+            what = "model" if weights is resolved.weights else weights.source
             fields[f"{what}.content"] = weights.upload.prefix.strip("/")
     return fields
+
+
+def _from_lock(
+    wanted: Wanted, resolved: Resolved, said: frozenset[object], locked: frozenset[str]
+) -> dict[str, object]:
+    """The commits and the engine's version that the spec leaves to modelctl.lock."""
+    from modelctl.engines import engine
+    from modelctl.record import OF_LOCK
+
+    found: dict[str, object] = {}
+    for weights in resolved.sources:
+        commit = weights.revision or ""
+        if weights.kind == "hub" and _COMMIT.fullmatch(commit) and commit not in said:
+            what = "model" if weights is resolved.weights else weights.source
+            found[f"{what}.commit{OF_LOCK}"] = commit[:7]
+    backend = wanted.spec.backend
+    product = engine(resolved.engine).product(resolved.server)
+    if product in locked and (backend is None or backend.version is None):
+        found[f"backend.version{OF_LOCK}"] = resolved.engine_version
+    return found
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

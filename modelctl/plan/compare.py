@@ -19,7 +19,7 @@ from modelctl.plan.types import (
     Seen,
 )
 from modelctl.platform.types import Capabilities, Details, LiveApp
-from modelctl.record import Entry, Fields, Hold
+from modelctl.record import OF_LOCK, Entry, Fields, Hold
 from modelctl.rendered import Rendered
 from modelctl.resolved import Scaling
 
@@ -296,4 +296,6 @@ def differences(before: Fields, after: Fields) -> tuple[FieldChange, ...]:
         FieldChange(path, before.get(path), after.get(path))
         for path in paths
         if before.get(path) != after.get(path)
+        # What a record is silent about was not unset: it was not written down then.
+        and (not path.endswith(OF_LOCK) or (path in before and path in after))
     )

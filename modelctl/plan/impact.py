@@ -17,7 +17,7 @@ def of_deployment(
 ) -> tuple[str, ...]:
     """A new version beside one that lives."""
     words = []
-    if any(f.path == "backend.version" or f.path.startswith("image.") for f in fields):
+    if any(f.path.startswith(("backend.version", "image.")) for f in fields):
         words.append("new image")
     if resolved.rollout.strategy == "recreate":
         words.append("down until it has started again")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.cli.test_new_since import commit, git
 from tests.conftest import Project
+from tests.views.sample import QWEN3_4B
 from tests.weights.test_gguf import file as header
 
 SPEC = "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n"
@@ -134,3 +137,30 @@ def test_it_says_what_it_cannot_do(project: Project) -> None:
         64,
         "error: --base looks at no environment: leave out --refresh",
     )
+
+
+def lock(project: Project, commit_: str, engine: str) -> None:
+    files = [["config.json", 700, ""], ["model.safetensors", 8_044_936_192, ""]]
+    source = {"commit": commit_, "config": QWEN3_4B, "files": files}
+    said = {
+        "format": 1,
+        "engines": {"vllm": {"version": engine}},
+        "sources": {"hf://Qwen/Qwen3-4B": source},
+    }
+    project.write("modelctl.lock", json.dumps(said))
+
+
+def test_another_lock_alone_says_what_is_another(project: Project) -> None:
+    project.spec("chat", "model: hf://Qwen/Qwen3-4B\nbackend: vllm\ncontext: 16384\ngpu: L4\n")
+    git(project.root, "init", "-q", "-b", "main")
+    lock(project, "0123456" * 5 + "01234", "0.20.0")
+    commit(project)
+    lock(project, "1123456" * 5 + "01234", "0.21.0")
+    ran = project.run("plan", "--base", "main", "--output", "json")
+    (change,) = ran.json["changes"]
+    assert (change["action"], change["reasons"]) == ("redeploy", []), ran.err
+    assert change["impact"][0] == "new image"
+    assert change["fields"] == [
+        {"path": "backend.version (modelctl.lock)", "before": "0.20.0", "after": "0.21.0"},
+        {"path": "model.commit (modelctl.lock)", "before": "0123456", "after": "1123456"},
+    ]
