@@ -17,10 +17,15 @@ _NAME = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS
 _VALUE = re.compile(
     r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{12,}"
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|xox[abp]-[\w-]{8,}|a[ks]-[A-Za-z0-9]{20,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY|AIza[\w-]{35}(?![\w-])|[rs]k_live_[A-Za-z0-9]{16,}"
+    r"|glpat-[\w-]{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
+    r"|hooks\.slack\.com/(?:services|workflows|triggers)/\w+/\w+/\w{8,}"
+    r"|(?i:bearer)[ \t]{1,20}(?=[A-Za-z._~+/=-]{0,200}\d)[A-Za-z0-9._~+/=-]{12,})"
     # A password in a URL; one in $ or <> is a place for it.
     r"|://[^\s/:@?#]*:(?![$<{*])[^\s/@?#]+@"
 )
+_PASS = re.compile(r"(?:^|_)(?:PASS|PW)$", re.I)
+_WORD = re.compile(r"[a-z_-]+")
 _PAIR = re.compile(r"""([A-Za-z0-9_.-]+)["']?\s*[:=]\s*["']?([^\s,}"']+)""")
 # Settings whose names only sound like secrets.
 _NO_SECRET = {"TOKENIZERS_PARALLELISM", "MAX_TOKENS"}
@@ -79,7 +84,10 @@ def looks_secret(name: str, value: str) -> bool:
     # A path, a number or a switch is no secret, whatever its variable is called.
     harmless = not value or value.startswith("/") or re.fullmatch(r"[\d.]+|true|false", value, re.I)
     plain_name = name.replace("-", "_")
-    return bool(_NAME.search(plain_name)) and plain_name not in _NO_SECRET and not harmless
+    # SINGLE_PASS: always is none; a password of one plain word cannot be told from a setting.
+    short = plain_name.upper() in {"PASS", "PW"} or not _WORD.fullmatch(value)
+    named = _NAME.search(plain_name) or (short and _PASS.search(plain_name))
+    return bool(named) and plain_name not in _NO_SECRET and not harmless
 
 
 def shows_a_secret(path: Path_, line: str) -> bool:

@@ -97,7 +97,22 @@ def test_a_pipe_in_place_of_a_spec_does_not_hold_anybody_up(project: Project) ->
     assert "this is a device or a pipe, not a file" in ran.out
 
 
-@pytest.mark.parametrize("piece", ["-eyJ", "://", "A_KEY", "sk-", "KEY=", "\t", "'"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "-eyJ",
+        "://",
+        "A_KEY",
+        "sk-",
+        "KEY=",
+        "\t",
+        "'",
+        "PASS:",
+        "password ",
+        "login a ",
+        "Bearer a",
+    ],
+)
 def test_a_line_of_a_million_characters_is_masked_in_time(piece: str) -> None:
     started = time.monotonic()
     assert len(mask(piece * (1_000_000 // len(piece)))) == 1_000_000 // len(piece) * len(piece)
@@ -115,6 +130,25 @@ def test_a_line_of_a_million_characters_is_masked_in_time(piece: str) -> None:
         ("tokenizer: hf://org/tokenizer", ""),
         ("max_tokens: 1234567890", ""),
         ("secrets: {huggingface: [HF_TOKEN]}", ""),
+        ("password CANARY", "password ••••••"),
+        ("machine e.org login x password canary", "machine e.org login x password ••••••"),
+        ("login x password y", "login x password •"),
+        ("with the password canary1234, say", "with the password ••••••••••, say"),
+        ("PASS: canary1234", "PASS: ••••••••••"),
+        ("  DB_PW=canary1", "  DB_PW=•••••••"),
+        ("-H 'Authorization: Bearer canarycanary' x", "-H 'Authorization: Bearer ••••••••••••' x"),
+        ("Bearer canary123456", "Bearer ••••••••••••"),
+        ("sk_live_abcdefghijklmnop", "sk_•••••••••••••••••••••"),
+        ("hooks.slack.com/services/T0/B0/abcdef", "hoo" + "•" * 34),
+        ("# the password is asked for at the start", ""),
+        ("a password manager, or login with password authentication", ""),
+        ("password required", ""),
+        ("change the password every 90 days", ""),
+        ("-H 'Authorization: Bearer $TOKEN'", ""),
+        ("Bearer tokens expire; bearer authentication", ""),
+        ("PASS: every test", ""),
+        ("COMPASS: north12345", ""),
+        ("PASS=/run/secrets/pass1", ""),
     ],
 )
 def test_what_stands_after_a_word_for_a_secret_is_masked(text: str, shown: str) -> None:
