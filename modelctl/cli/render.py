@@ -28,6 +28,7 @@ def command(
     to standard output.
     """
     from modelctl.cli.pipeline import prepare
+    from modelctl.cli.putting import put
 
     ready = prepare(Selection(what, env, local, labels), templates)
     apps = [d.rendered for d in ready.desired]
@@ -38,6 +39,6 @@ def command(
     folder.mkdir(parents=True, exist_ok=True)
     for app in apps:
         file = folder / f"{app.module}.py"
-        file.write_text(app.text, encoding="utf-8")
+        put(file, app.text.encode())
         click.echo(f"{file}", err=True)
     return Exit.DONE

@@ -14,6 +14,7 @@ from msgspec import Struct
 from modelctl.cli.exits import Exit
 from modelctl.cli.located import located
 from modelctl.cli.options import Selection, output
+from modelctl.cli.putting import put
 from modelctl.cli.said import aside
 
 if TYPE_CHECKING:
@@ -110,15 +111,15 @@ class Reports(Struct):
         for file in self.files:
             text = _text(SUFFIXES[Path(file).suffix][0], result)
             try:
-                Path(file).write_bytes(f"{text}\n".encode("utf-8", "replace"))
+                put(Path(file), f"{text}\n".encode("utf-8", "replace"))
             except OSError as error:
                 aside(f"error: {file} could not be written: {error.strerror}")
                 code = code or Exit.REJECTED
         if not self.human:
             text = _text(self.output, result)
             click.echo(text.encode("utf-8", "replace").decode())
-        if self.output == "github":
-            _append_summary(result)
+        if self.output == "github" and not _append_summary(result):
+            code = code or Exit.REJECTED
         return code
 
     @contextmanager
@@ -214,11 +215,14 @@ def _text(form: str, result: Result) -> str:
             return sarif.written(located(result), CATALOGUE, __version__)
 
 
-def _append_summary(result: Result) -> None:
-    """Add the result to the page of the step that this runs in, as far as GitHub takes it."""
+def _append_summary(result: Result) -> bool:
+    """Add the result to the page of the step that this runs in, as far as GitHub takes it.
+
+    Whether that went well; what did not is said.
+    """
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if not summary:
-        return
+        return True
     from modelctl.views import markdown
 
     file = Path(summary)
@@ -230,6 +234,8 @@ def _append_summary(result: Result) -> None:
             stream.write(f"{text}\n\n".encode("utf-8", "replace"))
     except OSError as error:
         aside(f"error: {file} could not be written: {error.strerror}")
+        return False
+    return True
 
 
 _SUMMARY_BYTES = 1024 * 1024

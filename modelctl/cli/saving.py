@@ -29,6 +29,7 @@ def read_plan(file: str, chosen: Selection) -> Saved:
 
 
 def write_plan(file: str, result: Plan, seen: Seen, ready: Prepared, chosen: Chosen) -> None:
+    from modelctl.cli.putting import put
     from modelctl.cli.who import now, who
     from modelctl.saved import encode, save
 
@@ -41,4 +42,4 @@ def write_plan(file: str, result: Plan, seen: Seen, ready: Prepared, chosen: Cho
         now=now(),
         who=who(),
     )
-    Path(file).write_text(encode(saved), encoding="utf-8")
+    put(Path(file), encode(saved).encode())

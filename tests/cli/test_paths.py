@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from modelctl.cli.putting import put
 from tests.conftest import Project
 
 HUB = "hf://o/r\ngpu: H100"
@@ -179,3 +181,41 @@ def test_a_file_that_is_no_mapping_is_not_quoted(project: Project) -> None:
     assert [d["message"] for d in said] == [
         "this file is only a text; a spec is a mapping of fields"
     ]
+
+
+def test_what_is_written_replaces_a_link_and_leaves_its_target(project: Project) -> None:
+    """A branch can hold links under the names that a job writes."""
+    project.spec("a", f"model: {{source: hf://o/r, revision: {'a' * 40}}}\ngpu: H100\n")
+    kept = project.write("kept", "another file's")
+    (project.root / "out").mkdir()
+    for name, words in {
+        "v.md": ("validate", "--report", "v.md"),
+        "v.json": ("validate", "--report", "v.json"),
+        "out/serve_a.py": ("render", "a", "-o", "out"),
+    }.items():
+        (project.root / name).symlink_to(kept)
+        ran = project.run(*words)
+        assert "could not be written" not in ran.err, ran.err
+        written = project.root / name
+        assert not written.is_symlink() and written.stat().st_size > 20
+        assert kept.read_text() == "another file's"
+    assert not [file for file in project.root.rglob(".*") if file.is_file()]
+
+
+def test_what_is_no_regular_file_is_written_directly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"before")
+    plain.chmod(0o640)
+    (tmp_path / "null").symlink_to(os.devnull)
+    put(tmp_path / "null", b"x")
+    assert (tmp_path / "null").is_symlink()
+    # As /dev/stdout is where a shell sends the output into a file.
+    monkeypatch.setattr("modelctl.cli.putting._DEVICES", (tmp_path / "dev",))
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "stdout").symlink_to(plain)
+    put(tmp_path / "dev" / "stdout", b"through")
+    assert (tmp_path / "dev" / "stdout").is_symlink() and plain.read_bytes() == b"through"
+    put(plain, b"after")
+    assert (plain.read_bytes(), plain.stat().st_mode & 0o777) == (b"after", 0o640)

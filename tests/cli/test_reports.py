@@ -239,6 +239,14 @@ def test_the_summary_of_a_step_gets_the_comment_once_a_run(project: Project, qui
     assert 0 < summary.stat().st_size <= 1024 * 1024
 
 
+def test_a_summary_that_cannot_be_written_is_an_error(project: Project, quick: Quick) -> None:
+    project.spec("right", SPEC)
+    assert quick("validate", "--output", "github").code == 0
+    ran = quick("validate", "--output", "github", GITHUB_STEP_SUMMARY="nowhere/summary.md")
+    assert ran.code == 1
+    assert "error: nowhere/summary.md could not be written: No such file or directory" in ran.err
+
+
 def test_no_value_of_a_spec_can_give_a_runner_a_command(project: Project, quick: Quick) -> None:
     evil = '"\\n::set-output name=a::b\\n##[add-path]/tmp"'
     project.spec("evil", SPEC + f"labels: {{team: {evil}}}\n{evil}: 1\n")

@@ -14,7 +14,10 @@ def test_a_saved_plan_is_carried_out_or_refused_and_never_something_else(live: P
     live.spec("saved-b", QUIET)
     assert live.run("apply", "saved-b", "--local", "--yes").code == 0
     live.spec("saved-b", QUIET + "keep_warm: 0\nscaling: {max: 2}\n")
+    kept = live.write("kept", "another file's")
+    (live.root / "plan.json").symlink_to(kept)
     ran = live.run("plan", "--local", "-o", "plan.json", "--output", "json")
+    assert kept.read_text() == "another file's"
     assert (ran.code, actions(ran.json)) == (0, {"saved-a": "create", "saved-b": "in-place"})
     assert "import modal" not in Path(live.root / "plan.json").read_text()
 
