@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from modelctl.plan import (
@@ -16,6 +18,8 @@ from modelctl.plan import (
 )
 from modelctl.platform.types import Capabilities, Details
 from modelctl.resolved import Weights
+from modelctl.views.human.changes import not_counted, plan_summary
+from modelctl.views.page.apps import counts
 from tests.making import EVERYTHING, desired, details, entry, live_app, record, seen
 
 
@@ -146,6 +150,29 @@ def test_an_app_of_ours_without_a_spec_is_one_to_delete() -> None:
     (change,) = changes([], found)
     assert (change.name, change.action) == ("old", Action.DELETE)
     assert change.reasons == ("not in specs (needs --prune)",)
+    asked: dict[str, Any] = {"project": "team", "where": "", "whole_project": True}
+    found_out = plan(
+        [], found, capabilities=EVERYTHING, left_out=frozenset({"old"}), **asked
+    ).changes[0]
+    assert found_out.reasons == ("its spec leaves this environment out (only) (needs --prune)",)
+
+
+def test_a_deletion_that_apply_would_not_do_is_nothing_to_do() -> None:
+    asked: dict[str, Any] = {"project": "team", "where": "", "whole_project": True}
+    found = seen(live_app("old"), index={"old": entry()})
+    left = plan([], found, capabilities=EVERYTHING, **asked)
+    assert (left.pending, plan_summary(left)) == (False, "Plan: 1 to delete with --prune.")
+    assert not_counted(left) == ["old"]
+    assert [(c.number, c.kind.word) for c in counts(left)] == [(1, "to delete with --prune")]
+    pruned = plan([], found, capabilities=EVERYTHING, prune=True, **asked)
+    assert (pruned.pending, plan_summary(pruned)) == (True, "Plan: 1 delete.")
+    assert not_counted(pruned) == []
+    kept = seen(live_app("old"), index={"old": replace(entry(), protect=True)})
+    protected = plan([], kept, capabilities=EVERYTHING, prune=True, **asked)
+    assert (protected.pending, plan_summary(protected)) == (
+        False,
+        "Plan: 1 protected, not deleted.",
+    )
 
 
 def test_without_an_index_the_mark_says_what_to_delete() -> None:

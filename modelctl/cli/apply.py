@@ -221,6 +221,7 @@ async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan
         refresh=asked.refresh,
         bill=ready.bill,
         needs=needs_of_all(ready),
+        left_out=ready.left_out,
     )
     return (still_true(asked.saved, result, seen) if asked.saved else result), seen
 

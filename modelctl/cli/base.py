@@ -58,6 +58,7 @@ def plan_against(
         allow_unlocked=allow_unlocked,
         limits=ready.bill.limits,
         prices=ready.bill.words,
+        left_out=ready.left_out,
     )
     wrong = _named(before.wrong, ready)
     changes = tuple(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,7 +25,6 @@ from modelctl.diagnostics import (
 )
 from modelctl.inside import leads_out
 from modelctl.spec.load import Loaded, load_all
-from modelctl.spec.models import plain
 from modelctl.spec.project import find_project, read_policy, shown
 from modelctl.spec.source import LARGEST
 from modelctl.spec.wanted import ProjectFile, Wanted
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from modelctl.assess.bill import Bill
     from modelctl.facts.prices import Prices
     from modelctl.plan import Desired
-    from modelctl.resolved import Resolved
     from modelctl.weights.lock import Lock
 
 
@@ -63,6 +61,7 @@ class Checked(Struct, frozen=True):
     broken: tuple[Broken, ...] = ()
     bills: tuple[Bill, ...] = ()
     locked: frozenset[str] | None = None
+    left_out: frozenset[str] = frozenset()
 
 
 def project_here(policy: str | None = None) -> ProjectFile:
@@ -165,6 +164,7 @@ def check_all(
         environments=environments,
         broken=_broken(loaded, wrong, everywhere),
         bills=tuple(bills),
+        left_out=frozenset(loaded[0].left_out),
         locked=None if found_online else frozenset(lock.engines),
     )
 
@@ -288,6 +288,7 @@ class Prepared(Struct, frozen=True):
     desired: tuple[Desired, ...]
     bill: Bill
     specs: tuple[tuple[Wanted, Assessed], ...] = ()
+    left_out: frozenset[str] = frozenset()
 
 
 def prepare(
@@ -312,8 +313,9 @@ def prepare(
         chosen, project, hashed=True, found_online=online, prices=prices(chosen, project)
     )
     desired = desired_apps(checked, Path(templates) if templates else None)
+    bill, left_out = checked.bills[0], checked.left_out
     return Prepared(
-        project, chosen, checked.diagnostics, tuple(desired), checked.bills[0], checked.specs
+        project, chosen, checked.diagnostics, tuple(desired), bill, checked.specs, left_out
     )
 
 
@@ -377,6 +379,7 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
     """Render everything; raises Rejected with all diagnostics where one of them is an error."""
     if has_errors(checked.diagnostics):
         raise Rejected(checked.diagnostics)
+    from modelctl.cli.fields import said_fields
     from modelctl.plan import Desired
     from modelctl.render import render
 
@@ -391,61 +394,3 @@ def desired_apps(checked: Checked, templates: Path | None = None) -> list[Desire
         )
         for wanted, assessed in checked.specs
     ]
-
-
-def said_fields(
-    wanted: Wanted, assessed: Assessed, locked: frozenset[str] | None = None
-) -> dict[str, object]:
-    """What a spec says in one environment, flat, with the content of a local model beside it, and
-    what modelctl.lock answers; `locked` are the engines that it speaks of, None where it is not
-    alone in that."""
-    fields, resolved = flat(plain(wanted.spec)), assessed.resolved
-    if locked is not None:
-        fields |= _from_lock(wanted, resolved, frozenset(fields.values()), locked)
-    for weights in resolved.sources:
-        if weights.upload is not None:
-            what = "model" if weights is resolved.weights else weights.source
-            fields[f"{what}.content"] = weights.upload.prefix.strip("/")
-    return fields
-
-
-def _from_lock(
-    wanted: Wanted, resolved: Resolved, said: frozenset[object], locked: frozenset[str]
-) -> dict[str, object]:
-    """The commits and the engine's version that the spec leaves to modelctl.lock."""
-    from modelctl.engines import engine
-    from modelctl.record import OF_LOCK
-
-    found: dict[str, object] = {}
-    for weights in resolved.sources:
-        commit = weights.revision or ""
-        if weights.kind == "hub" and _COMMIT.fullmatch(commit) and commit not in said:
-            what = "model" if weights is resolved.weights else weights.source
-            found[f"{what}.commit{OF_LOCK}"] = commit[:7]
-    backend = wanted.spec.backend
-    product = engine(resolved.engine).product(resolved.server)
-    if product in locked and (backend is None or backend.version is None):
-        found[f"backend.version{OF_LOCK}"] = resolved.engine_version
-    return found
-
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """`{"gpu": [{"type": "H100"}]}` → `{"gpu[0].type": "H100"}`."""
-    found: dict[str, object] = {}
-    for key, value in data.items():
-        found.update(_flat_value(f"{prefix}.{key}" if prefix else key, value))
-    return found
-
-
-def _flat_value(path: str, value: object) -> dict[str, object]:
-    if isinstance(value, Mapping):
-        return flat(value, path)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        found: dict[str, object] = {}
-        for number, item in enumerate(value):
-            found.update(_flat_value(f"{path}[{number}]", item))
-        return found
-    return {path: value}

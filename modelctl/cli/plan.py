@@ -171,6 +171,7 @@ async def _look(platform: Platform, ready: Prepared, chosen: Chosen) -> tuple[Pl
         override_hold=chosen.override_hold,
         bill=ready.bill,
         needs=needs_of_all(ready),
+        left_out=ready.left_out,
     )
     await say_under_way(platform, ready.project.name, found[0])
     return found

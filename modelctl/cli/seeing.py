@@ -124,6 +124,7 @@ async def see_and_plan(
     override_hold: bool = False,
     bill: Bill | None = None,
     needs: Sequence[Need] = (),
+    left_out: frozenset[str] = frozenset(),
 ) -> tuple[Plan, Seen]:
     """`bill` says what may be spent, and by whose prices; `needs` what must be there. The platform
     is open."""
@@ -147,6 +148,7 @@ async def see_and_plan(
         retry=retry,
         prune=prune,
         override_hold=override_hold,
+        left_out=left_out,
         limits=bill.limits if bill else NO_LIMITS,
         prices=bill.words if bill else "",
     )

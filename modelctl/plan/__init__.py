@@ -14,6 +14,7 @@ from modelctl.plan.types import (
     DEPLOYS,
     HOURS_A_MONTH,
     LEFT_ALONE,
+    NEEDS_PRUNE,
     REFUSED,
     Action,
     Change,
@@ -63,15 +64,17 @@ def plan(
     override_hold: bool = False,
     limits: Limits = NO_LIMITS,
     prices: str = "",
+    left_out: frozenset[str] = frozenset(),
 ) -> Plan:
     """Compare. `whole_project` is true where `desired` is everything that the project has: only
     then an app without a spec is one to delete. `allow_unlocked` lets models of the Hub and of
     buckets be deployed whose content nothing pins; `retry` lets versions that failed be deployed
-    again as they are; `override_hold` takes back what a person keeps as it is."""
+    again as they are; `override_hold` takes back what a person keeps as it is. The specs of
+    `left_out` leave this environment out."""
     asked = Asked(project, capabilities, retry, override_hold)
     changes = [_pinned(change_of(d, seen, asked), d, allow_unlocked) for d in desired]
     if project is not None:
-        changes += _deletions(desired, seen, asked, whole=whole_project, prune=prune)
+        changes += _deletions(desired, seen, asked, left_out, whole=whole_project, prune=prune)
     found = tuple(_left_alone_costs_nothing_new(change) for change in sorted(changes, key=_order))
     others = _others({change.name for change in found}, seen)
     gone = _gone(desired, seen) if whole_project and project is not None else ()
@@ -145,7 +148,13 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def _deletions(
-    desired: Sequence[Desired], seen: Seen, asked: Asked, *, whole: bool, prune: bool
+    desired: Sequence[Desired],
+    seen: Seen,
+    asked: Asked,
+    left_out: frozenset[str],
+    *,
+    whole: bool,
+    prune: bool,
 ) -> list[Change]:
     """Apps of this project that no spec has, and those whose spec has another name now.
 
@@ -163,7 +172,9 @@ def _deletions(
         protected = entry is not None and entry.protect
         lost = seen.index is None or (entry is not None and entry.lost)
         asked_for = (prune or new_name is not None) and not lost
-        reasons = _why_deleted(new_name, prune, protected=protected, lost=lost)
+        gone = "its spec leaves this environment out (only)"
+        gone = gone if app.name in left_out else "not in specs"
+        reasons = _why_deleted(gone, new_name, prune, protected=protected, lost=lost)
         before = entry.usd_per_hour if entry else None
         goes = asked_for and not protected and hold is None
         found.append(
@@ -190,9 +201,9 @@ def _ours(app: LiveApp, seen: Seen, project: str | None) -> bool:
 
 
 def _why_deleted(
-    new_name: str | None, prune: bool, *, protected: bool, lost: bool
+    gone: str, new_name: str | None, prune: bool, *, protected: bool, lost: bool
 ) -> tuple[str, ...]:
-    gone = f"renamed to {new_name}" if new_name is not None else "not in specs"
+    gone = f"renamed to {new_name}" if new_name is not None else gone
     if protected:
         return (f"{gone}, and protected",)
     if lost:
@@ -200,4 +211,4 @@ def _why_deleted(
         return (f"{gone}; {why}: modelctl destroy takes it away",)
     if new_name is not None:
         return (f"renamed to {new_name}: deleted once that one serves", "its URL goes away")
-    return ("not in specs",) if prune else ("not in specs (needs --prune)",)
+    return (gone,) if prune else (f"{gone} {NEEDS_PRUNE}",)

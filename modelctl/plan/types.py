@@ -30,6 +30,7 @@ HOURS_A_MONTH = 730
 REFUSED = frozenset({Action.BLOCKED, Action.FOREIGN})
 DEPLOYS = frozenset({Action.CREATE, Action.REDEPLOY, Action.RECREATE})
 LEFT_ALONE = frozenset({Action.UNCHANGED, Action.HELD, *REFUSED})
+NEEDS_PRUNE = "(needs --prune)"
 
 
 class Desired(Struct, frozen=True):
@@ -102,6 +103,16 @@ class Change(Struct, frozen=True):
     def does(self) -> Action:
         return self.drifted_to or self.action
 
+    @property
+    def left(self) -> str:
+        """How a deletion is counted that apply does not carry out; "" for everything else."""
+        if self.action is not Action.DELETE or (self.asked_for and not self.protected):
+            return ""
+        if self.protected:
+            return "protected, not deleted"
+        asks = any(why.endswith(NEEDS_PRUNE) for why in self.reasons)
+        return "to delete with --prune" if asks else "not deleted"
+
 
 class Plan(Struct, frozen=True):
     """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
@@ -121,7 +132,9 @@ class Plan(Struct, frozen=True):
 
     @property
     def pending(self) -> bool:
-        return any(c.does in {*DEPLOYS, Action.IN_PLACE, Action.DELETE} for c in self.changes)
+        """Whether apply would do anything, asked as this plan was."""
+        does = {*DEPLOYS, Action.IN_PLACE, Action.DELETE}
+        return any(c.does in does and not c.left for c in self.changes)
 
     def count(self, action: Action) -> int:
         return sum(c.action is action for c in self.changes)

@@ -35,12 +35,14 @@ class Loaded(Struct, frozen=True):
     `partial` holds the specs that have errors, without the values that are wrong: never to be
     deployed, but what is left of them can be checked, so that one run shows every mistake. A
     check that judges several values together may err there: what it misses was taken out.
+    `left_out` are the names of those whose `only` leaves this environment out.
     """
 
     wanted: tuple[Wanted, ...]
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[Path, ...]
     partial: tuple[Wanted, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class _SpecFile(Struct, frozen=True):
@@ -124,6 +126,7 @@ class _Session:
         partial: list[Wanted] = []
         first = {s.name: s for s in beside if s.name and s.tree and _is_in(s, overlays)}
         read: list[Path] = []
+        left_out = tuple(s.name or slug(s.path.stem) for s in specs if not _is_in(s, overlays))
         for spec in specs:
             if not _is_in(spec, overlays):
                 continue
@@ -152,7 +155,7 @@ class _Session:
             if sound is not None:
                 partial.append(self._wanted(spec, overlays, layers, *sound))
         return Loaded(
-            tuple(wanted), tuple(in_order(diagnostics)), tuple(read), partial=tuple(partial)
+            tuple(wanted), tuple(in_order(diagnostics)), tuple(read), tuple(partial), left_out
         )
 
     def _wanted(

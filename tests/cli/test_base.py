@@ -44,7 +44,7 @@ def test_a_branch_is_compared_with_its_base_without_any_credentials(project: Pro
         "  context  2048 → 4096",
         "  rolling; same URL",
         "",
-        "Plan: 1 create, 1 in place, 1 redeploy, 1 delete.",
+        "Plan: 1 create, 1 in place, 1 redeploy, 1 to delete with --prune.",
     ]
 
 
@@ -148,6 +148,19 @@ def lock(project: Project, commit_: str, engine: str) -> None:
         "sources": {"hf://Qwen/Qwen3-4B": source},
     }
     project.write("modelctl.lock", json.dumps(said))
+
+
+def test_a_spec_that_leaves_the_environment_out_is_still_there(project: Project) -> None:
+    environments(project, "  staging: {}\n  prod: {}\n")
+    in_git(project)
+    project.spec("goes", SPEC + "only: [staging]\n")
+    options = ("plan", "--env", "prod", "--base", "main", "--detailed-exitcode")
+    ran = project.run(*options, "--output", "json")
+    assert [c["reasons"] for c in ran.json["changes"] if c["name"] == "goes"] == [
+        ["its spec leaves this environment out (only) (needs --prune)"]
+    ]
+    assert ran.code == 0
+    assert ran.json["summary"]["delete"] == 1
 
 
 def test_another_lock_alone_says_what_is_another(project: Project) -> None:

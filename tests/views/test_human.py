@@ -151,7 +151,7 @@ def test_a_plan_reads_in_a_minute() -> None:
         "Warm cost   $1,825 a month\n"
         "            on the first GPU of each list, computed from list prices\n"
         "\n"
-        "Plan: 1 create, 1 in place, 1 redeploy, 1 delete, 1 foreign."
+        "Plan: 1 create, 1 in place, 1 redeploy, 1 foreign, 1 to delete with --prune."
     )
 
 
@@ -162,7 +162,7 @@ def test_a_plan_says_what_it_costs_a_month_before_and_after_and_at_most() -> Non
         (
             Change("chat-8b", Action.IN_PLACE, cost=Cost(3.0, 6.0, dearest=8.0, at_max=12.0)),
             Change("embed", Action.CREATE, ("L4",), cost=Cost(None, 0.0, dearest=0.0)),
-            Change("old", Action.DELETE, ("not in specs",), cost=Cost(1.0, 0.0)),
+            Change("old", Action.DELETE, ("not in specs",), cost=Cost(1.0, 0.0), asked_for=True),
             Change("quiet", Action.UNCHANGED, cost=Cost(2.0, 2.0, dearest=2.0, at_max=4.0)),
         ),
         limits=Limits(usd_per_month=12_000, usd_per_hour_at_max=30),

@@ -21,7 +21,7 @@ from tests.views import results
 GFM = MarkdownIt("commonmark").enable("table").enable("strikethrough")
 
 PLAN = r"""<!-- modelctl: plan prod -->
-### Plan for prod: 1 create, 1 in place, 1 redeploy, 1 delete, 1 drift, 1 blocked, 1 held
+### Plan for prod: 1 create, 1 in place, 1 redeploy, 1 drift, 1 blocked, 1 held, 1 to delete with --prune
 
 Modal environment prod · 41 apps, 34 unchanged
 
@@ -40,7 +40,7 @@ Modal environment prod · 41 apps, 34 unchanged
 | **error** | `specs/chat-70b.yaml:9` | `secret/missing` secrets\[0\]: prod has no Secret hub<br>help: modal secret create hub HF\_TOKEN=… --env prod |
 
 **Warm cost** \$18,447 a month, \$19,330 on the dearest GPUs; budget \$40,000 a month<br>
-**At most** \$77.08 an hour with every app at its max; no scaling.max, so no most: search-8b, summarize, quiet-0 and 33 more<br>
+**At most** \$77.08 an hour with every app at its max; no scaling.max, so no most: search-8b, summarize, quiet-0 and 33 more; without what stays of legacy-7b<br>
 <sub>on the first GPU of each list, computed from Modal's list prices of 2026-05-25</sub>
 """  # noqa: E501
 

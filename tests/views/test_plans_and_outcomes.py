@@ -128,7 +128,7 @@ rerank
 """,
     ),
     (
-        "delete",
+        "to delete with --prune",
         Change("legacy-7b", Action.DELETE, ("not in specs (needs --prune)",)),
         """\
   - legacy-7b  delete     not in specs (needs --prune)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 from modelctl.plan import DEPLOYS, HOURS_A_MONTH, REFUSED, Action, Change, FieldChange, Plan
@@ -52,7 +53,7 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
         lines += _block(change, column, paint, width)
     if cost := _costs(result, paint, width):
         lines += ["", *cost]
-    lines += ["", plan_summary(result)]
+    lines += ["", *textwrap.wrap(plan_summary(result), width)]
     return "\n".join(lines)
 
 
@@ -102,14 +103,28 @@ def at_most(result: Plan) -> str:
     gone = {Action.DELETE, *REFUSED}
     without = [c.name for c in result.changes if c.cost.at_max is None and c.action not in gone]
     words += money.named("; no scaling.max, so no most: ", without)
+    words += money.named("; without what stays of ", not_counted(result))
     return words + ("" if limit is None else f"; budget ${limit:,.2f} an hour")
 
 
+def not_counted(result: Plan) -> list[str]:
+    """Apps of ours that go on living as they are, and of which no most is known."""
+    return [
+        c.name
+        for c in result.changes
+        if c.cost.at_max is None
+        and (c.action is Action.BLOCKED or c.left)
+        and (c.version is not None or c.cost.before is not None)
+    ]
+
+
 def plan_summary(result: Plan) -> str:
+    found = Counter(c.left or c.action for c in result.changes)
+    order = [*Action, *sorted(what for what in found if not isinstance(what, Action))]
     counts = [
-        f"{result.count(action)} {action_words(action)}"
-        for action in Action
-        if action is not Action.UNCHANGED and result.count(action)
+        f"{found[what]} {action_words(what) if isinstance(what, Action) else what}"
+        for what in order
+        if what is not Action.UNCHANGED and found[what]
     ]
     return f"Plan: {', '.join(counts)}." if counts else "Nothing to do."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -104,9 +105,11 @@ def _those(found: Sequence[App], alone: bool) -> tuple[App, ...]:
 
 
 def counts(result: Plan) -> tuple[Count, ...]:
-    return tuple(
-        Count(result.count(action), kind) for action, kind in KINDS.items() if result.count(action)
-    )
+    found = Counter(c.left or c.action for c in result.changes)
+    kinds: dict[str, Kind] = {action: kind for action, kind in KINDS.items() if found[action]}
+    for left in sorted(what for what in found if not isinstance(what, Action)):
+        kinds[left] = Kind(KINDS[Action.DELETE].sign, left, "calm", "apply leaves it as it is")
+    return tuple(Count(found[what], kind) for what, kind in kinds.items())
 
 
 def unchanged(result: Plan) -> tuple[Change, ...]:
@@ -124,7 +127,7 @@ def _app(anchor: str, change: Change, report: Report | None) -> App:
     cost = change.cost
     difference = ((cost.after or 0) - (cost.before or 0)) * HOURS_A_MONTH
     known = cost.before is not None or change.action is Action.CREATE
-    waits = change.action is Action.DELETE and not change.asked_for
+    waits = bool(change.left)
     return App(
         anchor=anchor,
         name=change.name,

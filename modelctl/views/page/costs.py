@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from modelctl.plan import HOURS_A_MONTH, REFUSED, Action, Change, Plan
+from modelctl.views.human.changes import not_counted
 from modelctl.views.page.apps import KINDS, Kind
 from modelctl.views.page.words import Figure, hourly, monthly, signed
 
@@ -44,6 +45,7 @@ class Money(Struct, frozen=True):
     others: Line | None
     total: Line
     without_max: tuple[str, ...]
+    left_out: tuple[str, ...]
     dearest: Figure | None
     budgets: tuple[Budget, ...]
     prices: str
@@ -71,6 +73,7 @@ def of(result: Plan) -> Money:
         without_max=tuple(
             c.name for c in result.changes if c.cost.at_max is None and c.action not in gone
         ),
+        left_out=tuple(not_counted(result)),
         dearest=monthly(dearest, HOURS_A_MONTH) if dearest > result.warm_after + 1e-9 else None,
         budgets=tuple(_budgets(result, at_max)),
         prices=result.prices or "list prices",
