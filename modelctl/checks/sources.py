@@ -15,6 +15,9 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KNOWN = "hf://org/repo, volume://name/path, s3://bucket/prefix, gs://bucket/prefix or ./path"
 
+_OF_INIT = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+"""What `modelctl init` fetches: weights that git may ignore."""
+
 
 def _beside(case: Case) -> Iterator[tuple[Path_, str]]:
     """The fields that name a source beside the model, with what they say."""
@@ -132,7 +135,9 @@ def _unusable(case: Case, path: Path_, text: str, facts: ModelFacts) -> Iterator
                 path,
                 "model/not-found",
                 f"there is no file {text}",
-                f"paths start at the spec's folder, {folder}; the Hub is hf://org/repo",
+                f"modelctl init fetches it into {_OF_INIT}, which git may ignore"
+                if text == f"../{_OF_INIT}"
+                else f"paths start at the spec's folder, {folder}; the Hub is hf://org/repo",
             )
         case "outside":
             yield wrong(

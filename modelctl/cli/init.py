@@ -94,6 +94,9 @@ def _answers(said: _Said, folder: Path, asking: bool) -> Answers:
     from modelctl.spec.names import slug
     from modelctl.starter import TRIAL, Answers, engine_for, gpus_for
 
+    def judged(text: str) -> str:
+        return _model(text, folder)
+
     ask = _ask if asking else _default
     there = _there(folder)
     name, environments = there or (None, None)
@@ -107,7 +110,7 @@ def _answers(said: _Said, folder: Path, asking: bool) -> Answers:
         model = ask(
             "First model: smollm2 (98 MB, to try on this machine), org/name of the Hub, or a path",
             TRIAL,
-            _model,
+            judged,
         )
     backend, gpus = said.backend, said.gpus
     if model == TRIAL and backend == "vllm":
@@ -122,15 +125,25 @@ def _answers(said: _Said, folder: Path, asking: bool) -> Answers:
         environments = _words((words,))
     ci = said.ci
     if ci is None:
-        # What CI checks out has no models/: the model to try is there on nobody's runner.
+        # The model to try would have to be committed.
         default = "none" if model == TRIAL else "github"
         ci = ask("Workflow for pull requests: github or none", default, _ci)
     _project(project)
     if model or said.model is not None:
-        _model(model)
+        _model(model, folder)
     _gpus(", ".join(gpus))
     _environments(", ".join(environments))
-    return Answers(project, model, backend or "", gpus, environments, ci == "github")
+    return Answers(
+        project, model, backend or "", gpus, environments, ci == "github", _below_git(folder)
+    )
+
+
+def _below_git(folder: Path) -> str:
+    """The folder's path in the git repository around it; "" at its top, and where there is none."""
+    for above in (folder, *folder.parents):
+        if (above / ".git").exists():
+            return "" if above == folder else folder.relative_to(above).as_posix()
+    return ""
 
 
 def _first_model(folder: Path) -> str | None:
@@ -187,12 +200,19 @@ def _named(text: str, wrong: tuple[str, str] | None) -> str:
     return text
 
 
-def _model(text: str) -> str:
+def _model(text: str, folder: Path) -> str:
+    from modelctl.starter import TRIAL
+
     if not text.strip() or not text.isprintable():
         raise click.UsageError("a model is smollm2, org/name of the Hub, or a path")
     if text.startswith(("/", "~", "../")):
         raise click.UsageError(
             f"{text} is outside of the project: a model's path starts at the project's folder"
+        )
+    named = text == TRIAL or "/" in text or text.endswith(".gguf")
+    if not named and not (folder / text).exists():
+        raise click.UsageError(
+            f"{text} is no model: write smollm2, org/name of the Hub, or a path that is there"
         )
     return text
 
@@ -235,11 +255,33 @@ def _begin(answers: Answers, directory: str) -> int:
         say(_written(path, text))
     fetched = _trial() if answers.trial else _locked(answers)
     code = _validated()
+    _about_workflows(answers)
+    if code and fetched:
+        return code  # what is wrong stands above, and comes first
     say("\nnext:")
     go = [] if directory == "." else [f"cd {directory}"]
     for line in [*go, *_next(answers, fetched)]:
         say(f"  {line}")
     return code or (Exit.DONE if fetched else Exit.TRY_AGAIN)
+
+
+def _about_workflows(answers: Answers) -> None:
+    """What nobody would see of the workflow that was asked for."""
+    from modelctl.cli.said import say
+    from modelctl.starter import TRIAL_PATH
+
+    if not answers.github:
+        return
+    if len(answers.environments) > 1:
+        say(
+            f"\nmain is applied in this order: {', '.join(answers.environments)}; "
+            "to change it: environments in .github/workflows/models.yml"
+        )
+    if answers.trial:
+        say(
+            f"\na runner checks what git has: commit {TRIAL_PATH} too (98 MB; GitHub takes up to "
+            "100 MiB), and leave models/ out of .gitignore"
+        )
 
 
 def _schemas() -> dict[str, str]:

@@ -63,6 +63,12 @@ class Checked(Struct, frozen=True):
     locked: frozenset[str] | None = None
     left_out: frozenset[str] = frozenset()
 
+    @property
+    def unread(self) -> int:
+        """How many specs are in no bill: their form is wrong in every environment."""
+        read = {_file_of(wanted) for wanted, _ in self.specs}
+        return sum(broken.file not in read for broken in self.broken)
+
 
 def project_here(policy: str | None = None) -> ProjectFile:
     """The project of this folder. `policy` is a file with what it may not go past either."""

@@ -60,6 +60,9 @@ def _validate(
         from modelctl.cli.since import brought_since
 
         diagnostics = brought_since(new_since, chosen, diagnostics, checked.project)
+    bills = checked.bills
+    if any(d.code == "spec/undeclared-environment" and d.place is None for d in diagnostics):
+        bills = ()  # what is not there costs nothing
     seconds = time.perf_counter() - began
     if reports.human:
         from modelctl.cli.said import say
@@ -75,7 +78,8 @@ def _validate(
                 seconds=seconds,
                 paint=paint,
                 width=width,
-                bills=checked.bills,
+                bills=bills,
+                unread=checked.unread,
             )
         )
     code = of_diagnostics(d.code for d in diagnostics if d.is_error)
@@ -83,5 +87,5 @@ def _validate(
         return code
     from modelctl.views.results import Validated
 
-    names, bills = checked.environments, checked.bills
+    names = checked.environments
     return reports.give(Validated(diagnostics, checked.files, names, seconds, bills), code)

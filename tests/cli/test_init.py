@@ -164,6 +164,10 @@ def test_specs_that_are_there_are_enough(empty: Project) -> None:
             "/models/m.gguf is outside of the project: a model's path starts at the project's "
             "folder",
         ),
+        (
+            ["--model", "nonsense"],
+            "nonsense is no model: write smollm2, org/name of the Hub, or a path that is there",
+        ),
         (["--model", ""], "a model is smollm2, org/name of the Hub, or a path"),
     ],
 )
@@ -173,6 +177,52 @@ def test_a_wrong_answer_is_a_sentence_and_nothing_is_written(
     ran = empty.run("init", *words)
     assert (ran.code, ran.err.splitlines()[0]) == (64, f"error: {sentence}")
     assert left(empty) == [f"models/{TRIAL_FILE}"]
+
+
+def test_what_does_not_validate_is_said_and_nothing_comes_next(empty: Project) -> None:
+    ran = empty.run("init", "--yes", "--model", "models/absent.gguf")
+    assert ran.code == 1
+    assert "error model/not-found" in ran.out
+    assert "next:" not in ran.out
+
+
+def test_a_clone_without_the_model_to_try_hears_how_it_is_had(empty: Project) -> None:
+    assert empty.run("init", "--yes").code == 0
+    (empty.root / "models" / TRIAL_FILE).unlink()
+    ran = empty.run("validate", "--output", "json")
+    assert ran.code == 1
+    assert [d["hint"] for d in ran.json["diagnostics"]] == [
+        f"modelctl init fetches it into models/{TRIAL_FILE}, which git may ignore"
+    ]
+
+
+def test_a_workflow_for_the_model_to_try_has_the_model_in_git(empty: Project) -> None:
+    ran = empty.run("init", "--yes", "--ci", "github", "--env", "prod,staging")
+    assert ran.code == 0
+    assert (empty.root / ".gitignore").read_text() == ".modelctl/\n"
+    assert (
+        f"\na runner checks what git has: commit models/{TRIAL_FILE} too (98 MB; GitHub takes up "
+        "to 100 MiB), and leave models/ out of .gitignore\n"
+    ) in ran.out
+    assert (
+        "\nmain is applied in this order: prod, staging; to change it: environments in "
+        ".github/workflows/models.yml\n"
+    ) in ran.out
+    assert "working-directory" not in (empty.root / ".github/workflows/models.yml").read_text()
+
+
+def test_workflows_go_where_github_looks_for_them(empty: Project) -> None:
+    top = empty.root.parent
+    (top / ".git").mkdir()
+    ran = empty.run("init", "--yes", "--ci", "github")
+    assert ran.code == 0
+    assert "  + ../.github/workflows/models.yml\n" in ran.out
+    assert not (empty.root / ".github").exists()
+    said = yaml.safe_load((top / ".github/workflows/models.yml").read_text())
+    assert said["jobs"]["models"]["with"] == {
+        "environments": "main",
+        "working-directory": "my-models",
+    }
 
 
 @pytest.mark.full
@@ -411,3 +461,15 @@ def test_the_file_that_is_expected_is_the_one_of_the_examples(gguf: Path) -> Non
     import hashlib
 
     assert hashlib.sha256(gguf.read_bytes()).hexdigest() == TRIAL_SHA256
+
+
+def test_an_environment_that_is_not_there_costs_nothing(empty: Project) -> None:
+    assert empty.run("init", "--yes").code == 0
+    spec = empty.root / "specs/smollm2.yaml"
+    spec.write_text(spec.read_text() + "keep_warm: 1\n")
+    assert "Warm cost   $" in empty.run("validate", "--env", "main").out
+    ran = empty.run("validate", "--env", "nope")
+    assert "there is no environment nope" in ran.out
+    assert "Warm cost" not in ran.out
+    empty.spec("broken", "model: [1\n")
+    assert "without 1 spec with errors, computed" in empty.run("validate", "--env", "main").out

@@ -231,6 +231,14 @@ def test_validation_says_what_keep_warm_costs_in_each_environment() -> None:
     )
 
 
+def test_validation_says_how_many_specs_the_cost_leaves_out() -> None:
+    text = problems.validation(
+        [UNKNOWN], specs=6, environments=("staging", "prod"), seconds=0.1, paint=PLAIN, width=80,
+        bills=BILLS, unread=2,
+    )  # fmt: skip
+    assert "            without 2 specs with errors, computed from Modal's list prices of\n" in text
+
+
 def test_a_plan_with_nothing_to_do_says_so() -> None:
     text = changes.plan(Plan("main", "local control plane", (Change("a", Action.UNCHANGED),)),
                       paint=PLAIN, width=80)  # fmt: skip

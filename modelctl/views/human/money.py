@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from modelctl.assess.bill import Bill
 from modelctl.assess.cost import HOURS_A_MONTH
 from modelctl.resolved import NO_LIMITS, Limits
-from modelctl.views.human.words import wrapped
+from modelctl.views.human.words import counted, wrapped
 from modelctl.views.paint import Paint
 
 _LABEL = 12
@@ -29,7 +29,7 @@ def _range(least: str, most: str) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def bills(found: Sequence[Bill], *, paint: Paint, width: int) -> str:
+def bills(found: Sequence[Bill], *, paint: Paint, width: int, unread: int = 0) -> str:
     """What keep_warm and what everything at its max costs, a line an environment; "" for none."""
     shown = [b for b in found if b.environment != "local" or len(found) == 1]
     shown = [b for b in shown if b.parts or b.unpriced]
@@ -39,6 +39,8 @@ def bills(found: Sequence[Bill], *, paint: Paint, width: int) -> str:
     lines = _labelled("Warm cost", [(b.environment, warm(b)) for b in shown], column, width)
     lines += _labelled("At most", [(b.environment, most(b)) for b in shown], column, width)
     note = f"computed from {shown[0].words}"
+    if unread:
+        note = f"without {counted(unread, 'spec')} with errors, {note}"
     if any(b.warm[0] != b.warm[1] or b.at_most[0] != b.at_most[1] for b in shown):
         note += ", from the cheapest to the dearest GPU of each list"
     return "\n".join([*lines, *(paint(line, "dim") for line in indented("", note, width))])

@@ -84,15 +84,16 @@ def validation(
     paint: Paint,
     width: int,
     bills: Sequence[Bill] = (),
+    unread: int = 0,
 ) -> str:
-    """Every problem, what it all costs, then one line that counts."""
+    """Every problem, what all but the `unread` specs cost, then one line that counts."""
     parts = [*summary(found, specs, environments), f"{seconds:.2f} s"]
     errors = any(d.severity is Severity.ERROR for d in found)
     warnings = any(d.severity is Severity.WARNING for d in found)
     colour = "red" if errors else "yellow" if warnings else "green"
     body = diagnostics(found, paint=paint, width=width)
     counted_up = paint(" · ".join(parts), colour)
-    parts = [body, money.bills(bills, paint=paint, width=width), counted_up]
+    parts = [body, money.bills(bills, paint=paint, width=width, unread=unread), counted_up]
     return "\n\n".join(part for part in parts if part)
 
 
