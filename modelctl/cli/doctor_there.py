@@ -23,15 +23,26 @@ async def account(chosen: Selection, project: ProjectFile) -> list[Finding]:
     declared = list(project.project.environments or {})
     names: list[str | None] = [chosen.env] if chosen.env else [*declared] or [None]
     found: list[Finding] = []
+    pointing = _shell()
     for name in names:
         found += [one for one in await _environment(name, project) if one not in found]
         if any(one.state == "missing" and one.said.startswith(_WHOLE) for one in found):
             break
-    return found
+    return found + pointing
 
 
 _WHOLE = ("there are no Modal credentials", "nobody answers", "Modal did not answer", "Modal ref")
 """How a sentence begins that holds for every environment."""
+
+
+def _shell() -> list[Finding]:
+    """Read before anything opens a workspace."""
+    from modelctl.platform.here import points_here
+
+    if not points_here():
+        return []
+    said = "this shell points at the local control plane (MODAL_SERVER_URL), not at Modal"
+    return [Finding(MODAL, "attention", said, "open a new shell, or unset MODAL_SERVER_URL")]
 
 
 async def _environment(name: str | None, project: ProjectFile) -> list[Finding]:

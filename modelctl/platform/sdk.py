@@ -22,6 +22,7 @@ from modelctl.platform.again import again
 from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.git import read_git_once
+from modelctl.platform.here import SHELL_WAY_OUT, points_here
 from modelctl.platform.types import (
     Billed,
     BuildFailed,
@@ -107,7 +108,12 @@ class ModalPlatform(Volumes):
                 "or use --local, which needs none",
             )
         # The SDK tries 18 times, for about a minute, before it says that nobody answers.
-        await _probe(str(config.get("server_url")))
+        await _probe(
+            str(config.get("server_url")),
+            SHELL_WAY_OUT
+            if points_here() and not self._variables
+            else "check the network; or use --local, which needs none",
+        )
         if self._pinned is not None:
             await self._belongs(*self._pinned)
         if not self._environment:
@@ -409,8 +415,10 @@ def _load(module: str, file: Path) -> Any:
     return loaded
 
 
-async def _probe(server_url: str) -> None:
-    """Say within seconds that nobody answers. `server_url` may be a list with commas."""
+async def _probe(server_url: str, hint: str) -> None:
+    """Say within seconds that nobody answers. `server_url` may be a list with commas; `hint` is the
+    way out.
+    """
     for url in server_url.split(","):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
@@ -426,5 +434,5 @@ async def _probe(server_url: str) -> None:
         return
     raise Unreachable(
         f"nobody answers at {server_url}",
-        "check the network; or use --local, which needs none",
+        hint,
     )

@@ -64,6 +64,8 @@ def test_all_is_well(live: Project, account: dict[str, str]) -> None:
         "Modal",
         f"  ✔ the token works, for the workspace {live.plane.workspace}",
         "  ✔ environment main",
+        "  ! this shell points at the local control plane (MODAL_SERVER_URL), not at Modal",
+        "      open a new shell, or unset MODAL_SERVER_URL",
         "  ✔ a proxy token, to look at endpoints through their URLs",
         "",
     ]
@@ -125,7 +127,13 @@ def test_nobody_at_the_other_end_is_said_once_and_soon(live: Project) -> None:
     }
     ran = live.run("doctor", "--output", "json", env=dead, timeout=30)
     missing = [one for one in told(ran, "Modal") if one[0] == "missing"]
-    assert [said for _, said, _ in missing] == ["nobody answers at http://127.0.0.1:9"]
+    assert [(said, hint) for _, said, hint in missing] == [
+        (
+            "nobody answers at http://127.0.0.1:9",
+            "this shell points at the local control plane (MODAL_SERVER_URL): open a new one, or "
+            "unset it",
+        )
+    ]
     assert TOKEN not in ran.out
     assert SECRET not in ran.out
 
