@@ -35,7 +35,7 @@ from modelctl.checks import (
     variables,
     words,
 )
-from modelctl.checks.case import Case, Rule, case_of, doubtful, wrong
+from modelctl.checks.case import Case, Rule, case_of, wrong
 from modelctl.diagnostics import Diagnostic, Severity, in_order
 from modelctl.engines.base import Finding
 from modelctl.spec.models import Allow
@@ -151,10 +151,10 @@ def _allow_itself(wanted: Wanted) -> Iterator[Finding]:
                 f"allow: {{{code}: {{reason: why it is right here}}}}",
             )
         if pardon.until is not None and _last_day(pardon) is None:
-            yield doubtful(
+            yield wrong(
                 ("allow", code, "until"),
                 "allow/no-date",
-                f"{pardon.until} is no date, so {code} is allowed for ever",
+                f"{pardon.until} is no day of the calendar",
                 "until: 2027-01-31",
             )
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 PAGES: Mapping[str, str] = {
     "allow/no-date": (
-        "`until` is the last day of a pardon, written 2027-01-31. What cannot be read as a date "
-        "ends never, which is seldom what was meant."
+        "`until` is the last day of a pardon, written 2027-01-31. With a day that no month has, as "
+        "2027-02-30, nobody knows when the pardon ends."
     ),
     "allow/no-reason": (
         "A diagnostic may be allowed, but not silently: whoever reads the spec next year must see "

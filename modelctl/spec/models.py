@@ -22,7 +22,7 @@ from modelctl.spec.container_models import (
     VolumeMount,
 )
 from modelctl.spec.shape import ARGUMENT, NAME, SCALAR, Shape, plain
-from modelctl.spec.values import Duration, Size
+from modelctl.spec.values import DAY, Duration, Size
 
 __all__ = [
     "ARGUMENT",
@@ -286,7 +286,7 @@ class Allow(Shape):
     __short__: ClassVar[str | None] = "reason"
 
     reason: str | None = Field(default=None, description="Why it is accepted")
-    until: str | None = Field(default=None, description="The last day, as 2027-01-31")
+    until: str | None = Field(default=None, description="The last day, as 2027-01-31", pattern=DAY)
 
 
 class Fields(Shape):

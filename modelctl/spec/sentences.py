@@ -14,6 +14,7 @@ from modelctl.spec.quoting import quote, quote_path
 from modelctl.spec.scalars import surprise
 from modelctl.spec.synonyms import FIELDS, WORDS
 from modelctl.spec.tree import Mapping, Node, Scalar, Sequence
+from modelctl.spec.values import DAY
 from modelctl.spec.wanted import Path_
 
 _ENGINES = choices(ShapeKind(Backend).fields["name"])
@@ -165,6 +166,8 @@ def wrong_value(
             return "spec/value", *_bound(field, path, node, f"at most {context['le']:g}")
         case "string_too_long":
             return "spec/value", f"{field} has at most {context['max_length']} characters", ""
+        case "string_pattern_mismatch" if context["pattern"] == DAY:
+            return "spec/value", f"{field} wants a day", "write it as 2027-01-31"
         case "string_pattern_mismatch":
             return (
                 "spec/value",

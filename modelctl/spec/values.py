@@ -74,6 +74,9 @@ Duration = Annotated[
 ]
 """Seconds, written with a unit."""
 
+DAY = r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$"
+"""How a day is written; whether the month has it, a rule looks."""
+
 Size = Annotated[
     int,
     BeforeValidator(_read_size),

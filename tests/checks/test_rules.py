@@ -337,9 +337,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "{gpu/count: {reason: why it is right here}}",
     ),
     (
-        {**VLLM, "allow": {"gpu/count": {"reason": "x", "until": "soon"}}},
-        "allow.gpu/count.until warning allow/no-date: soon is no date, so gpu/count is allowed for "
-        "ever | until: 2027-01-31",
+        {**VLLM, "allow": {"gpu/count": {"reason": "x", "until": "2027-02-30"}}},
+        "allow.gpu/count.until error allow/no-date: 2027-02-30 is no day of the calendar | until: "
+        "2027-01-31",
     ),
 ]
 

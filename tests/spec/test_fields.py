@@ -268,6 +268,12 @@ CATALOGUE: dict[str, list[str]] = {
         "3:9 error spec/type: checks wants a mapping of names to values; this is text | write checks: {name: {prompt: a question}}",
     ],
     "allow: {fit/too-large: {until: 2027-01-31}}": [],
+    "allow: {fit/too-large: {until: soon}}": [
+        "3:32 error spec/value: allow.fit/too-large.until wants a day | write it as 2027-01-31"
+    ],
+    "allow: {fit/too-large: {until: 2027-1-31}}": [
+        "3:32 error spec/value: allow.fit/too-large.until wants a day | write it as 2027-01-31"
+    ],
     "rollout: {strategy: blue-green}": [
         "3:21 error spec/value: rollout.strategy is one of rolling, recreate; this is blue-green",
     ],
