@@ -40,7 +40,7 @@ def find_project(start: Path, cwd: Path | None = None) -> ProjectFile:
 
 def read_project(file: Path, cwd: Path | None = None) -> ProjectFile:
     """What this modelctl.yaml says; its folder is the root. Raises Rejected."""
-    source = read(file, shown(file, cwd or Path.cwd()), file.parent)
+    source = read(file, shown(file, cwd or Path.cwd()), file.parent, kind=FILE)
     found = list(source.diagnostics)
     tree: Mapping | None = None
     if source.tree is not None:
@@ -59,7 +59,7 @@ def read_project(file: Path, cwd: Path | None = None) -> ProjectFile:
 def read_policy(file: Path, cwd: Path | None = None) -> OutsidePolicy:
     """A file with the words of `policy` in modelctl.yaml. Raises Rejected."""
     name = shown(file.absolute(), cwd or Path.cwd())
-    source = read(file, name)
+    source = read(file, name, kind="a policy")
     found = list(source.diagnostics)
     tree = expand(source.tree, ShapeKind(Policy)) if source.tree is not None else None
     if isinstance(tree, Mapping):

@@ -33,10 +33,11 @@ class Source(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def read(path: Path, shown: str, root: Path | None = None) -> Source:
+def read(path: Path, shown: str, root: Path | None = None, *, kind: str = "a spec") -> Source:
     """The tree of the file at `path`, called `shown`. Never raises for bad input.
 
-    A link that leads out of the project at `root` is not read.
+    A link that leads out of the project at `root` is not read. `kind` is what the file should be,
+    as sentences name it.
     """
 
     def refused(code: str, message: str, hint: str = "") -> Source:
@@ -67,7 +68,7 @@ def read(path: Path, shown: str, root: Path | None = None) -> Source:
             "this file grows past 1 MB; a spec has at most 1 MB",
             "is it a spec at all?",
         )
-    return read_bytes(content, shown)
+    return read_bytes(content, shown, kind)
 
 
 def _why(problem: OSError | ValueError) -> str:
@@ -82,7 +83,7 @@ def _why(problem: OSError | ValueError) -> str:
     }.get(number or 0, "this file cannot be read" + (f": {os.strerror(number)}" if number else ""))
 
 
-def read_bytes(content: bytes, shown: str) -> Source:
+def read_bytes(content: bytes, shown: str, kind: str = "a spec") -> Source:
     """The tree of a file's bytes."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff") or content[:4] == b"\x00\x00\xfe\xff":
         return _refused(shown, "yaml/encoding", "this file is UTF-16 or UTF-32", "save it as UTF-8")
@@ -113,10 +114,10 @@ def read_bytes(content: bytes, shown: str) -> Source:
         message = f"byte 0x{byte:02x} is not UTF-8"
         wrong = error("yaml/encoding", message, hint="save the file as UTF-8", place=place)
         return Source(shown, None, (wrong,))
-    return read_text(text, shown)
+    return read_text(text, shown, kind)
 
 
-def read_text(text: str, shown: str) -> Source:
+def read_text(text: str, shown: str, kind: str = "a spec") -> Source:
     """The tree of a text."""
     if len(text) > LARGEST:
         return _refused(
@@ -160,9 +161,9 @@ def read_text(text: str, shown: str) -> Source:
             shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:"
         )
     if isinstance(tree, Sequence):
-        message = "this file is a list; a spec is a mapping of fields"
+        message = f"this file is a list; {kind} is a mapping of fields"
     else:
-        message = "this file is only a text; a spec is a mapping of fields"
+        message = f"this file is only a text; {kind} is a mapping of fields"
     wrong = error(
         "yaml/not-a-mapping", message, hint="write key: value on each line", place=tree.place
     )

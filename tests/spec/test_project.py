@@ -79,8 +79,12 @@ def test_every_mistake_is_said_at_once(folder: Folder) -> None:
 
 def test_text_mistakes_are_said_as_in_a_spec(folder: Folder) -> None:
     assert rejected(folder, "- a\n") == [
-        "modelctl.yaml:1:1 error yaml/not-a-mapping: this file is a list; a spec is a mapping of "
-        "fields | write key: value on each line"
+        "modelctl.yaml:1:1 error yaml/not-a-mapping: this file is a list; modelctl.yaml is a "
+        "mapping of fields | write key: value on each line"
+    ]
+    assert rejected(folder, "hello\n") == [
+        "modelctl.yaml:1:1 error yaml/not-a-mapping: this file is only a text; "
+        "modelctl.yaml is a mapping of fields | write key: value on each line"
     ]
     assert rejected(folder, "project: a\nproject: b\n") == [
         "modelctl.yaml:2:1 error yaml/duplicate-key: project is here twice; the first is on line 1 "
