@@ -54,7 +54,8 @@ live and 1 from any other.
 
 In CI, 1 and 3 are for whoever wrote the change, 4 and 5 for whoever is on call, and 6 is worth a
 second try. `modelctl plan --detailed-exitcode` in a scheduled job finds drift: 2 means that
-something lives otherwise than it is written.
+something lives otherwise than it is written. A deletion that still needs `--prune`, or is
+protected, is said in the plan and is not a 2.
 """
 
 VARIABLES_OPENING = """\

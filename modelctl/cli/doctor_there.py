@@ -41,7 +41,7 @@ def _shell() -> list[Finding]:
 
     if not points_here():
         return []
-    said = "this shell points at the local control plane (MODAL_SERVER_URL), not at Modal"
+    said = "this shell points at the local control plane (MODAL_SERVER_URL), not Modal"
     return [Finding(MODAL, "attention", said, "open a new shell, or unset MODAL_SERVER_URL")]
 
 

@@ -15,6 +15,8 @@ import pytest
 from modelctl.local import lifecycle
 from tests.conftest import Project, place_model
 
+pytestmark = pytest.mark.full
+
 SPEC = """\
 model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
 backend: llama.cpp

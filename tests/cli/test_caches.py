@@ -5,10 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from modelctl.local import lifecycle
 from tests.cli.test_container_life import containers, log, until
 from tests.conftest import Project
 from tests.hub.models import make_llama
+
+pytestmark = pytest.mark.full
 
 # Stands for an engine that compiles: it keeps a file where the app tells it to keep its cache.
 STUB = """\

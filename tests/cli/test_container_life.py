@@ -22,6 +22,8 @@ import pytest
 from modelctl.local import leftovers, lifecycle
 from tests.conftest import Project, place_model
 
+pytestmark = pytest.mark.full
+
 CHECK = """\
     messages:
       - {role: system, content: You are a helpful assistant.}

@@ -17,6 +17,8 @@ from modelctl.views.paint import Paint
 from modelctl.views.spent import Spending, Spent, bar, money, text
 from tests.conftest import Project
 
+pytestmark = pytest.mark.full
+
 QUIET = "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\nrollout: {gate: none}\n"
 HOUR = 3600
 

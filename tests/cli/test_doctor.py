@@ -64,7 +64,7 @@ def test_all_is_well(live: Project, account: dict[str, str]) -> None:
         "Modal",
         f"  ✔ the token works, for the workspace {live.plane.workspace}",
         "  ✔ environment main",
-        "  ! this shell points at the local control plane (MODAL_SERVER_URL), not at Modal",
+        "  ! this shell points at the local control plane (MODAL_SERVER_URL), not Modal",
         "      open a new shell, or unset MODAL_SERVER_URL",
         "  ✔ a proxy token, to look at endpoints through their URLs",
         "",

@@ -26,6 +26,8 @@ from tests.hub.models import make_adapter, make_llama
 from tests.hub.server import Hub
 from tests.weights.test_gguf import file as header
 
+pytestmark = pytest.mark.full
+
 
 def gguf_of(size: int, fill: bytes = bytes(range(256))) -> bytes:
     """A file of that size with a whole header."""

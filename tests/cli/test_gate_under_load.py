@@ -15,6 +15,8 @@ from tests.conftest import Project, Ran, place_model
 from tests.hub.server import Hub
 from tests.load import Load
 
+pytestmark = pytest.mark.full
+
 BASE = """\
 model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
 backend: llama.cpp

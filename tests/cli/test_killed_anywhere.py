@@ -28,6 +28,8 @@ from tests.cli.commands import Command, Commands, commands
 from tests.conftest import Project, place_model
 from tests.local.conftest import until
 
+pytestmark = pytest.mark.full
+
 QUIET = """\
 model: volume://shelf/m.gguf
 backend: llama.cpp

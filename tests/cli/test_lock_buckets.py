@@ -15,6 +15,8 @@ from tests.hub.models import make_adapter, make_llama
 from tests.hub.sparse import QWEN3_8B, make_checkpoint, tensors
 from tests.weights.test_gguf import file as gguf
 
+pytestmark = pytest.mark.full
+
 __all__ = ["locking"]
 
 VLLM = "backend: vllm\ngpu: L4\ncontext: 256\n"

@@ -11,6 +11,8 @@ import pytest
 from tests.cli.test_fleet import QUIET
 from tests.conftest import Project, Ran
 
+pytestmark = pytest.mark.full
+
 PROJECT = """\
 project: team
 environments:

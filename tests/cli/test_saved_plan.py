@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_fleet import QUIET, actions, by_hand
 from tests.conftest import Project
+
+pytestmark = pytest.mark.full
 
 
 def test_a_saved_plan_is_carried_out_or_refused_and_never_something_else(live: Project) -> None:

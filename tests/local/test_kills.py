@@ -20,6 +20,8 @@ from modelctl.local.__main__ import shorten
 from tests.local import streaming
 from tests.local.conftest import Client, client_in, until
 
+pytestmark = pytest.mark.full
+
 # -- what there is to kill
 
 

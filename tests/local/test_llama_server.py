@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "modelctl.local.llama_server"]
 THREADS = ["--threads", "2", "--threads-batch", "2"]

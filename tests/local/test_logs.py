@@ -24,6 +24,8 @@ from modelctl.local.keeping.journal import LONGEST, STDOUT, Journal, Lines
 from modelctl.local.keeping.store import Store
 from tests.local.conftest import Client, until
 
+pytestmark = pytest.mark.full
+
 # -- entries out of bytes
 
 

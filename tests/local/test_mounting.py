@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from modelctl.local.running import isolation
 from tests.local.conftest import Client, until
+
+pytestmark = pytest.mark.full
 
 # A machine that permits no mounts has none of this: its apps ask MODELCTL_MOUNT_ROOT.
 __test__ = isolation.mounts_permitted()

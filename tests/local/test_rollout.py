@@ -5,9 +5,12 @@ import threading
 import time
 from contextlib import suppress
 
+import pytest
 from modal_proto import api_pb2
 
 from tests.local.conftest import Client, until
+
+pytestmark = pytest.mark.full
 
 
 def test_a_redeploy_rolls_without_a_failed_request(client: Client) -> None:

@@ -14,6 +14,8 @@ from modelctl.local import lifecycle
 from modelctl.local.lifecycle import Plane
 from tests.local.conftest import Client, until
 
+pytestmark = pytest.mark.full
+
 APP = "counted"
 SERVER = f"{APP}/Server"
 
