@@ -335,18 +335,26 @@ def _only(spec: _SpecFile) -> list[str]:
 
 
 def _nameless(tree: Mapping) -> list[Diagnostic]:
-    """Entries of `only` that name nothing: they would leave the spec out everywhere, unsaid."""
+    """Where `only` names nothing: it would leave the spec out everywhere, or nowhere, unsaid."""
     only = tree.get("only")
+    if not isinstance(only, Items):
+        return []
+    empty = [
+        (f"only[{index}]", item.place)
+        for index, item in enumerate(only.items)
+        if isinstance(item, Scalar) and item.value == ""
+    ]
+    if not only.items:
+        empty = [("only", only.place)]
     return [
         error(
             "spec/value",
             "only names no environment here",
             hint="leave only out where every environment has the spec",
-            place=item.place,
-            path=f"only[{index}]",
+            place=place,
+            path=path,
         )
-        for index, item in enumerate(only.items if isinstance(only, Items) else ())
-        if isinstance(item, Scalar) and item.value == ""
+        for path, place in empty
     ]
 
 

@@ -95,9 +95,9 @@ def _text(forms: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _not_empty(form: dict[str, Any]) -> dict[str, Any]:
-    """Texts, or lists of texts, of which none is empty."""
+    """Texts, or lists of texts, of which none is empty; nor is the list."""
     if form.get("type") == "array":
-        return {**form, "items": _not_empty(form["items"])}
+        return {**form, "items": _not_empty(form["items"]), "minItems": 1}
     return {**form, "minLength": 1} if form.get("type") == "string" else form
 
 

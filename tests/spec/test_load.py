@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from modelctl.spec.load import load, load_all
+from modelctl.spec.load import load_all
 from modelctl.spec.models import plain
 from modelctl.spec.project import find_project
-from modelctl.spec.project_models import Project
-from modelctl.spec.wanted import ProjectFile
 from tests.spec.folder import Folder, lines
 
 PROJECT = "project: acme\nenvironments: {staging: , prod: }\n"
@@ -80,10 +78,19 @@ def test_a_model_that_an_environment_takes_back_is_said_at_its_null(folder: Fold
     assert folder.says("a.yaml", overlays=("dev",)) == []
 
 
-def test_only_that_names_nothing_is_said_instead_of_leaving_the_spec_out(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("name: a\nmodel: hf://a/b\nonly: ''\n")
-    found = load(["x.yaml"], ProjectFile(tmp_path, None, Project()), ("local",), cwd=tmp_path)
-    assert [d.message for d in found.diagnostics] == ["only names no environment here"]
+@pytest.mark.parametrize(
+    ("only", "place"),
+    [("''", "3:7"), ("[local, '']", "3:15"), ("[]", "3:7"), ("\n  []", "4:3")],
+)
+def test_only_that_names_nothing_is_said_instead_of_leaving_the_spec_out(
+    folder: Folder, only: str, place: str
+) -> None:
+    folder.write("specs/x.yaml", f"name: a\nmodel: hf://a/b\nonly: {only}\n")
+    for overlays in ((), ("local",)):
+        assert folder.says(overlays=overlays) == [
+            f"specs/x.yaml:{place} error spec/value: only names no environment here "
+            "| leave only out where every environment has the spec"
+        ]
 
 
 @pytest.mark.parametrize(

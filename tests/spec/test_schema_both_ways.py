@@ -235,6 +235,7 @@ CLOSE_CALLS: list[tuple[What, str]] = [
     ("spec", '{"name": "a", "renamed_from": "B"}'),
     ("spec", '{"name": "a", "only": ""}'),
     ("spec", '{"name": "a", "only": [""]}'),
+    ("spec", '{"name": "a", "only": []}'),
     ("spec", '{"name": "a", "only": [null]}'),
     ("spec", '{"name": "a", "environments": {"Prod": {}}}'),
     ("spec", '{"name": "a", "environments": {"prod": null}}'),
