@@ -17,6 +17,7 @@ from modelctl.diagnostics import Diagnostic, Severity
 from modelctl.plan import Action, Change, Plan, beyond_limits
 from modelctl.resolved import NO_LIMITS
 from modelctl.views import marked
+from modelctl.views.alike import Shown, shown
 from modelctl.views.human import changes, ended, money, problems, standing
 from modelctl.views.human.words import counted, duration
 from modelctl.views.marked import code, details, table, text
@@ -101,40 +102,46 @@ def _plan_head(result: Planned) -> list[str]:
     parts += [f"> **Denied**: {text(why)}" for why in beyond_limits(plan)]
     parts += [text(changes.LOST)] if plan.lost else []
     parts += [text(note, 1000) for note in plan.notes]
-    shown = _most_important(plan)[:ROWS]
-    if shown:
-        parts.append(_change_table([c for c in plan.changes if c in shown]))
+    rows = _rows(plan)
+    if rows:
+        seen = _most_important(rows)[:ROWS]
+        parts.append(_change_table([row for row in rows if row in seen]))
     return [*parts, *_problems(result.lacking), _cost(plan)]
 
 
-def _most_important(plan: Plan) -> list[Change]:
-    shown = [c for c in plan.changes if c.action is not Action.UNCHANGED]
-    return sorted(shown, key=lambda c: _FIRST.index(c.action))
+def _rows(plan: Plan) -> list[Shown]:
+    return shown(c for c in plan.changes if c.action is not Action.UNCHANGED)
 
 
-def _change_table(shown: Sequence[Change]) -> str:
-    rows = [
+def _most_important(rows: Sequence[Shown]) -> list[Shown]:
+    return sorted(rows, key=lambda row: _FIRST.index(row.change.action))
+
+
+def _change_table(rows: Sequence[Shown]) -> str:
+    cells = [
         (
-            changes.SYMBOLS[c.action][0],
-            f"**{text(c.name)}**",
-            changes.action_words(c.action),
-            _what(c),
-            _monthly(c),
+            changes.SYMBOLS[row.change.action][0],
+            f"**{text(row.change.name)}**",
+            changes.action_words(row.change.action),
+            _what(row),
+            _monthly(row.change),
         )
-        for c in shown
+        for row in rows
     ]
-    return table(("", "app", "action", "what", "warm, a month"), rows, ("warm, a month",))
+    return table(("", "app", "action", "what", "warm, a month"), cells, ("warm, a month",))
 
 
-def _what(change: Change) -> str:
+def _what(row: Shown) -> str:
     """The reasons as text, then the fields as code, as many as read well in a cell."""
+    change = row.change
     parts = [text(why) for why in change.reasons[:_FIELDS]]
     fields = () if change.action is Action.DRIFT and change.reasons else change.fields
     said = [_arrow(f.path, f.before, f.after) for f in fields]
     parts += said if len(said) <= _FIELDS else [*said[:_FIELDS], f"{len(said) - _FIELDS} more"]
     if change.action is Action.CREATE:
         parts += [text(what) for what in change.impact]
-    return ", ".join(parts)
+    names = f"<br>{text(money.named('', row.names))}" if row.names else ""
+    return ", ".join(parts) + names
 
 
 _FIELDS = 3
@@ -177,19 +184,21 @@ def _cost(plan: Plan) -> str:
 
 def _plan_sections(result: Planned) -> list[str]:
     plan = result.plan
-    order = _most_important(plan)
-    found = [s for c in order[:ROWS] if (s := _change_section(c, result))]
+    rows = _rows(plan)
+    order = _most_important(rows)
+    found = [s for row in order[:ROWS] if (s := _change_section(row, result))]
     if rest := order[ROWS:]:
-        shown = [c for c in plan.changes if c in rest]
-        found = _folded(shown, "more changes", _change_table) + found
-        found += [s for c in rest if (s := _change_section(c, result))]
+        left = [row for row in rows if row in rest]
+        found = _folded(left, "more changes", _change_table) + found
+        found += [s for row in rest if (s := _change_section(row, result))]
     found = _folded(result.lacking[PROBLEMS:], "more problems", _problem_table) + found
     return found + _warnings(result.warnings)
 
 
-def _change_section(change: Change, result: Planned) -> str:
-    """All fields of an app, what a new version means to its users, who holds it."""
-    body = []
+def _change_section(row: Shown, result: Planned) -> str:
+    """All fields of an app, what a new version means to its users, who holds it; of several, which
+    they are."""
+    change, body = row.change, []
     if change.fields:
         rows = [
             (code(f.path), code(_said(f.before), 300), code(_said(f.after), 300))
@@ -201,13 +210,23 @@ def _change_section(change: Change, result: Planned) -> str:
     if (hold := change.hold) is not None:
         until = f" until {hold.until}" if hold.until else ""
         body.append(text(f"held by {hold.who}, {hold.why or 'no reason given'}{until}"))
+    if row.names:
+        body.append(_members(row, result))
     if not body:
         return ""
     if change.cost.at_max is not None:
         body.append(f"at most {_usd(f'{change.cost.at_max:,.2f}')} an hour")
-    place = result.places.get(change.name)
+    place = None if row.names else result.places.get(change.name)
     body += [f"spec: {code(place.file)}"] if place else []
-    return details(change.name, "\n\n".join(body))
+    return details(row.title, "\n\n".join(body))
+
+
+def _members(row: Shown, result: Planned) -> str:
+    cells = []
+    for change in row.apps:
+        place = result.places.get(change.name)
+        cells.append((text(change.name), code(place.file) if place else "", _monthly(change)))
+    return table(("app", "spec", "warm, a month"), cells, ("warm, a month",))
 
 
 def _said(value: object) -> str:

@@ -114,7 +114,7 @@ def test_of_more_than_ten_of_a_kind_the_tenth_counts_the_rest() -> None:
 
 
 def test_a_long_plan_is_folded() -> None:
-    many = tuple(Change(f"app-{n}", Action.CREATE) for n in range(50))
+    many = tuple(Change(f"app-{n}", Action.CREATE, (f"L4:{n}",)) for n in range(50))
     lines = written(Planned(Plan("prod", "prod", many))).splitlines()
     assert lines[0] == "::group::Plan: 50 create."
     assert lines[-1] == "::endgroup::"

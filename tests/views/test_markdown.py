@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
-from modelctl.plan import Action, Change, Cost, Plan
+from modelctl.diagnostics import Place
+from modelctl.plan import Action, Change, Cost, FieldChange, Plan
 from modelctl.resolved import Limits
 from modelctl.views import marked
 from modelctl.views.markdown import written
 from modelctl.views.results import Planned, Result, Stopped, Validated
-from tests.views import results
+from tests.views import alike, results
 
 GFM = MarkdownIt("commonmark").enable("table").enable("strikethrough")
 
@@ -261,13 +262,49 @@ def test_what_does_not_fit_is_counted() -> None:
 
 def test_many_changes_keep_the_first_screen_short() -> None:
     many = tuple(
-        replace(results.CHANGES[0], name=f"app-{n:02}", action=Action.REDEPLOY) for n in range(60)
+        Change(f"app-{n:02}", Action.REDEPLOY, fields=(FieldChange("context", n, 4096),))
+        for n in range(60)
     )
     text = written(Planned(Plan("prod", "prod", many), "prod"))
     assert len(seen(text).splitlines()) <= 40
     assert "<details><summary>25 more changes</summary>" in text
     assert "<details><summary>15 more changes</summary>" in text
     assert all(f"app-{n:02}" in text for n in range(60))
+
+
+ALIKE = r"""|  | app | action | what | warm, a month |
+| --- | --- | --- | --- | ---: |
+| + | **alone** | create | L4, scale to zero | \$0 |
+| ± | **5 apps** | redeploy | `memory_utilization` 0.9 → 0.92<br>chat-0, chat-1, chat-2 and 2 more | \$3,650 |
+
+<details><summary>5 apps: chat-0, chat-1, chat-2 and 2 more</summary>
+
+| field | before | after |
+| --- | --- | --- |
+| `memory_utilization` | `0.9` | `0.92` |
+
+rolling; same URL
+
+| app | spec | warm, a month |
+| --- | --- | ---: |
+| chat-0 | `specs/chat-0.yaml` | \$730 |
+| chat-1 |  | \$730 |
+| chat-2 |  | \$730 |
+| chat-3 |  | \$730 |
+| chat-4 |  | \$730 |
+
+at most \$20.00 an hour
+
+</details>"""  # noqa: E501
+
+
+def test_apps_that_change_in_the_same_way_are_one_row_with_all_names_folded() -> None:
+    plan = Plan("prod", "prod", (alike.ALONE, *alike.SAME))
+    text = written(Planned(plan, "prod", places={"chat-0": Place("specs/chat-0.yaml")}))
+    table, section = ALIKE.split("\n\n", 1)
+    assert table in text
+    assert section in text
+    assert "### Plan for prod: 1 create, 5 redeploy" in text
 
 
 def test_of_a_very_large_fleet_as_much_is_listed_as_fits() -> None:

@@ -22,7 +22,7 @@ from modelctl.resolved import Limits, Unknown
 from modelctl.views import machine, page
 from modelctl.views.page.words import text
 from modelctl.views.results import Stopped
-from tests.views import sample
+from tests.views import alike, sample
 
 VOID = {"meta", "rect", "line", "circle"}
 
@@ -309,6 +309,18 @@ def test_forty_changes_are_folded_below_one_table() -> None:
     assert source.count('<details class="app"') == 40
     assert '<details class="app" id="app-1" open' not in source
     assert len(source) < 200_000
+
+
+def test_apps_that_change_in_the_same_way_are_one_row_that_leads_to_each() -> None:
+    source = page.plan(Plan("p", "p", (alike.ALONE, *alike.SAME)))
+    overview = source[source.index('<table class="overview') : source.index("</table>")]
+    assert overview.count('<th role="rowheader" scope="row" class="name">') == 2
+    said = " ".join(Tree(overview).text.split())
+    assert "± redeploy 5 apps memory_utilization 0.9 → 0.92 chat-0, chat-1, chat-2 and 2" in said
+    for change in alike.SAME:
+        (anchor,) = re.findall(rf'<a href="#([\w-]+)"><bdi>{change.name}</bdi></a>', overview)
+        assert f'<details class="app" id="{anchor}"' in source
+    assert "$3,650" in said
 
 
 def test_where_there_is_no_plan_the_page_says_why() -> None:

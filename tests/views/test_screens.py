@@ -21,7 +21,7 @@ from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
 from tests.cli.test_lock import InProcess
 from tests.conftest import ROOT, Project
-from tests.views import sample
+from tests.views import alike, sample
 from tests.views.screens import FOLDER, WIDTHS, hold
 from tests.views.terminal import on_a_terminal
 
@@ -77,6 +77,11 @@ def test_validate_with_errors(there: Project, width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_plan(width: int) -> None:
     hold("plan", width, changes.plan(sample.plan_of_everything(), paint=PLAIN, width=width))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_plan_in_which_many_apps_change_in_the_same_way(width: int) -> None:
+    hold("plan-alike", width, changes.plan(alike.FLEET, paint=PLAIN, width=width))
 
 
 def _outcome(name: str, action: Action, result: Result, **more: object) -> Outcome:

@@ -1,4 +1,4 @@
-"""How does a plan read? One line an app; then what changes in it, and what it costs."""
+"""How does a plan read? One line a change; then what changes in it, and what it costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from modelctl.plan import DEPLOYS, HOURS_A_MONTH, REFUSED, Action, Change, FieldChange, Plan
 from modelctl.resolved import NO_LIMITS
+from modelctl.views.alike import Shown, shown
 from modelctl.views.human import money
 from modelctl.views.human.words import counted, printable, wrapped
 from modelctl.views.paint import Paint
@@ -36,21 +37,22 @@ def action_words(action: Action) -> str:
 
 
 def plan(result: Plan, *, paint: Paint, width: int) -> str:
-    """One line an app that changes, the fields of each, what it costs, and one summary line."""
-    shown = [c for c in result.changes if c.action is not Action.UNCHANGED]
+    """One line an app that changes, or all that change in the same way; the fields of each, what it
+    costs, and one summary line."""
+    rows = shown(c for c in result.changes if c.action is not Action.UNCHANGED)
     lines = [f"{paint(result.where, 'bold')} · {counted(len(result.changes), 'app')}", ""]
     if result.lost:
         lines += [*wrapped(LOST, width), ""]
     for note in result.notes:
         lines += [*wrapped(printable(note), width), ""]
-    column = min(40, max((len(c.name) for c in shown), default=0) + 2)
-    for change in shown:
-        lines += _plan_line(change, column, paint, width)
+    column = min(40, max((len(row.change.name) for row in rows), default=0) + 2)
+    for row in rows:
+        lines += _plan_line(row.change, column, paint, width) + _names(row, width)
     unchanged = result.count(Action.UNCHANGED)
     if unchanged:
-        lines += [*([""] if shown else []), f"  {unchanged} unchanged"]
-    for change in shown:
-        lines += _block(change, column, paint, width)
+        lines += [*([""] if rows else []), f"  {unchanged} unchanged"]
+    for row in rows:
+        lines += _block(row, column, paint, width)
     if cost := _costs(result, paint, width):
         lines += ["", *cost]
     lines += ["", *textwrap.wrap(plan_summary(result), width)]
@@ -142,6 +144,13 @@ def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[st
     return lines + [" " * (4 + column + 11) + line for line in wrapped[1:]]
 
 
+def _names(row: Shown, width: int) -> list[str]:
+    return textwrap.wrap(
+        printable(", ".join(row.names)), width, initial_indent=" " * 6, subsequent_indent=" " * 6,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
 def reason(change: Change) -> str:
     """Why, and what changes, in one sentence."""
     parts = [arrow(field) for field in change.fields]
@@ -152,13 +161,15 @@ def reason(change: Change) -> str:
     return printable(", ".join([*change.reasons, *parts]))
 
 
-def _block(change: Change, column: int, paint: Paint, width: int) -> list[str]:
+def _block(row: Shown, column: int, paint: Paint, width: int) -> list[str]:
     """The fields of an app where they are many, and what a new version means to its users."""
+    change = row.change
     impact = change.impact if change.does in DEPLOYS - {Action.CREATE} else ()
     many = len(change.fields) > 1 or _many(change, column, width)
     if not (impact or many) or change.action is Action.BLOCKED:
         return []
-    lines = ["", paint(change.name, "bold"), *field_lines(change.fields, width)]
+    title = [paint(line, "bold") for line in textwrap.wrap(row.title, width)]
+    lines = ["", *title, *field_lines(change.fields, width)]
     if impact:
         lines += textwrap.wrap(
             printable("; ".join(impact)), width, initial_indent="  ", subsequent_indent="  "

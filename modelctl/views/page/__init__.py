@@ -68,7 +68,7 @@ def plan(
         lost=result.lost,
         notes=result.notes,
         gone=result.gone,
-        groups=apps.groups(changed),
+        groups=apps.groups(result, changed),
         changed=changed,
         changes=sum(not app.left_alone for app in changed),
         details=tuple(app for app in changed if app.more_to_say),

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from modelctl.assess.rows import Report
 from modelctl.plan import HOURS_A_MONTH, LEFT_ALONE, Action, Change, Plan
+from modelctl.views.alike import alike, together
+from modelctl.views.human.money import named
 from modelctl.views.page.memory import Memories, of_report
 from modelctl.views.page.words import Figure, hourly, monthly, signed, spoken
 
@@ -74,9 +76,18 @@ class App(Struct, frozen=True):
         return bool(self.memory or self.impact or self.more)
 
 
+class Row(Struct, frozen=True):
+    """An app of the overview; or several that change in the same way: `app` is what they are
+    together, `names` the first of them."""
+
+    app: App
+    several: tuple[App, ...] = ()
+    names: str = ""
+
+
 class Group(Struct, frozen=True):
     title: str
-    apps: tuple[App, ...]
+    rows: tuple[Row, ...]
 
 
 class Count(Struct, frozen=True):
@@ -86,22 +97,35 @@ class Count(Struct, frozen=True):
 
 def changed(result: Plan, reports: Mapping[str, Report]) -> tuple[App, ...]:
     """In the order of the plan, the anchors numbered: a name is no part of an address."""
-    shown = [c for c in result.changes if c.action is not Action.UNCHANGED]
     return tuple(
         _app(f"app-{number}", change, reports.get(change.name))
-        for number, change in enumerate(shown, 1)
+        for number, change in enumerate(_shown(result), 1)
     )
 
 
-def groups(found: Sequence[App]) -> tuple[Group, ...]:
-    """What apply would do, and what it would leave as it is."""
+def _shown(result: Plan) -> list[Change]:
+    return [c for c in result.changes if c.action is not Action.UNCHANGED]
+
+
+def groups(result: Plan, found: Sequence[App]) -> tuple[Group, ...]:
+    """What apply would do, and what it would leave as it is; `found` are the apps that change."""
     titles = {False: "Apply changes these", True: "Apply leaves these as they are"}
-    both = (Group(titles[alone], _those(found, alone)) for alone in (False, True))
-    return tuple(group for group in both if group.apps)
+    pairs = zip(_shown(result), found, strict=True)
+    rows = [_row(several) for several in alike(pairs, lambda pair: pair[0])]
+    both = (
+        Group(title, tuple(row for row in rows if row.app.left_alone is alone))
+        for alone, title in titles.items()
+    )
+    return tuple(group for group in both if group.rows)
 
 
-def _those(found: Sequence[App], alone: bool) -> tuple[App, ...]:
-    return tuple(app for app in found if app.left_alone is alone)
+def _row(several: Sequence[tuple[Change, App]]) -> Row:
+    apps = tuple(app for _, app in several)
+    if len(apps) == 1:
+        return Row(apps[0])
+    names = [app.name for app in apps]
+    whole = _app("", together([change for change, _ in several]), None)
+    return Row(whole, apps, named("", names))
 
 
 def counts(result: Plan) -> tuple[Count, ...]:
