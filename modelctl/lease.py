@@ -311,7 +311,7 @@ class Lease:
         while True:
             if self._lost is not None:
                 raise self._lost
-            if self._clock() < self.valid_until:
+            if self.holds():
                 return
             try:
                 await self._renew()
@@ -319,6 +319,10 @@ class Lease:
                 if self._clock() - began >= self._ttl:
                     raise
                 await self._sleep(_LOOK * self._ttl)
+
+    def holds(self) -> bool:
+        """Whether nobody else can be the owner at this moment; asks nobody, from any thread."""
+        return self._lost is None and self._clock() < self.valid_until
 
     async def release(self) -> None:
         """Let others begin at once. Harmless where the lease was lost, or never held."""

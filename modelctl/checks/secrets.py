@@ -18,7 +18,7 @@ _VALUE = re.compile(
     r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{12,}"
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|xox[abp]-[\w-]{8,}|a[ks]-[A-Za-z0-9]{20,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY|AIza[\w-]{35}(?![\w-])|[rs]k_live_[A-Za-z0-9]{16,}"
-    r"|glpat-[\w-]{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
+    r"|glpat-[\w-]{20,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
     r"|hooks\.slack\.com/(?:services|workflows|triggers)/\w+/\w+/\w{8,}"
     r"|(?i:bearer)[ \t]{1,20}(?=[A-Za-z._~+/=-]{0,200}\d)[A-Za-z0-9._~+/=-]{12,})"
     # A password in a URL; one in $ or <> is a place for it.
@@ -26,7 +26,8 @@ _VALUE = re.compile(
 )
 _PASS = re.compile(r"(?:^|_)(?:PASS|PW)$", re.I)
 _WORD = re.compile(r"[a-z_-]+")
-_PAIR = re.compile(r"""([A-Za-z0-9_.-]+)["']?\s*[:=]\s*["']?([^\s,}"']+)""")
+# From a word's beginning only: a long line without a pair would be read once for each letter.
+_PAIR = re.compile(r"""(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]+)["']?\s*[:=]\s*["']?([^\s,}"']+)""")
 # Settings whose names only sound like secrets.
 _NO_SECRET = {"TOKENIZERS_PARALLELISM", "MAX_TOKENS"}
 # Said elsewhere (env, args), or words that somebody asks a model.

@@ -46,7 +46,7 @@ async def alone(
     ttl = seconds_of(os.environ)
     lease = Lease(platform, project.name, where=platform.where, owner=who(), what=what, ttl=ttl)
     async with lease.held(wait):
-        platform.guard(lease.check)
+        platform.guard(lease)
         try:
             yield lease
         finally:

@@ -100,7 +100,7 @@ def _vllm(lines: Iterable[str]) -> BootReport:
 _BUILD = re.compile(r"\bbuild:? ([1-9]\d*) \(")
 _MODEL = "llama_model_loader: loaded meta data with"
 _BUFFER = re.compile(
-    r"(?P<who>\w+): +(?P<device>\S+) +(?:(?P<what>model|KV|RS|compute|output) )?buffer size = +"
+    r"\b(?P<who>\w+): +(?P<device>\S+) +(?:(?P<what>model|KV|RS|compute|output) )?buffer size = +"
     r"(?P<size>[\d.]+) MiB"
 )
 _GPU = re.compile(r"((?:CUDA|ROCm|Vulkan|SYCL|MUSA|Metal)\d*)(_Split|_Mapped)?")

@@ -4,15 +4,20 @@ A process may be stopped for any time between two calls of one deployment. What 
 be published after somebody else took over, so the question is put at the last moment, where the
 SDK hands a request to its connection. The SDK has no public place for that. Where a later one
 lacks the private place too, calls are not asked about one by one, and everything else works.
+
+The question is put in two steps. The first may take a while, for it may ask Modal, and several
+calls of one deployment wait for it together. The second is a look at a clock in the thread that
+sends, with nothing between it and the sending: a process that is stopped there was in one call, not
+in all that had their answer and were not sent yet.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-Check = Callable[[], Awaitable[None]]
+from modelctl.platform.types import Permission
 
 CHANGES = frozenset(
     {
@@ -29,25 +34,27 @@ class Guard:
     """What is asked before calls are sent. The SDK sends them in a thread of its own."""
 
     def __init__(self) -> None:
-        self._asked: dict[object, tuple[Check, asyncio.AbstractEventLoop]] = {}
+        self._asked: dict[object, tuple[Permission, asyncio.AbstractEventLoop]] = {}
 
-    def ask(self, who: object, check: Check | None) -> None:
-        """Await `check` in this event loop before each such call; None: no longer."""
-        if check is None:
+    def ask(self, who: object, permission: Permission | None) -> None:
+        """Await its `check` in this event loop before each such call; None: no longer."""
+        if permission is None:
             self._asked.pop(who, None)
         else:
-            self._asked[who] = (check, asyncio.get_running_loop())
+            self._asked[who] = (permission, asyncio.get_running_loop())
 
     async def before(self, method: str) -> None:
+        """Return where the call may be sent now; the caller sends it without awaiting anything."""
         if method not in CHANGES:
             return
-        for check, loop in list(self._asked.values()):
-            if not loop.is_closed():  # else the command is over, and so are its changes
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_await(check), loop))
-
-
-async def _await(check: Check) -> None:
-    await check()
+        while True:
+            # Where a loop is closed, the command is over, and so are its changes.
+            asked = [(p, loop) for p, loop in self._asked.values() if not loop.is_closed()]
+            for permission, loop in asked:
+                check = asyncio.run_coroutine_threadsafe(permission.check(), loop)
+                await asyncio.wrap_future(check)
+            if all(permission.holds() for permission, _ in asked):
+                return
 
 
 GUARD = Guard()

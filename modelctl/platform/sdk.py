@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from modelctl.platform.types import (
     Live,
     LiveApp,
     LogLine,
+    Permission,
     PlatformError,
     Progress,
     Refused,
@@ -132,8 +133,8 @@ class ModalPlatform(Volumes):
                 f"use a token of {wanted}, or change workspace in modelctl.yaml",
             )
 
-    def guard(self, check: Callable[[], Awaitable[None]] | None) -> bool:
-        guard.GUARD.ask(self, check)
+    def guard(self, permission: Permission | None) -> bool:
+        guard.GUARD.ask(self, permission)
         return self._guards_calls
 
     @again

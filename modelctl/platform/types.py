@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -162,6 +162,18 @@ def silent(phrase: str) -> None:
     """The Progress of who does not ask."""
 
 
+class Permission(Protocol):
+    """What a change needs at the moment when it is sent."""
+
+    async def check(self) -> None:
+        """Return once there is one; raise where there is none any more."""
+        ...
+
+    def holds(self) -> bool:
+        """Whether there is one at this very moment; asks nobody, from any thread."""
+        ...
+
+
 class Platform(Protocol):
     """One environment of one workspace, on Modal or on the local control plane.
 
@@ -183,10 +195,11 @@ class Platform(Protocol):
 
     def capabilities(self) -> Capabilities: ...
 
-    def guard(self, check: Callable[[], Awaitable[None]] | None) -> bool:
-        """Await `check` in the running event loop right before each call that changes something is
-        sent, also between the calls of one deployment; what it raises ends the operation. None:
-        no longer. False where this SDK does not allow that: then only who changes something asks.
+    def guard(self, permission: Permission | None) -> bool:
+        """Ask for `permission` in the running event loop right before each call that changes
+        something is sent, also between the calls of one deployment; what it raises ends the
+        operation. None: no longer. False where this SDK does not allow that: then only who changes
+        something asks.
         """
         ...
 

@@ -46,7 +46,7 @@ class Worker:
         await self.lease.release()
 
     async def guard(self) -> bool:
-        return self.platform.guard(self.lease.check)
+        return self.platform.guard(self.lease)
 
     async def deploy(self, name: str, file: str) -> int:
         nothing: Any = None
