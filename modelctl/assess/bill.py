@@ -27,6 +27,11 @@ class Bill(Struct, frozen=True):
     unpriced: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
 
+    @property
+    def paid(self) -> bool:
+        """Whether Modal would ever send it: `local` and `prod+local` run on this machine."""
+        return self.environment.split("+")[-1] != "local"
+
 
 def bill_of(environment: str, found: Sequence[Assessed], limits: Limits = NO_LIMITS) -> Bill:
     """`limits` are those of the whole environment."""

@@ -59,6 +59,7 @@ def plan_against(
         limits=ready.bill.limits,
         prices=ready.bill.words,
         left_out=ready.left_out,
+        paid=not ready.chosen.local,
     )
     wrong = _named(before.wrong, ready)
     changes = tuple(

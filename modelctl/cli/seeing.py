@@ -151,6 +151,7 @@ async def see_and_plan(
         left_out=left_out,
         limits=bill.limits if bill else NO_LIMITS,
         prices=bill.words if bill else "",
+        paid=platform.paid,
     )
     return result, seen
 

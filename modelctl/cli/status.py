@@ -62,7 +62,7 @@ def _status(reports: Reports) -> int:
         from modelctl.views.paint import for_stream
 
         paint, width = for_stream()
-        say(standing.status(rows, platform.where, paint=paint, width=width))
+        say(standing.status(rows, platform.where, paint=paint, width=width, paid=platform.paid))
     for spec in broken:
         errors = "1 error" if spec.errors == 1 else f"{spec.errors} errors"
         aside(f"{spec.file} has {errors}, so that what it asks for is not compared")
@@ -76,10 +76,16 @@ def _status(reports: Reports) -> int:
 
     wrong = {spec.file: spec.errors for spec in broken}
     environment = "+".join(ready.chosen.overlays)
-    return reports.give(
-        Standing(rows, platform.environment, platform.where, environment, wrong, places(ready)),
-        code,
+    found = Standing(
+        rows,
+        platform.environment,
+        platform.where,
+        environment,
+        wrong,
+        places(ready),
+        platform.paid,
     )
+    return reports.give(found, code)
 
 
 def _without_spec(row: StatusRow, broken: Sequence[Broken]) -> StatusRow:

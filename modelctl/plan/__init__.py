@@ -65,6 +65,7 @@ def plan(
     limits: Limits = NO_LIMITS,
     prices: str = "",
     left_out: frozenset[str] = frozenset(),
+    paid: bool = True,
 ) -> Plan:
     """Compare. `whole_project` is true where `desired` is everything that the project has: only
     then an app without a spec is one to delete. `allow_unlocked` lets models of the Hub and of
@@ -81,7 +82,8 @@ def plan(
     lost = seen.index is None and any(
         not owner(app, seen, project) for app in seen.live.apps.values()
     )
-    return Plan(seen.live.environment, where, found, others, limits, prices, gone, lost)
+    environment = seen.live.environment
+    return Plan(environment, where, found, others, limits, prices, gone, lost, paid=paid)
 
 
 def _left_alone_costs_nothing_new(change: Change) -> Change:

@@ -118,7 +118,8 @@ class Plan(Struct, frozen=True):
     """`others` is what keep-warm costs an hour of this project's apps that were not looked at.
     `limits` are those of all apps together; `prices` say whose prices these are. `gone` are apps
     that are written down, and neither live nor have a spec any more. `lost`: nothing is written
-    down of apps that live. `notes` say what could not be compared."""
+    down of apps that live. `notes` say what could not be compared. `paid`: it is on Modal's bill;
+    what runs on the local control plane costs nothing, and the figures say what it would."""
 
     environment: str
     where: str
@@ -129,6 +130,7 @@ class Plan(Struct, frozen=True):
     gone: tuple[str, ...] = ()
     lost: bool = False
     notes: tuple[str, ...] = ()
+    paid: bool = True
 
     @property
     def pending(self) -> bool:

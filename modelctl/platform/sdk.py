@@ -85,7 +85,14 @@ class ModalPlatform(Volumes):
 
     @property
     def where(self) -> str:
-        return self._where or f"Modal environment {self._environment}"
+        if self._where:
+            return self._where
+        environment = f"environment {self._environment}"
+        return f"Modal {environment}" if self.paid else f"local control plane, {environment}"
+
+    @property
+    def paid(self) -> bool:
+        return not (self._variables or points_here())
 
     def capabilities(self) -> Capabilities:
         return self._capabilities

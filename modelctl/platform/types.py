@@ -189,6 +189,11 @@ class Platform(Protocol):
         """For people: `Modal environment prod` or `local control plane`."""
         ...
 
+    @property
+    def paid(self) -> bool:
+        """Whether what runs there is on Modal's bill."""
+        ...
+
     async def open(self) -> None:
         """Connect; raises Unreachable or CredentialsRefused within seconds, not minutes."""
         ...

@@ -89,7 +89,9 @@ def _log(result: Result) -> Iterator[str]:
         case Standing():
             yield from _part(
                 counted(len(result.rows), "app"),
-                standing.status(result.rows, result.where, paint=plain, width=_WIDTH),
+                standing.status(
+                    result.rows, result.where, paint=plain, width=_WIDTH, paid=result.paid
+                ),
             )
         case Stopped():
             return  # standard error says it

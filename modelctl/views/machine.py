@@ -45,7 +45,7 @@ def text(result: Result) -> str:
         case Applied():
             return outcomes(result.planned.plan, result.outcomes, result.planned.lacking)
         case Standing():
-            return status(result.rows, result.modal_environment)
+            return status(result.rows, result.modal_environment, paid=result.paid)
         case _:
             return stopped(result)
 
@@ -89,6 +89,7 @@ def _bill(bill: Bill) -> dict[str, object]:
     """USD an hour: `value` on the first GPU of each list, `low` and `high` over the lists."""
     return {
         "environment": bill.environment,
+        "paid": bill.paid,
         "prices": bill.words,
         "keep_warm_usd_per_hour": _spread(bill.first, bill.warm),
         "at_max_usd_per_hour": _spread(bill.first_at_most, bill.at_most),
@@ -110,6 +111,7 @@ def plan_data(result: Plan) -> dict[str, object]:
         "changes": [_change(c) for c in result.changes],
         "summary": {action.value: result.count(action) for action in Action},
         "cost": {
+            "paid": result.paid,
             "prices": result.prices,
             "usd_per_hour_before": result.warm_before,
             "usd_per_hour_after": result.warm_after,
@@ -251,8 +253,9 @@ def outcomes(result: Plan, ended: Sequence[Outcome], lacking: Sequence[Diagnosti
     )
 
 
-def status(rows: Sequence[StatusRow], environment: str) -> str:
-    return dump({"environment": environment, "apps": [to_builtins(row) for row in rows]})
+def status(rows: Sequence[StatusRow], environment: str, *, paid: bool) -> str:
+    apps = [to_builtins(row) for row in rows]
+    return dump({"environment": environment, "paid": paid, "apps": apps})
 
 
 def history(rows: Sequence[Told], name: str, environment: str, hold: Hold | None) -> str:

@@ -21,7 +21,6 @@ from modelctl.views.alike import Shown, shown
 from modelctl.views.human import changes, ended, money, problems, standing
 from modelctl.views.human.words import counted, duration
 from modelctl.views.marked import code, details, table, text
-from modelctl.views.paint import Paint
 from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
 from modelctl.views.rows import StatusRow
 
@@ -105,7 +104,7 @@ def _plan_head(result: Planned) -> list[str]:
     rows = _rows(plan)
     if rows:
         seen = _most_important(rows)[:ROWS]
-        parts.append(_change_table([row for row in rows if row in seen]))
+        parts.append(_change_table([row for row in rows if row in seen], plan))
     return [*parts, *_problems(result.lacking), _cost(plan)]
 
 
@@ -117,7 +116,12 @@ def _most_important(rows: Sequence[Shown]) -> list[Shown]:
     return sorted(rows, key=lambda row: _FIRST.index(row.change.action))
 
 
-def _change_table(rows: Sequence[Shown]) -> str:
+def _month(plan: Plan) -> str:
+    """What heads the column of costs."""
+    return "warm, a month" if plan.paid else "on Modal, a month"
+
+
+def _change_table(rows: Sequence[Shown], plan: Plan) -> str:
     cells = [
         (
             changes.SYMBOLS[row.change.action][0],
@@ -128,7 +132,7 @@ def _change_table(rows: Sequence[Shown]) -> str:
         )
         for row in rows
     ]
-    return table(("", "app", "action", "what", "warm, a month"), cells, ("warm, a month",))
+    return table(("", "app", "action", "what", _month(plan)), cells, (_month(plan),))
 
 
 def _what(row: Shown) -> str:
@@ -179,6 +183,8 @@ def _cost(plan: Plan) -> str:
         said.append(f"**At most** {text(changes.at_most(plan), 1000)}")
     if not said:
         return ""
+    if not plan.paid:
+        said.insert(0, text(money.NOT_PAID))
     return "<br>\n".join([*said, f"<sub>{text(changes.whose_prices(plan))}</sub>"])
 
 
@@ -189,7 +195,7 @@ def _plan_sections(result: Planned) -> list[str]:
     found = [s for row in order[:ROWS] if (s := _change_section(row, result))]
     if rest := order[ROWS:]:
         left = [row for row in rows if row in rest]
-        found = _folded(left, "more changes", _change_table) + found
+        found = _folded(left, "more changes", lambda rows: _change_table(rows, plan)) + found
         found += [s for row in rest if (s := _change_section(row, result))]
     found = _folded(result.lacking[PROBLEMS:], "more problems", _problem_table) + found
     return found + _warnings(result.warnings)
@@ -226,7 +232,8 @@ def _members(row: Shown, result: Planned) -> str:
     for change in row.apps:
         place = result.places.get(change.name)
         cells.append((text(change.name), code(place.file) if place else "", _monthly(change)))
-    return table(("app", "spec", "warm, a month"), cells, ("warm, a month",))
+    month = _month(result.plan)
+    return table(("app", "spec", month), cells, (month,))
 
 
 def _said(value: object) -> str:
@@ -293,15 +300,16 @@ def _validated(result: Validated, limit: int) -> str:
 
 def _bills(bills: Sequence[Bill]) -> str:
     """What each environment costs; "" where the terminal would say nothing of it either."""
-    if not money.bills(bills, paint=Paint(), width=80):
+    shown = money.with_figures(bills)
+    if not shown:
         return ""
     rows = [
         (text(bill.environment), text(money.warm(bill), 600), text(money.most(bill), 600))
-        for bill in bills
-        if bill.parts or bill.unpriced
+        for bill in shown
     ]
-    prices = f"<sub>computed from {text(bills[0].words)}</sub>"
-    return f"{table(('environment', 'warm cost', 'at most'), rows)}\n\n{prices}"
+    parts = [] if shown[0].paid else [text(money.NOT_PAID)]
+    parts.append(table(("environment", "warm cost", "at most"), rows))
+    return "\n\n".join([*parts, f"<sub>computed from {text(shown[0].words)}</sub>"])
 
 
 # -- apply
@@ -384,20 +392,22 @@ def _standing(result: Standing, limit: int) -> str:
     ]
     shown = [*odd, *(row for row in rows if row not in odd)]
     if shown:
-        head.append(_status_table(shown[:ROWS]))
+        head.append(_status_table(shown[:ROWS], result))
     known = [row.usd_per_hour for row in rows if row.usd_per_hour is not None]
-    head += [f"{_usd(f'{sum(known):,.2f}')} an hour now"] if any(known) else []
+    now = standing.money_words(sum(known), paid=result.paid)
+    head += [text(now)] if any(known) else []
     sections = []
     if rest := shown[ROWS:]:
-        sections += _folded(rest, "more apps", _status_table)
+        sections += _folded(rest, "more apps", lambda rows: _status_table(rows, result))
     if urls := [row for row in rows if row.url]:
         lines = [(text(row.name), code(f"{row.url}/v1", 300)) for row in urls]
         sections.append(details(counted(len(urls), "endpoint"), table(("app", "URL"), lines)))
     return marked.document(head, sections, _shell("status", _option(result.environment)), limit)
 
 
-def _status_table(rows: Sequence[StatusRow]) -> str:
-    heads = ("app", "sync", "health", "live", "version", "$/h now")
+def _status_table(rows: Sequence[StatusRow], result: Standing) -> str:
+    money_head = standing.money_head(paid=result.paid)
+    heads = ("app", "sync", "health", "live", "version", money_head)
     cells = [
         (
             f"**{text(row.name)}**",
@@ -409,7 +419,7 @@ def _status_table(rows: Sequence[StatusRow]) -> str:
         )
         for row in rows
     ]
-    return table(heads, cells, ("$/h now",))
+    return table(heads, cells, (money_head,))
 
 
 # -- where there is no result

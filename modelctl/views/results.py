@@ -58,7 +58,8 @@ class Applied(Struct, frozen=True):
 class Standing(Struct, frozen=True):
     """Where every app is. `modal_environment` is what Modal calls it, `where` says it in words, and
     `environment` is its name in the project. `broken` are the files of specs with
-    errors, which nothing is compared with, and how many errors each has."""
+    errors, which nothing is compared with, and how many errors each has. `paid`: what runs is on
+    Modal's bill."""
 
     rows: Sequence[StatusRow]
     modal_environment: str
@@ -66,6 +67,7 @@ class Standing(Struct, frozen=True):
     environment: str = ""
     broken: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
+    paid: bool = True
 
 
 class Stopped(Struct, frozen=True):

@@ -69,6 +69,10 @@ def _ref(name: str, says: str = "") -> Schema:
     return {"$ref": f"#/$defs/{name}", **({"description": says} if says else {})}
 
 
+_PAID = _yes(
+    "Whether it is on Modal's bill; false: it runs here and costs nothing, and the figures say "
+    "what it would cost on Modal."
+)
 _ENVIRONMENT = _text("What Modal calls the environment; with --base its name in the project.")
 _VERSION = _maybe(_whole("Modal's number of the version that lives; null where none does."))
 _URL = _maybe(_text("Where its endpoint is, without /v1."))
@@ -164,6 +168,7 @@ _PLAN: Mapping[str, Schema] = {
     ),
     "cost": _object(
         {
+            "paid": _PAID,
             "prices": _text("Whose prices these are."),
             "usd_per_hour_before": _maybe(_number("Null: not recorded of every app.")),
             "usd_per_hour_after": _number("What keep-warm of all apps costs after it."),
@@ -219,6 +224,7 @@ _ROW = _object(
 _BILL = _object(
     {
         "environment": _text("Its name in the project."),
+        "paid": _PAID,
         "prices": _text("Whose prices these are."),
         "keep_warm_usd_per_hour": _ref("spread", "What is kept warm."),
         "at_max_usd_per_hour": _ref("spread", "Every container that may run."),
@@ -335,6 +341,7 @@ _MAIN: Mapping[str, Mapping[str, Schema]] = {
     "apply": {**_PLAN, "outcomes": _list(_ref("outcome"), "An app each; empty: nothing to do.")},
     "status": {
         "environment": _text("What Modal calls it."),
+        "paid": _PAID,
         "apps": _list(_ref("app"), "Every app of the project, and every spec."),
     },
     "history": {

@@ -203,3 +203,18 @@ def _pretend(project: Project, name: str, changed: dict[str, float]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_what_runs_here_is_said_to_cost_nothing(money: Project) -> None:
+    """Also in a shell that points here."""
+    money.spec("free", WARM.replace("keep_warm: 1", "scaling: {max: 1}"))
+    pointed = lifecycle.environ(money.plane)
+    for options, env, where in (
+        (["--local"], {}, "local control plane"),
+        ([], pointed, "local control plane, environment main"),
+    ):
+        ran = money.run("plan", "free", *options, env={"COLUMNS": "80", **env})
+        assert ran.out.startswith(f"{where} · 1 app\n"), ran.err
+        assert (
+            "\n\nOn Modal this would cost (here it costs nothing):\nAt most     $0.81 an hour"
+        ) in ran.out

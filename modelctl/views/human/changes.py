@@ -67,6 +67,8 @@ def _costs(result: Plan, paint: Paint, width: int) -> list[str]:
         lines += money.indented("Warm cost", warm(result), width)
     if most:
         lines += money.indented("At most", at_most(result), width)
+    if lines and not result.paid:
+        lines.insert(0, money.NOT_PAID)
     if lines:
         lines += [paint(line, "dim") for line in money.indented("", whose_prices(result), width)]
     return lines

@@ -13,6 +13,8 @@ from modelctl.views.paint import Paint
 _LABEL = 12
 _NAMED = 3
 
+NOT_PAID = "On Modal this would cost (here it costs nothing):"
+
 
 def hourly(least: float, most: float) -> str:
     """`$3.96 to $7.81 an hour`"""
@@ -29,12 +31,20 @@ def _range(least: str, most: str) -> str:
     return least if least == most else f"{least} to {most}"
 
 
+def with_figures(found: Sequence[Bill]) -> list[Bill]:
+    """Those that are worth a line; what is not paid is none beside what is."""
+    shown = [b for b in found if b.paid] or list(found)
+    shown = [b for b in shown if b.parts or b.unpriced]
+    if any(b.warm[1] or b.at_most[1] or b.unpriced or b.limits != NO_LIMITS for b in shown):
+        return shown
+    return []  # nothing is kept warm, and nothing is limited: there is no figure to show
+
+
 def bills(found: Sequence[Bill], *, paint: Paint, width: int, unread: int = 0) -> str:
     """What keep_warm and what everything at its max costs, a line an environment; "" for none."""
-    shown = [b for b in found if b.environment != "local" or len(found) == 1]
-    shown = [b for b in shown if b.parts or b.unpriced]
-    if not any(b.warm[1] or b.at_most[1] or b.unpriced or b.limits != NO_LIMITS for b in shown):
-        return ""  # nothing is kept warm, and nothing is limited: there is no figure to show
+    shown = with_figures(found)
+    if not shown:
+        return ""
     column = max(len(b.environment) for b in shown) + 2 if len(shown) > 1 else 0
     lines = _labelled("Warm cost", [(b.environment, warm(b)) for b in shown], column, width)
     lines += _labelled("At most", [(b.environment, most(b)) for b in shown], column, width)
@@ -43,7 +53,8 @@ def bills(found: Sequence[Bill], *, paint: Paint, width: int, unread: int = 0) -
         note = f"without {counted(unread, 'spec')} with errors, {note}"
     if any(b.warm[0] != b.warm[1] or b.at_most[0] != b.at_most[1] for b in shown):
         note += ", from the cheapest to the dearest GPU of each list"
-    return "\n".join([*lines, *(paint(line, "dim") for line in indented("", note, width))])
+    first = [] if shown[0].paid else [NOT_PAID]
+    return "\n".join([*first, *lines, *(paint(line, "dim") for line in indented("", note, width))])
 
 
 def _labelled(label: str, rows: Sequence[tuple[str, str]], column: int, width: int) -> list[str]:

@@ -9,7 +9,7 @@ from modelctl.views.human.words import printable
 from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
 
-_HEADS = ("", "sync", "health", "live", "version", "$/h now")
+_HEADS = ("", "sync", "health", "live", "version")
 _COLOURS = {
     "in sync": "green",
     "healthy": "green",
@@ -22,13 +22,24 @@ _COLOURS = {
 }
 
 
-def status(rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int = 80) -> str:
+def money_head(*, paid: bool) -> str:
+    return "$/h now" if paid else "$/h on Modal"
+
+
+def money_words(usd: float, *, paid: bool) -> str:
+    return f"${usd:,.2f} an hour {'now' if paid else 'on Modal; here it costs nothing'}"
+
+
+def status(
+    rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int = 80, paid: bool = True
+) -> str:
     """One row an app, below it what is to be known of it; then URLs, where they can be copied."""
     if not rows:
         return f"{where}: no apps"
     cells = [(r.name, r.sync, r.health, r.live, version(r), _money(r.usd_per_hour)) for r in rows]
-    columns = [max(len(line[i]) for line in [_HEADS, *cells]) + 2 for i in range(len(_HEADS))]
-    lines = [paint(where, "bold"), _line(_HEADS, columns)]
+    heads = (*_HEADS, money_head(paid=paid))
+    columns = [max(len(line[i]) for line in [heads, *cells]) + 2 for i in range(len(heads))]
+    lines = [paint(where, "bold"), _line(heads, columns)]
     for row, cell in zip(rows, cells, strict=True):
         lines.append(_line(cell, columns, paint))
         for said in notes(row):
@@ -39,7 +50,7 @@ def status(rows: Sequence[StatusRow], where: str, *, paint: Paint, width: int = 
             )  # fmt: skip
     known = [row.usd_per_hour for row in rows if row.usd_per_hour is not None]
     if any(known):
-        lines += ["", f"  ${sum(known):,.2f} an hour now"]
+        lines += ["", f"  {money_words(sum(known), paid=paid)}"]
     urls = [r for r in rows if r.url]
     if urls:
         lines += ["", *(f"  {r.name:<{columns[0]}}{r.url}/v1" for r in urls)]

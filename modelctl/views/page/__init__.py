@@ -66,6 +66,7 @@ def plan(
         at=at,
         when=moment(at),
         lost=result.lost,
+        paid=result.paid,
         notes=result.notes,
         gone=result.gone,
         groups=apps.groups(result, changed),
