@@ -14,7 +14,7 @@ from modelctl.apply import Result as Ended
 from modelctl.assess.bill import Bill
 from modelctl.assess.cost import HOURS_A_MONTH
 from modelctl.diagnostics import Diagnostic, Severity
-from modelctl.plan import Action, Change, Plan, beyond_limits
+from modelctl.plan import Action, Change, FieldChange, Plan, beyond_limits
 from modelctl.resolved import NO_LIMITS
 from modelctl.views import marked
 from modelctl.views.alike import Shown, shown
@@ -140,7 +140,7 @@ def _what(row: Shown) -> str:
     change = row.change
     parts = [text(why) for why in change.reasons[:_FIELDS]]
     fields = () if change.action is Action.DRIFT and change.reasons else change.fields
-    said = [_arrow(f.path, f.before, f.after) for f in fields]
+    said = [_arrow(field) for field in fields]
     parts += said if len(said) <= _FIELDS else [*said[:_FIELDS], f"{len(said) - _FIELDS} more"]
     if change.action is Action.CREATE:
         parts += [text(what) for what in change.impact]
@@ -151,12 +151,9 @@ def _what(row: Shown) -> str:
 _FIELDS = 3
 
 
-def _arrow(path: str, before: object, after: object) -> str:
-    return f"{code(path)} {_value(before)} → {_value(after)}"
-
-
-def _value(value: object) -> str:
-    return text(changes.value_words(value))
+def _arrow(field: FieldChange) -> str:
+    before, after = changes.values(field)
+    return f"{code(field.path)} {text(before)} → {text(after)}"
 
 
 def _monthly(change: Change) -> str:

@@ -245,6 +245,14 @@ def test_a_plan_with_nothing_to_do_says_so() -> None:
     assert text == "local control plane · 1 app\n\n  1 unchanged\n\nNothing to do."
 
 
+def test_of_two_long_values_where_they_differ_is_shown() -> None:
+    same = "answer in the language of the question and with at most three "
+    one = FieldChange("chat_template", f"{same}words", f"{same}sentences")
+    assert changes.arrow(one) == "chat_template … most three words → … most three sentences"
+    other = FieldChange("a", "x" * 80, True)
+    assert changes.arrow(other) == f"a {'x' * 59}… → true"
+
+
 def test_no_line_of_a_plan_is_wider_than_the_terminal() -> None:
     fields = tuple(FieldChange(f"env.VARIABLE_{n}", "x" * 50, "y" * 50) for n in range(9))
     wide = Plan("main", "here", (Change("chat", Action.REDEPLOY, fields=fields),))

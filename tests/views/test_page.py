@@ -323,6 +323,22 @@ def test_apps_that_change_in_the_same_way_are_one_row_that_leads_to_each() -> No
     assert "$3,650" in said
 
 
+LONG = "You answer politely, in the language of the question, in at most three sentences"
+
+
+def test_a_long_value_is_shortened_to_where_it_changes_and_whole_below() -> None:
+    field = FieldChange("checks.tone.prompt", f"{LONG}.", f"{LONG}, and with sources.")
+    source = page.plan(Plan("p", "p", (Change("a", Action.REDEPLOY, fields=(field,)),)))
+    overview, below = source.split("</table>", 1)
+    assert (
+        "checks.tone.prompt …ee sentences. → …ee sentences, and with sources."
+        in Tree(overview).text
+    )
+    assert '<a href="#app-1"><bdi>a</bdi></a>' in overview
+    assert f"{LONG}, and with sources." in below
+    assert "1 field" not in source
+
+
 def test_where_there_is_no_plan_the_page_says_why() -> None:
     found = Diagnostic(Severity.ERROR, "spec/unknown-field", "no such field; did you mean context?")
     stopped = Stopped("plan", "prod", 1, diagnostics=(found,))

@@ -189,7 +189,7 @@ def field_lines(changes: Sequence[FieldChange], width: int) -> list[str]:
     column = min(width // 2 - 2, max((len(c.path) for c in changes), default=0) + 2)
     lines = []
     for change in changes:
-        text = f"{value_words(change.before)} → {value_words(change.after)}"
+        text = " → ".join(values(change))
         wrapped = textwrap.wrap(text, max(20, width - 2 - column)) or [""]
         if len(change.path) + 2 > column:
             lines.append(f"  {change.path}")
@@ -202,13 +202,32 @@ def field_lines(changes: Sequence[FieldChange], width: int) -> list[str]:
 
 def arrow(change: FieldChange) -> str:
     """`context 2048 → 4096`."""
-    return f"{change.path} {value_words(change.before)} → {value_words(change.after)}"
+    return f"{change.path} {' → '.join(values(change))}"
+
+
+def values(change: FieldChange) -> tuple[str, str]:
+    """Before and after, each short enough for a line, and begun where they begin to differ."""
+    before, after = value_words(change.before), value_words(change.after)
+    differ = (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)
+    same = next(differ, min(len(before), len(after)))
+    skipped = same - _LEAD if max(len(before), len(after)) > _LONGEST and same > 2 * _LEAD else 0
+    return _cut(before, skipped), _cut(after, skipped)
+
+
+_LONGEST = 60
+_LEAD = 12
+"""Characters that are kept of what two long values have in common."""
+
+
+def _cut(text: str, skipped: int) -> str:
+    text = f"…{text[skipped:]}" if skipped else text
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def value_words(value: object) -> str:
+    """As a spec would say it."""
     if value is None:
         return "unset"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = printable(str(value))
-    return text if len(text) <= 60 else text[:59] + "…"
+    return printable(str(value))

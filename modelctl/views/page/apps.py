@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from modelctl.assess.rows import Report
-from modelctl.plan import HOURS_A_MONTH, LEFT_ALONE, Action, Change, Plan
+from modelctl.plan import HOURS_A_MONTH, LEFT_ALONE, Action, Change, FieldChange, Plan
 from modelctl.views.alike import alike, together
+from modelctl.views.human.changes import values
 from modelctl.views.human.money import named
 from modelctl.views.page.memory import Memories, of_report
 from modelctl.views.page.words import Figure, hourly, monthly, signed, spoken
 
-_SHORT = 64
 _NAMED = 2
 
 
@@ -49,7 +49,8 @@ class Field(Struct, frozen=True):
 
 
 class App(Struct, frozen=True):
-    """`more` counts the fields that the overview has no room for. `delta` is USD a month."""
+    """`brief` are the fields of the overview, their values shortened; `more` counts those that it
+    has no room for. `delta` is USD a month."""
 
     anchor: str
     name: str
@@ -73,7 +74,8 @@ class App(Struct, frozen=True):
     @property
     def more_to_say(self) -> bool:
         """Whether the overview has no room for all that is to be said of it."""
-        return bool(self.memory or self.impact or self.more)
+        shortened = any(one not in self.fields for one in self.brief)
+        return bool(self.memory or self.impact or self.more or shortened)
 
 
 class Row(Struct, frozen=True):
@@ -140,14 +142,15 @@ def unchanged(result: Plan) -> tuple[Change, ...]:
     return tuple(c for c in result.changes if c.action is Action.UNCHANGED)
 
 
+def _field(change: FieldChange, before: str, after: str) -> Field:
+    return Field(change.path, before, after, change.before is not None, change.after is not None)
+
+
 def _app(anchor: str, change: Change, report: Report | None) -> App:
-    fields = tuple(
-        Field(f.path, spoken(f.before), spoken(f.after), f.before is not None, f.after is not None)
-        for f in change.fields
-    )
+    fields = tuple(_field(f, spoken(f.before), spoken(f.after)) for f in change.fields)
     # The reasons of a drift say its fields already, with what lives.
-    brief = () if change.action is Action.DRIFT and change.reasons else fields
-    brief = tuple(f for f in brief if len(f.path + f.before + f.after) <= _SHORT)[:_NAMED]
+    said = () if change.action is Action.DRIFT and change.reasons else change.fields[:_NAMED]
+    brief = tuple(_field(f, *values(f)) for f in said)
     cost = change.cost
     difference = ((cost.after or 0) - (cost.before or 0)) * HOURS_A_MONTH
     known = cost.before is not None or change.action is Action.CREATE
