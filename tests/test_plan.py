@@ -18,7 +18,7 @@ from modelctl.plan import (
 )
 from modelctl.platform.types import Capabilities, Details
 from modelctl.resolved import Weights
-from modelctl.views.human.changes import not_counted, plan_summary
+from modelctl.views.human.changes import arrow, not_counted, plan_summary
 from modelctl.views.page.apps import counts
 from tests.making import EVERYTHING, desired, details, entry, live_app, record, seen
 
@@ -67,6 +67,28 @@ def test_another_digest_redeploys_and_says_which_fields_changed() -> None:
     assert change.action is Action.REDEPLOY
     assert change.fields == (FieldChange("context", 2048, 4096),)
     assert change.reasons == ()
+
+
+def test_a_default_that_is_written_down_now_is_no_change() -> None:
+    said = {"name": "chat", "context": 4096, "keep_warm": 0, "scaling.idle_timeout": "5m"}
+    found = seen(live_app(), index={"chat": entry()}, records={"chat": record()})
+    change = only(desired(digest="d2", fields=said), found)
+    assert change.fields == (FieldChange("context", 2048, 4096),)
+
+
+def test_a_default_that_is_changed_is_said_with_what_it_was() -> None:
+    wanted = desired(digest="d2", fields={"name": "chat", "context": 4096})
+    slower = replace(
+        wanted.rendered.resolved.scaling, scaledown_window=600, target_concurrency=32.0
+    )
+    resolved = replace(wanted.rendered.resolved, scaling=slower)
+    wanted = replace(wanted, rendered=replace(wanted.rendered, resolved=resolved))
+    change = only(wanted, seen(live_app(), index={"chat": entry()}, records={"chat": record()}))
+    assert [arrow(field) for field in change.fields] == [
+        "concurrency.target unset → 32",
+        "context 2048 → 4096",
+        "scaling.idle_timeout 5m → 10m",
+    ]
 
 
 def test_another_digest_with_the_same_fields_says_that_the_rendering_changed() -> None:

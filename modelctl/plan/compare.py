@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelctl.plan.drift import Lives, drifted, lives, scaling_differences
+from modelctl.plan.drift import SCALING_FIELDS, Lives, drifted, lives, scaling_differences
 from modelctl.plan.holding import active, words
 from modelctl.plan.impact import of_deployment, to_fetch
 from modelctl.plan.looking import entry_of, owner, settled
@@ -107,9 +107,19 @@ class _Compared(Struct, frozen=True):
             return self._deployed((found.why,))
         record = self.seen.records.get(self.app.name)
         known = record.fields if record else None
-        fields = differences(known, self.desired.fields) if known is not None else ()
+        fields = self._said_otherwise(known) if known is not None else ()
         unsaid = "the app is rendered differently now" if known else "earlier spec unknown"
         return self._deployed(() if fields else (unsaid,), fields)
+
+    def _said_otherwise(self, known: Fields) -> tuple[FieldChange, ...]:
+        """What differs from the spec of before. A spec is silent about a default, which is a value
+        all the same: what is scaled to is compared by what it was and will be."""
+        fields = differences(known, self.desired.fields)
+        if self.entry is None:
+            return fields
+        rest = [field for field in fields if field.path not in SCALING_FIELDS.values()]
+        scaled = scaling_differences(self.entry.scaling, self.scaling)
+        return tuple(sorted([*rest, *scaled], key=lambda field: field.path))
 
     def _blocked(self, entry: Entry) -> Change:
         condemned = entry.condemned

@@ -82,6 +82,8 @@ def scaling_differences(before: Scaling | None, after: Scaling) -> tuple[FieldCh
 def _spoken(name: str, scaling: Scaling | None) -> object:
     """As a spec says it: 300 seconds are `5m`."""
     value = getattr(scaling, name, None)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if value is None or not name.endswith("_window"):
         return value
     return f"{value // 60}m" if value % 60 == 0 else f"{value}s"
