@@ -50,17 +50,26 @@ def written(result: Result) -> str:
         case Validated():
             return _xml("validate", "", _validated(result), result.seconds)
         case Planned():
-            return _xml("plan", result.environment, _planned(result), 0.0)
+            said = changes.notes(result.plan)
+            return _xml("plan", result.environment, _planned(result), 0.0, said)
         case Applied():
             cases = _applied(result) if result.outcomes else _planned(result.planned)
-            return _xml("apply", result.planned.environment, cases, result.seconds)
+            said = changes.notes(result.planned.plan)
+            return _xml("apply", result.planned.environment, cases, result.seconds, said)
         case Standing():
             return _xml("status", result.environment, _standing(result), 0.0)
         case _:
             return _xml(result.command, result.environment, [_stopped(result)], 0.0)
 
 
-def _xml(command: str, environment: str, cases: Sequence[Case], seconds: float) -> str:
+def _xml(
+    command: str,
+    environment: str,
+    cases: Sequence[Case],
+    seconds: float,
+    notes: Sequence[str] = (),
+) -> str:
+    """`notes` are of no test alone."""
     name = " ".join(filter(None, ("modelctl", command, environment)))
     counts = {
         "tests": str(len(cases)),
@@ -85,6 +94,8 @@ def _xml(command: str, environment: str, cases: Sequence[Case], seconds: float) 
             ET.SubElement(one, problem.kind, said).text = _clean(problem.text or problem.message)
         if case.out:
             ET.SubElement(one, "system-out").text = _clean(case.out)
+    if notes:
+        ET.SubElement(suite, "system-out").text = _clean("\n\n".join(notes))
     ET.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode")
 

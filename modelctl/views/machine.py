@@ -41,9 +41,9 @@ def text(result: Result) -> str:
         case Validated():
             return validation(result.diagnostics, result.bills)
         case Planned():
-            return plan(result.plan, result.lacking)
+            return plan(result.plan, result.found)
         case Applied():
-            return outcomes(result.planned.plan, result.outcomes, result.planned.lacking)
+            return outcomes(result.planned.plan, result.outcomes, result.planned.found)
         case Standing():
             return status(result.rows, result.modal_environment, paid=result.paid)
         case _:
@@ -105,6 +105,7 @@ def _spread(value: float, ends: tuple[float, float]) -> dict[str, float]:
 
 def plan_data(result: Plan) -> dict[str, object]:
     from modelctl.plan import HOURS_A_MONTH, Action, beyond_limits
+    from modelctl.views.human.changes import notes
 
     return {
         "environment": result.environment,
@@ -121,12 +122,13 @@ def plan_data(result: Plan) -> dict[str, object]:
             "budget": to_builtins(result.limits),
         },
         "denied": list(beyond_limits(result)),
+        "notes": notes(result),
     }
 
 
-def plan(result: Plan, lacking: Sequence[Diagnostic] = ()) -> str:
-    """`lacking` is what specs name and the environment does not have."""
-    return dump({**plan_data(result), "diagnostics": [diagnostic(d) for d in lacking]})
+def plan(result: Plan, found: Sequence[Diagnostic] = ()) -> str:
+    """`found` is what the specs are warned of, and what they name and the environment lacks."""
+    return dump({**plan_data(result), "diagnostics": [diagnostic(d) for d in found]})
 
 
 def fit(report: Report) -> str:
@@ -228,11 +230,11 @@ def weights(shelves: Sequence[Shelf]) -> str:
     )
 
 
-def outcomes(result: Plan, ended: Sequence[Outcome], lacking: Sequence[Diagnostic] = ()) -> str:
+def outcomes(result: Plan, ended: Sequence[Outcome], found: Sequence[Diagnostic] = ()) -> str:
     return dump(
         {
             **plan_data(result),
-            "diagnostics": [diagnostic(d) for d in lacking],
+            "diagnostics": [diagnostic(d) for d in found],
             "outcomes": [
                 {
                     "name": o.name,

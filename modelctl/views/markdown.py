@@ -99,8 +99,7 @@ def _plan_head(result: Planned) -> list[str]:
     said = f"{plan.where} · {counted(len(plan.changes), 'app')}"
     parts = [text(f"{said}, {unchanged} unchanged" if unchanged else said)]
     parts += [f"> **Denied**: {text(why)}" for why in beyond_limits(plan)]
-    parts += [text(changes.LOST)] if plan.lost else []
-    parts += [text(note, 1000) for note in plan.notes]
+    parts += [text(note, 1000) for note in changes.notes(plan)]
     rows = _rows(plan)
     if rows:
         seen = _most_important(rows)[:ROWS]

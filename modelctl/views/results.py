@@ -42,6 +42,10 @@ class Planned(Struct, frozen=True):
     assessed: Mapping[str, Assessed] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
 
+    @property
+    def found(self) -> Sequence[Diagnostic]:
+        return (*self.warnings, *self.lacking)
+
 
 class Applied(Struct, frozen=True):
     """`outcomes` is empty where nothing was to be done, or the plan must not be carried out.

@@ -180,7 +180,11 @@ _PLAN: Mapping[str, Schema] = {
         "What keep-warm of all apps costs, USD.",
     ),
     "denied": _texts("What would cost more than may be spent; then nothing is applied."),
-    "diagnostics": _list(_ref("diagnostic"), "What specs name and the environment does not have."),
+    "notes": _texts("What is to be known before the changes are read: what was not compared."),
+    "diagnostics": _list(
+        _ref("diagnostic"),
+        "Warnings of the specs, and what they name and the environment does not have.",
+    ),
 }
 _OUTCOME = _object(
     {

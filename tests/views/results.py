@@ -253,6 +253,7 @@ plans = st.builds(
     limits,
     texts,
     lost=st.booleans(),
+    notes=lines,
 )
 found = st.lists(diagnostics, max_size=6)
 planned = st.builds(

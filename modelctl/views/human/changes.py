@@ -41,9 +41,7 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
     costs, and one summary line."""
     rows = shown(c for c in result.changes if c.action is not Action.UNCHANGED)
     lines = [f"{paint(result.where, 'bold')} · {counted(len(result.changes), 'app')}", ""]
-    if result.lost:
-        lines += [*wrapped(LOST, width), ""]
-    for note in result.notes:
+    for note in notes(result):
         lines += [*wrapped(printable(note), width), ""]
     column = min(40, max((len(row.change.name) for row in rows), default=0) + 2)
     for row in rows:
@@ -57,6 +55,11 @@ def plan(result: Plan, *, paint: Paint, width: int) -> str:
         lines += ["", *cost]
     lines += ["", *textwrap.wrap(plan_summary(result), width)]
     return "\n".join(lines)
+
+
+def notes(result: Plan) -> list[str]:
+    """What is to be known before the changes are read."""
+    return [*([LOST] if result.lost else []), *result.notes]
 
 
 def _costs(result: Plan, paint: Paint, width: int) -> list[str]:

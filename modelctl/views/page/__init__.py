@@ -37,8 +37,14 @@ def of(result: Page, *, commit: str = "", at: str = "") -> str:
         return stopped(result, commit=commit, at=at)
     changed = {c.name for c in result.plan.changes if c.action is not Action.UNCHANGED}
     reports = [report_of(a) for name, a in result.assessed.items() if name in changed]
-    found = (*result.warnings, *result.lacking)
-    return plan(result.plan, found, reports, environment=result.environment, commit=commit, at=at)
+    return plan(
+        result.plan,
+        result.found,
+        reports,
+        environment=result.environment,
+        commit=commit,
+        at=at,
+    )
 
 
 def plan(
