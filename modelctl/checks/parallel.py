@@ -15,6 +15,8 @@ from modelctl.spec.wanted import Path_
 from modelctl.weights.config import LAYERS, number
 from modelctl.weights.sharing import Against, against_cutting, against_cutting_blocks
 
+_MOST_PARTS = 1024
+"""No model has more heads to share out; `nodes` may say any number."""
 _EXPERTS = ("expert", "moe", "block_configs")
 
 
@@ -77,7 +79,7 @@ def expert(case: Case) -> Iterator[Finding]:
 def _other_sizes(case: Case, against: Against, parallel: Parallel, name: str, size: int) -> str:
     """The next numbers of GPUs below and above that the model can be shared out among."""
     choice = gpus.choice(name)
-    most = (choice.card.max_count if choice else 8) * case.setting.nodes
+    most = min((choice.card.max_count if choice else 8) * case.setting.nodes, _MOST_PARTS)
     fitting = [parts for parts in range(1, most + 1) if not against(parts)]
     near = [max((n for n in fitting if n < size), default=0)]
     near += [min((n for n in fitting if n > size), default=0)]

@@ -210,6 +210,16 @@ def test_sentences_and_their_ways_out(
         assert said(beside_memory(judged(way_out, checkpoint(config)))) == []
 
 
+def test_another_number_is_looked_for_among_as_many_parts_as_models_have() -> None:
+    """Not among all hosts that a spec names: that took hours."""
+    spec = on("H100:8", parallel={"tensor": 5}, nodes=2**31)
+    found = said(beside_memory(judged(spec, checkpoint(LLAMA_70B))))
+    assert (
+        "parallel.tensor error parallel/heads: 64 attention heads cannot be shared out among 5 "
+        "GPUs | tensor: 4 or 8"
+    ) in found
+
+
 RIGHT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (on("H100:8"), LLAMA_70B),
     (on("H100:3"), {**LLAMA_70B, "num_attention_heads": 24, "num_key_value_heads": 3}),

@@ -179,6 +179,12 @@ def test_a_long_word_is_searched_for_secrets_in_time(text: str) -> None:
     assert not shows_a_secret(("env", "NAME"), text.replace(".", " "))
 
 
+def test_fit_shows_a_model_of_control_characters_as_text(project: Project) -> None:
+    project.spec("a", 'model: "\\e[31m"\n')
+    ran = project.run("fit", "specs/a.yaml")
+    assert ran.out.startswith("a · �[31m · context unknown")
+
+
 @pytest.mark.full
 def test_thousands_of_problems_on_one_line_are_shown_in_time(project: Project) -> None:
     """The screen has the first thousand; JSON has all."""

@@ -8,7 +8,7 @@ from modelctl.fit.types import TYPICAL, Interval, Memory
 from modelctl.resolved import Unknown
 from modelctl.views.human import money
 from modelctl.views.human.tables import table
-from modelctl.views.human.words import wrapped
+from modelctl.views.human.words import printable, wrapped
 from modelctl.views.paint import Paint
 
 WEIGHTS, CACHE, OTHER = "▓", "▒", "░"
@@ -22,7 +22,7 @@ def report(found: Report, *, paint: Paint, width: int) -> str:
     parts = [title, _memory(found, paint, width)]
     if any(not isinstance(row.usd_per_hour, Unknown) for row in found.rows):
         parts.append(_prices(found, paint, width))
-    notes = [line for note in _notes(found) for line in wrapped(note, width + 2)]
+    notes = [line for note in _notes(found) for line in wrapped(printable(note), width + 2)]
     parts.append("\n".join(line.removeprefix("  ") for line in notes))
     return "\n\n".join(part for part in parts if part)
 
@@ -36,7 +36,7 @@ def _title(found: Report, width: int) -> list[str]:
         words.append(f"concurrency {target}" + (f" (max {found.most})" if found.most else ""))
     words += [f"{found.engine} {found.version}", found.environment]
     lines = [""]
-    for word in filter(None, words):
+    for word in map(printable, filter(None, words)):
         longer = f"{lines[-1]} · {word}" if lines[-1] else word
         lines = [*lines[:-1], longer] if len(longer) <= width else [*lines, word]
     return lines
