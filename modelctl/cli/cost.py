@@ -14,6 +14,7 @@ from modelctl.cli.exits import Exit
 from modelctl.cli.options import Duration, Selection, output, selection
 
 if TYPE_CHECKING:
+    from modelctl.assess import Assessed
     from modelctl.platform.types import Billed, LiveApp, Platform
     from modelctl.record import Entry
     from modelctl.spec.wanted import ProjectFile
@@ -101,16 +102,32 @@ async def _everywhere(
     everywhere: list[str | None] = [*declared] if declared and not chosen.local else [None]
     found = []
     for name in [chosen.env] if chosen.env else everywhere:
-        platform = platform_for(Selection((), name, chosen.local), project)
+        here = Selection((), name, chosen.local)
+        platform = platform_for(here, project)
         try:
             await platform.open()
+            wanted = _wanted(here, project)
             found.append(
-                await _one(name or "", platform, project.name, names, start, until, hourly=hourly)
-            )
+                await _one(name or "", platform, project.name, names, wanted, start, until,
+                           hourly=hourly)
+            )  # fmt: skip
         except PlatformError as problem:
             why = "; ".join(filter(None, (problem.message, problem.hint)))
             found.append(Spending(name or "", platform.where, not_asked=why))
     return found
+
+
+def _wanted(chosen: Selection, project: ProjectFile) -> dict[str, Assessed]:
+    """What the specs of an environment ask for now, of those that are right."""
+    from modelctl.cli.pipeline import check_all
+    from modelctl.diagnostics import Rejected
+
+    try:
+        checked = check_all(chosen, project, hashed=False)
+    except Rejected:  # nothing is planned then, and what was recorded is all there is
+        return {}
+    wrong = {spec.name for spec in checked.broken}
+    return {wanted.name: found for wanted, found in checked.specs if wanted.name not in wrong}
 
 
 async def _one(
@@ -118,6 +135,7 @@ async def _one(
     platform: Platform,
     project: str | None,
     names: frozenset[str] | None,
+    wanted: Mapping[str, Assessed],
     start: datetime.datetime,
     until: datetime.datetime,
     *,
@@ -147,7 +165,7 @@ async def _one(
             ours.setdefault(name, [])
     began = await _beginnings(platform, {n: live.apps[n] for n in ours if n in live.apps})
     apps = [
-        _spent(name, items, entries.get(name), began.get(name), start, until)
+        spent_of(name, items, entries.get(name), wanted.get(name), began.get(name), start, until)
         for name, items in sorted(ours.items())
     ]
     return Spending(environment, platform.where, tuple(apps), others)
@@ -166,10 +184,11 @@ async def _beginnings(
     return found
 
 
-def _spent(
+def spent_of(
     name: str,
     items: list[Billed],
     entry: Entry | None,
+    wanted: Assessed | None,
     began: datetime.datetime | None,
     start: datetime.datetime,
     until: datetime.datetime,
@@ -179,9 +198,24 @@ def _spent(
     usd = sum(item.usd for item in items)
     if began is None:
         return Spent(name, usd, note="lives no more")
-    if entry is None or entry.usd_per_hour is None:
+    warm, note = (None, "") if entry is None else _planned(entry, wanted)
+    if warm is None:
         return Spent(name, usd, note="no price was written down when it was deployed")
     hours = max(0.0, (until - max(began, start)).total_seconds() / _HOUR)
-    warm = entry.usd_per_hour
-    note = "" if warm else "scale to zero"
+    note = note or ("" if warm else "scale to zero")
     return Spent(name, usd, warm * hours if warm else None, warm, hours, note)
+
+
+def _planned(entry: Entry, wanted: Assessed | None) -> tuple[float | None, str]:
+    """USD an hour of what is to be kept warm, and what is not as it is planned."""
+    from modelctl.cli.who import now
+    from modelctl.plan.holding import active
+
+    # What a person holds, or failed, the next apply leaves as it is.
+    if wanted is None or entry.condemned is not None or active(entry, now()) is not None:
+        return entry.usd_per_hour, ""
+    keeps, keeps_then = entry.scaling.min_containers, wanted.resolved.scaling.min_containers
+    usd = wanted.warm_usd_per_hour
+    if keeps == keeps_then or usd is None:
+        return entry.usd_per_hour, ""
+    return usd, f"keep_warm {keeps} → {keeps_then} is not applied yet"

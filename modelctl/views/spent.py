@@ -14,8 +14,8 @@ _BAR = 20
 
 
 class Spent(Struct, frozen=True):
-    """One app. `planned` is `warm` (USD an hour of keep_warm, as plan said of what lives) times the
-    `hours` that the app lived in the span; None where nobody knows, and `note` says why.
+    """One app. `planned` is `warm` (USD an hour of keep_warm, as plan says it) times the `hours`
+    that the app lived in the span; None where nobody knows, and `note` says why.
     """
 
     name: str
@@ -58,8 +58,8 @@ def text(
         blocks.append(f"{money(total)} in {counted(len(asked), 'environment')}")
     if any(app.planned is not None for one in asked for app in one.apps):
         said = (
-            "planned: what keep_warm costs, as plan said of the version that lives, for as long as "
-            "the app lived; ▓ cost, ░ planned and not used, █ past what was planned"
+            "planned: what keep_warm costs, as plan says it, for as long as the app lived; "
+            "▓ cost, ░ planned and not used, █ past what was planned"
         )
         blocks.append("\n".join(paint(line, "dim") for line in wrapped(said, width)))
     return "\n\n".join(blocks)
@@ -81,8 +81,13 @@ def _environment(one: Spending, span: str, paint: Paint, width: int) -> str:
     for app in one.apps:
         planned = "-" if app.planned is None else money(app.planned)
         line = f"  {app.name:<{column}}  {money(app.usd):>10}  {planned:>10}  "
-        beside = [bar(app, most), _share(app), app.note]
-        lines.append((line + "  ".join(filter(None, beside))).rstrip())
+        beside = "  ".join(filter(None, (bar(app, most), _share(app), app.note)))
+        if len(line + beside) <= width:
+            lines.append((line + beside).rstrip())
+            continue
+        lines.append((line + "  ".join(filter(None, (bar(app, most), _share(app))))).rstrip())
+        below = " " * (column + 2)
+        lines += [f"{below}{part}" for part in wrapped(app.note, width - len(below))]
     if len(one.apps) > 1:
         planned = money(one.planned) if any(a.planned is not None for a in one.apps) else "-"
         lines.append(f"  {'this project':<{column}}  {money(one.usd):>10}  {planned:>10}")

@@ -165,8 +165,8 @@ def test_the_whole_screen() -> None:
         "Modal environment staging · 2026-10-22 00:00 to 2026-11-21 20:05 UTC\n"
         "  not asked: nobody answers; try again\n"
         "\n"
-        "  planned: what keep_warm costs, as plan said of the version that lives, for as\n"
-        "  long as the app lived; ▓ cost, ░ planned and not used, █ past what was planned"
+        "  planned: what keep_warm costs, as plan says it, for as long as the app lived;\n"
+        "  ▓ cost, ░ planned and not used, █ past what was planned"
     )
 
 
