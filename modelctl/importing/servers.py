@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 
-from modelctl.importing.expressions import Started
+from modelctl.importing.expressions import Applied, Started
 from modelctl.importing.reader import Reader
 from modelctl.importing.values import Called, Defined, Value
 
@@ -47,10 +47,9 @@ def _decorated(reader: Reader, value: Value) -> Iterator[Server]:
         yield from _server(reader, value, [d for d in value.decorators if isinstance(d, Called)])
 
 
-def _applied(reader: Reader, applied: object) -> Iterator[Server]:
+def _applied(reader: Reader, applied: Applied) -> Iterator[Server]:
     """`app.server(…)(Server)`, also with `modal.clustered(…)(Server)` in between."""
-    decorators: list[Called] = [applied.decorator]  # type: ignore[attr-defined]
-    on = applied.on  # type: ignore[attr-defined]
+    decorators, on = [applied.decorator], applied.on
     while isinstance(on, Called) and on.on is not None and on.args:
         decorators.append(on.on)
         on = on.args[0]
