@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 
 from modelctl.local import lifecycle
+from tests.examples import SHARE
 from tests.hub.server import Hub
 from tests.outputs import holds_where_printed
 
@@ -25,6 +26,19 @@ from tests.outputs import holds_where_printed
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("steady" if os.environ.get("CI") else "searching")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The default tests try a share of each property's examples, all tests try all."""
+    if "not full" in str(config.getoption("markexpr")):
+        settings.register_profile("share", settings.default, max_examples=SHARE)
+        settings.load_profile("share")
+
+
+# Tests start a command hundreds of times: the package is compiled once and not by each of them,
+# also where the environment wants no compiled files.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"

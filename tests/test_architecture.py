@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -124,9 +125,15 @@ def room_of(file: Path) -> str:
 ROOMS = {room_of(file) for file in MODULES} - {"cli", "__main__", "__init__"}
 
 
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
 def imports_of(file: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -176,7 +183,7 @@ def test_the_world_comes_in_through_the_rooms_that_it_may(file: Path) -> None:
 
 @pytest.mark.parametrize("file", MODULES, ids=identify)
 def test_a_module_opens_with_what_it_answers(file: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    docstring = ast.get_docstring(tree_of(file))
     assert docstring, f"{file} has no docstring"
 
 

@@ -26,6 +26,7 @@ from modelctl.lease import (
     seconds_of,
 )
 from modelctl.platform.types import PlatformError, Unreachable
+from tests.examples import examples
 
 DAY = 86400.0
 
@@ -222,7 +223,7 @@ async def _apply(world: World, name: str, until: float) -> None:
             await process.let_go()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=st.integers(0, 2**32), candidates=st.integers(2, 6))
 def test_two_never_change_something_at_the_same_time(seed: int, candidates: int) -> None:
     async def scene() -> None:

@@ -25,6 +25,7 @@ from modelctl.resolved import (
 from modelctl.weights.facts import NOT_LOCKED
 from modelctl.weights.read import model_facts
 from tests.checks.judging import TODAY
+from tests.examples import examples
 from tests.render.apps import GGUF, QWEN3, SHA, SMOLLM2, local_gguf, resolved, wanted
 
 
@@ -229,7 +230,7 @@ GPUS = st.sampled_from(["H100", "L4:2", "none"]) | WORDS
         },
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_spec_is_too_strange(spec: dict[str, Any]) -> None:
     """Resolving, costing and judging never fail; what is wrong is said."""
     want = wanted({"name": "m", **spec})

@@ -13,6 +13,7 @@ from modelctl.cli.locking import named_sources
 from modelctl.resolved import Fetch, Mount, RemoteFile, Unknown
 from modelctl.weights.facts import NOT_LOCKED, ModelFacts
 from modelctl.weights.sources import is_revision
+from tests.examples import examples
 from tests.render.apps import resolved, wanted
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -218,7 +219,7 @@ SOURCES = st.sampled_from(
 PATHS = st.sampled_from(["/models", "/weights", "/data", "/volumes/v", "/volumes/w"])
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     main=SOURCES,
     adapters=st.lists(SOURCES, max_size=3, unique=True),

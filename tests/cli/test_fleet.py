@@ -118,6 +118,7 @@ def test_an_app_without_a_spec_is_deleted_only_with_prune(fleet: Project) -> Non
     assert after == {"stays": "unchanged"}
 
 
+@pytest.mark.full
 def test_nothing_is_pruned_when_something_failed(fleet: Project) -> None:
     fleet.spec("leaver", QUIET)
     assert fleet.run("apply", "leaver", "--local", "--yes").code == 0
@@ -129,6 +130,7 @@ def test_nothing_is_pruned_when_something_failed(fleet: Project) -> None:
     assert detail == "not deleted, because something failed before"
 
 
+@pytest.mark.full
 def test_what_the_record_forgot_is_found_by_its_mark(fleet: Project) -> None:
     fleet.spec("marked", QUIET)
     assert fleet.run("apply", "marked", "--local", "--yes").code == 0
@@ -138,6 +140,7 @@ def test_what_the_record_forgot_is_found_by_its_mark(fleet: Project) -> None:
     }
 
 
+@pytest.mark.full
 def test_a_version_that_somebody_deployed_by_hand_is_deployed_over(fleet: Project) -> None:
     fleet.spec("moved", QUIET)
     assert fleet.run("apply", "moved", "--local", "--yes").code == 0
@@ -198,6 +201,7 @@ def test_an_app_can_be_taken_away_although_its_spec_is_wrong_or_gone(fleet: Proj
     assert "✔ gone  destroyed" in ran.out
 
 
+@pytest.mark.full
 def test_what_modelctl_lost_sight_of_is_found_by_status_and_prune(fleet: Project) -> None:
     """Killed between deploying and remembering, and then the spec was deleted."""
     fleet.spec("lost", QUIET)
@@ -213,6 +217,7 @@ def test_what_modelctl_lost_sight_of_is_found_by_status_and_prune(fleet: Project
     assert results(ran.json)["lost"] == "done"
 
 
+@pytest.mark.full
 def test_protect_holds_although_the_spec_is_gone(fleet: Project) -> None:
     fleet.spec("precious", QUIET + "protect: true\n")
     assert fleet.run("apply", "precious", "--local", "--yes").code == 0
@@ -245,6 +250,7 @@ def test_without_a_terminal_apply_wants_yes(fleet: Project) -> None:
     assert "there is no terminal to ask on: say --yes" in ran.err
 
 
+@pytest.mark.full
 def test_a_model_that_nothing_pins_is_rejected_unless_allowed(fleet: Project, hub: Hub) -> None:
     hub.add("org/m", {"m.gguf": header()})
     fleet.spec("hub", "model: {source: hf://org/m, file: m.gguf}\nrollout: {gate: none}\n")

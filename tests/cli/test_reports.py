@@ -284,6 +284,7 @@ def test_colour_is_for_terminals_and_for_who_asks(
 # -- what was done
 
 
+@pytest.mark.full
 def test_an_apply_that_fails_is_a_comment_tests_and_annotations(live: Project) -> None:
     by_hand(
         live,

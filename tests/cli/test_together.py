@@ -167,6 +167,7 @@ def many(live: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
         yield Many(started, folders, random.Random(SEED))
 
 
+@pytest.mark.full
 def test_one_of_two_applies_and_who_was_stopped_past_its_lease_is_told(many: Many) -> None:
     many.seen.clear()
     many.round(["left alone", "left alone", "stopped"], [False, False, True])

@@ -124,7 +124,7 @@ def test_eight_streams_at_once_are_whole_and_their_tokens_are_the_engine_s(
         for chunk in talk.chat.completions.create(
             model="tiny",
             messages=[{"role": "user", "content": f"Count from {number} to {number + 9}."}],
-            max_tokens=32,
+            max_tokens=8,
             temperature=0,
             stream=True,
             stream_options={"include_usage": True},
@@ -214,6 +214,7 @@ def test_the_model_was_uploaded_once(deployed: Project) -> None:
     assert len(uploads) == 1
 
 
+@pytest.mark.full
 def test_a_check_that_is_answered_wrong_fails_the_apply_with_what_came(deployed: Project) -> None:
     deployed.spec(
         "wrong",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from modelctl.resolved import Flag, Word
 from modelctl.weights.facts import ModelFacts
+from tests.examples import examples
 from tests.render.apps import EMBED, QWEN3, SMOLLM2, SNAPSHOT, local_gguf, resolved
 
 LLAMA = {**SMOLLM2, "gpu": [{"type": "L4"}]}
@@ -293,7 +294,7 @@ SPECS = st.fixed_dictionaries(
 
 
 @given(SPECS, st.sampled_from(["generate", "embed", "rerank"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_the_stand_in_knows_every_flag_of_llama_cpp(spec: dict[str, Any], task: str) -> None:
     """llama-server's flags as the stand-in has them, which follows llama.cpp's own spelling."""
     known = _stand_in_flags()

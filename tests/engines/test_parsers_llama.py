@@ -22,6 +22,7 @@ from modelctl.facts.flags import FlagFact, FlagTable, flag_table
 from tests.engines.command_lines import command_lines, right
 from tests.engines.conftest import made
 from tests.engines.spec_strategies import NAMES, Specs, arguments, gpus, is_free, some
+from tests.examples import examples
 from tests.render.apps import GGUF, local_gguf
 
 pytestmark = pytest.mark.full
@@ -223,7 +224,7 @@ ON_SERVER: Specs = st.fixed_dictionaries(
 
 
 @given(ON_SERVER)
-@settings(SETTINGS, max_examples=300)
+@settings(SETTINGS, max_examples=examples(300))
 def test_every_right_spec_becomes_command_lines_that_llama_server_takes(
     server: LlamaServer, spec: Any
 ) -> None:
@@ -319,7 +320,7 @@ def test_each_setting_takes_what_the_table_says_that_it_takes(
 
 
 @given(ON_PYTHON)
-@settings(SETTINGS, max_examples=300)
+@settings(SETTINGS, max_examples=examples(300))
 def test_every_right_spec_becomes_settings_of_llama_cpp_python(
     python_server: SettingsParser, spec: Any
 ) -> None:

@@ -28,6 +28,7 @@ from tests.engines.spec_strategies import (
     is_free,
     some,
 )
+from tests.examples import examples
 from tests.hub.models import CONTEXT, make_llama
 
 pytestmark = pytest.mark.full
@@ -225,7 +226,7 @@ SETTINGS = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @given(SPECS)
-@settings(SETTINGS, max_examples=400)
+@settings(SETTINGS, max_examples=examples(400))
 def test_every_right_spec_becomes_command_lines_that_vllm_takes(
     vllm_parser: VllmParser, tiny: Path, tmp_path_factory: pytest.TempPathFactory, spec: Any
 ) -> None:
@@ -241,7 +242,7 @@ def test_every_right_spec_becomes_command_lines_that_vllm_takes(
 
 
 @given(A_HOST)
-@settings(SETTINGS, max_examples=60)
+@settings(SETTINGS, max_examples=examples(60))
 def test_on_a_cpu_they_become_a_configuration(
     vllm_configuration: VllmParser, tiny: Path, tmp_path_factory: pytest.TempPathFactory, spec: Any
 ) -> None:

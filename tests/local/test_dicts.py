@@ -16,6 +16,7 @@ from modelctl.local.keeping.workspaces import Workspaces
 from modelctl.local.rpc import Refused, Status
 from modelctl.local.services.creation import HELD
 from modelctl.local.services.dicts import UNUSED, Dicts
+from tests.examples import examples
 from tests.local.conftest import Client, CommandLine, refusal
 
 IF_MISSING = api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING
@@ -88,7 +89,7 @@ def shared_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     desk.store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_a_dict_behaves_as_a_python_dict_whose_entries_age(
     shared_desk: Desk, steps: list[tuple[object, ...]]

@@ -19,6 +19,7 @@ from modelctl.local.keeping.ledger import Ledger
 from modelctl.local.keeping.store import Store
 from modelctl.local.running.containers import Container, Phase
 from modelctl.local.running.inputs import MOST_LOST, Inputs
+from tests.examples import examples
 
 SUCCESS = api_pb2.GenericResult.GENERIC_STATUS_SUCCESS
 FAILURE = api_pb2.GenericResult.GENERIC_STATUS_FAILURE
@@ -267,5 +268,5 @@ def test_results_are_forgotten_once_they_were_fetched_and_others_are_kept(tmp_pa
     assert asyncio.run(finish_many()) == [(1, []), (1, [1]), (1, [1])]
 
 
-Queue.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+Queue.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=40, deadline=None)
 TestQueue = Queue.TestCase

@@ -158,7 +158,10 @@ def test_a_holder_that_was_stopped_is_told_who_took_over(start: Starts) -> None:
 
 @pytest.mark.parametrize(
     ("held", "next_call"),
-    [("AppGetByDeploymentName", "AppCreate"), ("FunctionCreate", "AppPublish")],
+    [
+        pytest.param("AppGetByDeploymentName", "AppCreate", marks=pytest.mark.full),
+        ("FunctionCreate", "AppPublish"),
+    ],
 )
 def test_what_was_stopped_in_the_middle_of_a_deployment_is_not_published(
     client: Client, start: Starts, held: str, next_call: str

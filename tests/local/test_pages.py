@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from modelctl.local.assumptions import ASSUMPTIONS, Assumption
 from tests.local.conftest import Client
 
@@ -51,6 +53,7 @@ def test_no_rule_is_assumed_twice() -> None:
         assert "|" not in row.rule + row.assumed + row.shows
 
 
+@pytest.mark.full
 def test_the_commands_of_the_page_work(own_client: Client) -> None:
     """Those on how to steer a plane, in their order, on one that runs."""
     page = (DOCS / "local-control-plane.md").read_text(encoding="utf-8")

@@ -22,6 +22,7 @@ from modelctl.local.services.queues import (
     PARTITION_TTL,
     Queues,
 )
+from tests.examples import examples
 from tests.local.conftest import Client, CommandLine, refusal
 
 IF_MISSING = api_pb2.OBJECT_CREATION_TYPE_CREATE_IF_MISSING
@@ -102,7 +103,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_a_queue_behaves_as_deques_that_expire(desk: Desk, steps: list[tuple[object, ...]]) -> None:
     queue_id = desk.make(EPHEMERAL)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelctl.literals import Call, Chain, Rows, Writer, flat, quoted
+from tests.examples import examples
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -43,7 +44,7 @@ def as_ruff_has_it(text: str) -> str:
 
 
 @given(VALUES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_literal_means_the_value(value: Any) -> None:
     assert ast.literal_eval(flat(value)) == value
     laid_out = written("x = {0}", value)

@@ -27,6 +27,7 @@ from modelctl.resolved import Fetch, LocalFile, RemoteFile
 from modelctl.spec.kinds import Kind, LeafKind, ListKind, NamedKind, ShapeKind, choices
 from modelctl.spec.models import Spec
 from modelctl.weights.read import model_facts
+from tests.examples import examples
 from tests.fuzz.pieces import HOSTILE
 from tests.fuzz.values import GOOD, KEYS
 from tests.render.apps import EMBED, MUCH, QWEN3, SNAPSHOT, VOLUME, wanted
@@ -245,13 +246,13 @@ def test_everything_at_once_in_every_field_of_every_app(base: str) -> None:
 
 
 @given(st.sampled_from(sorted(BASES)), st.sampled_from(PLACES), st.sampled_from(HOSTILE))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_what_has_broken_readers_in_any_field(base: str, place: Path_, text: str) -> None:
     tried(base, place, text)
 
 
 @given(st.sampled_from(sorted(BASES)), st.sampled_from(PLACES), st.text(max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_text_in_any_field(base: str, place: Path_, text: str) -> None:
     tried(base, place, text)
 
@@ -267,7 +268,7 @@ def test_the_texts_of_files_beside_the_spec(text: str) -> None:
 
 @pytest.mark.parametrize("bucket", [False, True], ids=["hub", "bucket"])
 @given(text=st.sampled_from((EVERYTHING, *HOSTILE[1:])) | st.text(min_size=1, max_size=60))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_the_app_that_fetches(bucket: bool, text: str) -> None:
     """What a Hub or a bucket lists, and the variables of who applies, are literals too."""
     from modelctl.resolved import Bucket

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from modelctl.render import CannotRender, module_name, render
 from modelctl.rendered import TAG_DIGEST
 from modelctl.resolved import Resolved, Scaling
+from tests.examples import examples
 from tests.render.apps import (
     EMBED,
     QWEN3,
@@ -133,7 +134,7 @@ HOSTILE = st.text(max_size=40).filter(lambda text: not text.startswith("-")) | s
 
 
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_value_changes_the_program(one: str, two: str, three: str, four: str) -> None:
     def app(one: str, two: str, three: str, four: str) -> str:
         base = resolved(

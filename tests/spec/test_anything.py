@@ -15,11 +15,12 @@ from modelctl.spec.project import find_project
 from modelctl.spec.project_models import Project
 from modelctl.spec.source import read_bytes, read_text
 from modelctl.spec.wanted import ProjectFile
+from tests.examples import examples
 from tests.spec.folder import Folder, line
 from tests.spec.test_layers import PROJECT, SPEC
 
 FEW = settings(
-    max_examples=120,
+    max_examples=examples(120),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

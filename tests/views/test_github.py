@@ -12,6 +12,7 @@ from modelctl.plan import Action, Change, Plan
 from modelctl.views.github import written
 from modelctl.views.inert import inert
 from modelctl.views.results import Planned, Result, Validated
+from tests.examples import examples
 from tests.views import results
 
 OBEYED = re.compile(r"^\s*::(?P<name>[a-z-]+)(?: (?P<properties>[^\n]*?))?::(?P<message>[^\n]*)$")
@@ -131,7 +132,7 @@ def test_colons_commas_percents_and_lines_are_escaped_where_they_have_a_meaning(
 OURS = {"error", "warning", "notice", "group", "endgroup"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(results.anything)
 def test_no_value_is_a_command_of_the_runner(result: Result) -> None:
     text = written(result)

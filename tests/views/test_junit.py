@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 from modelctl.views.junit import written
 from modelctl.views.results import Result
+from tests.examples import examples
 from tests.views import results
 
 
@@ -110,7 +111,7 @@ def test_a_command_that_could_not_go_on_is_a_test_with_an_error() -> None:
     }
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(results.anything)
 def test_whatever_is_in_it_it_is_valid(result: Result) -> None:
     suite = read(result)

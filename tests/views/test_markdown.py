@@ -17,6 +17,7 @@ from modelctl.resolved import Limits
 from modelctl.views import marked
 from modelctl.views.markdown import written
 from modelctl.views.results import Planned, Result, Stopped, Validated
+from tests.examples import examples
 from tests.views import alike, results
 
 GFM = MarkdownIt("commonmark").enable("table").enable("strikethrough")
@@ -237,7 +238,7 @@ def test_nobody_is_mentioned_and_nothing_is_linked(said: str, source: str) -> No
 # -- the length of a comment
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(results.anything, st.integers(1200, 9000))
 def test_no_comment_is_longer_than_a_platform_takes_or_cut_in_its_middle(
     result: Result, limit: int

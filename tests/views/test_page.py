@@ -22,6 +22,7 @@ from modelctl.resolved import Limits, Unknown
 from modelctl.views import machine, page
 from modelctl.views.page.words import text
 from modelctl.views.results import Stopped
+from tests.examples import examples
 from tests.views import alike, sample
 
 VOID = {"meta", "rect", "line", "circle"}
@@ -200,7 +201,7 @@ HOSTILE = [
 ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     value=st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=90)),
     other=st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=90)),

@@ -18,6 +18,7 @@ from modelctl.checks.catalogue import CATALOGUE
 from modelctl.diagnostics import Diagnostic
 from modelctl.views.results import Result, Stopped, Validated
 from modelctl.views.sarif import SCHEMA, written
+from tests.examples import examples
 from tests.views import results
 
 
@@ -104,7 +105,7 @@ def test_a_check_that_could_not_be_made_is_no_success() -> None:
     assert note["message"]["text"] == "git has no such commit here"
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(results.validated)
 def test_whatever_is_in_it_it_is_valid(result: Result) -> None:
     run_of(result)

@@ -19,6 +19,7 @@ from modelctl.plan import FieldChange
 from modelctl.views import machine
 from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
 from modelctl.views.schemas import COMMANDS, schema_of
+from tests.examples import examples
 from tests.outputs import holds, validator
 from tests.views import results
 from tests.views.sample import checked
@@ -44,7 +45,7 @@ def test_each_result_is_what_its_schema_says(name: str) -> None:
     holds(command_of(result), machine.text(result))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(results.anything)
 def test_whatever_is_in_it_it_is_what_its_schema_says(result: Result) -> None:
     holds(command_of(result), machine.text(result))
@@ -76,7 +77,7 @@ events = st.builds(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(events, max_size=4), st.none() | results.holds)
 def test_a_history_is_what_its_schema_says(rows: list[Told], hold: Any) -> None:
     holds("history", machine.history(rows, "chat", "prod", hold))

@@ -142,7 +142,7 @@ def test_the_progress_of_apply_in_a_log(
     hold("apply-progress", width, capsys.readouterr().err, whole=True)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [80, pytest.param(160, marks=pytest.mark.full)])
 def test_the_progress_of_apply_on_a_terminal(width: int) -> None:
     """What is over stands above, what is under way below, each with its time."""
     program = ("-m", "tests.views.progress_worker")

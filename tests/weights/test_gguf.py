@@ -15,6 +15,7 @@ from modelctl.weights import gguf
 from modelctl.weights.gguf import MAX_KEPT, Gguf, read_gguf
 from modelctl.weights.local import reader
 from modelctl.weights.tensors import BrokenFile, Read
+from tests.examples import examples
 
 
 def text(value: str) -> bytes:
@@ -161,7 +162,7 @@ def test_what_is_no_gguf(content: bytes, sentence: str) -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, len(file()) - 1), st.integers(0, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_no_file_does_harm(tail: bytes, position: int, byte: int) -> None:
     broken = bytearray(file())
     broken[position] = byte
