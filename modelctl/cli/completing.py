@@ -1,4 +1,4 @@
-"""What can stand where the cursor is? Names of specs, environments, labels, GPUs and codes.
+"""What can stand where the cursor is? Names of specs, environments, labels, branches, GPUs, codes.
 
 Asked at each press of Tab: quick, without Modal's SDK, and silent where a project is broken.
 """
@@ -83,6 +83,13 @@ def labels(incomplete: str) -> Iterator[str]:  # noqa: ARG001
                 yield f"{key}={entry.node.raw}"
 
 
+def commits(incomplete: str) -> list[str]:  # noqa: ARG001
+    """Branches and tags of git."""
+    from modelctl.cli.earlier import named
+
+    return named(_root())
+
+
 def gpus(incomplete: str) -> Iterator[str]:  # noqa: ARG001
     from modelctl.facts.gpus import choices
 
@@ -99,6 +106,7 @@ def codes(incomplete: str) -> Iterator[str]:  # noqa: ARG001
 _KNOWN: Mapping[str, Callable[[str], Iterable[str]]] = {
     **dict.fromkeys(("what", "name", "names"), specs),
     **dict.fromkeys(("env", "here", "there", "confirm"), environments),
+    **dict.fromkeys(("base", "new_since"), commits),
     "labels": labels,
     "gpu": gpus,
     "code": codes,

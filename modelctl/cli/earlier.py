@@ -56,6 +56,14 @@ def short(ref: str, root: Path) -> str:
     return found.decode().strip() if found else ref
 
 
+def named(root: Path) -> list[str]:
+    """Branches, tags and branches of remotes by their names; none outside a repository."""
+    # A remote's HEAD is one of its branches under another name.
+    short = "--format=%(if)%(symref)%(then)%(else)%(refname:short)%(end)"
+    found = _git(root, "for-each-ref", short, "refs/heads", "refs/tags", "refs/remotes")
+    return [name for name in (found or b"").decode(errors="replace").splitlines() if name]
+
+
 def _relative(word: str, here: Path) -> str:
     path = Path(word)
     below = path.is_absolute() and path.is_relative_to(here)

@@ -12,7 +12,8 @@ import pytest
 from modelctl.checks.catalogue import CATALOGUE
 from modelctl.cli import COMMANDS
 from modelctl.facts.gpus import choices
-from tests.conftest import ROOT
+from tests.cli.test_new_since import commit, git
+from tests.conftest import ROOT, Project
 
 SPEC = "model: hf://Qwen/Qwen3-8B\nbackend: vllm\nlabels: {{tier: {tier}, team: search}}\n"
 
@@ -94,6 +95,21 @@ def test_a_label_is_one_word_although_bash_breaks_it(folder: Path) -> None:
     assert sorted(fish(folder, "modelctl plan -l tier=")) == ["tier=free", "tier=gold"]
 
 
+def test_a_commit_is_a_branch_or_a_tag(folder: Path) -> None:
+    assert complete(folder, "modelctl plan --base ")[0] == []
+    git(folder, "init", "-q", "-b", "main")
+    assert complete(folder, "modelctl plan --base ")[0] == []
+    commit(Project(folder))
+    git(folder, "tag", "v1.0")
+    git(folder, "branch", "feature/long=context")
+    git(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(folder, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    names = ["feature/long=context", "main", "origin/main", "v1.0"]
+    assert complete(folder, "modelctl plan --base ")[0] == names
+    assert complete(folder / "specs", "modelctl validate --new-since v")[0] == ["v1.0"]
+    assert bash(folder, "modelctl plan --base feature/long=") == ["context"]
+
+
 def complete(folder: Path, line: str) -> tuple[list[str], str]:
     """The words that are found, and what was imported for it."""
     words = {"COMP_WORDS": line, "_MODELCTL_COMPLETE": "bash_complete"}
@@ -120,7 +136,7 @@ def test_every_command_every_gpu_and_every_code(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["modelctl plan ", "modelctl plan -l ", "modelctl explain "],
+    ["modelctl plan ", "modelctl plan -l ", "modelctl plan --base ", "modelctl explain "],
 )
 def test_nothing_slow_is_imported_at_a_tab(folder: Path, line: str) -> None:
     _, imported = complete(folder, line)
