@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
@@ -267,21 +268,28 @@ def _begin(answers: Answers, directory: str) -> int:
 
 def _about_workflows(answers: Answers) -> None:
     """What nobody would see of the workflow that was asked for."""
-    from modelctl.cli.said import say
     from modelctl.starter import TRIAL_PATH
 
     if not answers.github:
         return
     if len(answers.environments) > 1:
-        say(
-            f"\nmain is applied in this order: {', '.join(answers.environments)}; "
+        _say_wrapped(
+            f"main is applied in this order: {', '.join(answers.environments)}; "
             "to change it: environments in .github/workflows/models.yml"
         )
     if answers.trial:
-        say(
-            f"\na runner checks what git has: commit {TRIAL_PATH} too (98 MB; GitHub takes up to "
+        _say_wrapped(
+            f"a runner checks what git has: commit {TRIAL_PATH} too (98 MB; GitHub takes up to "
             "100 MiB), and leave models/ out of .gitignore"
         )
+
+
+def _say_wrapped(sentence: str) -> None:
+    from modelctl.cli.said import say
+    from modelctl.views.paint import for_stream
+
+    lines = textwrap.wrap(sentence, for_stream()[1], break_long_words=False, break_on_hyphens=False)
+    say("\n" + "\n".join(lines))
 
 
 def _schemas() -> dict[str, str]:
@@ -380,12 +388,15 @@ def _validated() -> int:
 
 
 def _next(answers: Answers, fetched: bool) -> list[str]:
-    """The lines to type."""
+    """The lines to type; of several environments they are for the first."""
+    several = len(answers.environments) > 1
+    env = f" --env {answers.environments[0]}" if several else ""
     if not answers.model:
-        return ["modelctl plan"]
+        return [f"modelctl plan{env}"]
     if not answers.trial:
         lines = [] if fetched else ["modelctl lock"]
-        return [*lines, f"modelctl fit {answers.name}", "modelctl plan", "modelctl apply"]
+        fit, plan, apply = f"fit {answers.name}", "plan", "apply"
+        return [*lines, *(f"modelctl {words}{env}" for words in (fit, plan, apply))]
     from modelctl.cli.pipeline import project_here
     from modelctl.cli.world import local_state
     from modelctl.local import engines
