@@ -10,7 +10,7 @@ import click
 from modelctl.cli.exits import Exit
 
 KINDS = ("spec", "project")
-OUTPUTS = ("validate", "fit", "plan", "apply", "status", "history", "weights")
+OUTPUTS = ("validate", "fit", "plan", "apply", "status", "history", "weights", "cost", "doctor")
 
 
 @click.command("schema")

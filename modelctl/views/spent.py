@@ -66,7 +66,9 @@ def text(
 
 
 def _environment(one: Spending, span: str, paint: Paint, width: int) -> str:
-    lines = [paint(f"{one.where} · {span}", "bold")]
+    head = f"{one.where} · {span}"
+    parts = [head] if len(head) <= width else [one.where, f"  {span}"]
+    lines = [paint(part, "bold") for part in parts]
     if one.not_asked:
         return "\n".join([*lines, *wrapped(f"not asked: {one.not_asked}", width)])
     if not one.apps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from hypothesis import strategies as st
 
 from modelctl.assess.bill import Bill
 from modelctl.byhand.told import Told
+from modelctl.cli.schema import OUTPUTS
 from modelctl.plan import FieldChange
-from modelctl.views import machine
+from modelctl.views import findings, machine, spent
+from modelctl.views.findings import Finding
 from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
 from modelctl.views.schemas import COMMANDS, schema_of
+from modelctl.views.spent import Spending, Spent
 from tests.examples import examples
 from tests.outputs import holds, validator
 from tests.views import results
@@ -62,6 +66,20 @@ def test_real_rows_of_fit_are_what_the_schema_says() -> None:
         holds("fit", machine.fit(report))
 
 
+def test_what_did_cost_is_what_its_schema_says() -> None:
+    found = [
+        Spending("prod", "Modal environment prod", (Spent("a", 1.0, 2.0, 0.5, 4.0), Spent("b", 1))),
+        Spending("staging", "Modal environment staging", not_asked="nobody answers"),
+    ]
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    holds("cost", machine.dump(spent.data(found, at, at)))
+
+
+def test_what_doctor_found_is_what_its_schema_says() -> None:
+    found = [Finding("project", "ok", "1 spec"), Finding("Modal", "missing", "no token", "get it")]
+    holds("doctor", machine.dump(findings.data(found)))
+
+
 events = st.builds(
     Told,
     results.texts,
@@ -82,6 +100,10 @@ events = st.builds(
 def test_a_history_is_what_its_schema_says(rows: list[Told], hold: Any) -> None:
     holds("history", machine.history(rows, "chat", "prod", hold))
     holds("history", machine.difference("chat", 1, 2, [FieldChange("context", 1, None)]))
+
+
+def test_schema_prints_that_of_every_command() -> None:
+    assert set(OUTPUTS) == set(COMMANDS)
 
 
 def test_another_format_is_refused() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from itertools import groupby
 
 import pytest
 
@@ -16,9 +17,12 @@ from modelctl.loglines import METRICS, Said
 from modelctl.plan import Action, FieldChange
 from modelctl.platform.types import StoredWeights
 from modelctl.surplus import Shelf
+from modelctl.views import findings, spent
+from modelctl.views.findings import Finding
 from modelctl.views.human import changes, ended, history, logs, standing, stored
 from modelctl.views.paint import Paint
 from modelctl.views.rows import StatusRow
+from modelctl.views.spent import Spending, Spent
 from tests.cli.test_lock import InProcess
 from tests.conftest import ROOT, Project
 from tests.views import alike, sample
@@ -63,6 +67,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 def test_a_command(there: Project, name: str, width: int) -> None:
     ran = there.run(*COMMANDS[name], env={"COLUMNS": str(width)})
     hold(name, width, ran.out + ran.err)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_project_begins(there: Project, width: int) -> None:
+    for file in ("modelctl.yaml", *(f"specs/{name}.yaml" for name in sample.SPECS)):
+        (there.root / file).unlink()
+    ran = there.run(
+        "init", "--project", "assistants", "--model", "Qwen/Qwen3-8B", "--gpu", "H100,A100-80GB",
+        "--env", "staging,prod", "--ci", "github", env={"COLUMNS": str(width)},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    hold("init", width, ran.out + ran.err)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -175,6 +191,50 @@ STATUS = (
 @pytest.mark.parametrize("width", WIDTHS)
 def test_status(width: int) -> None:
     hold("status", width, standing.status(STATUS, WHERE, paint=PLAIN, width=width))
+
+
+FOUND = (
+    Finding("this machine", "ok", "modelctl 0.1.0 with modal 1.6.4"),
+    Finding("this machine", "attention", "engines here: llama-server b9870; not here: vllm, "
+            "llama-cpp-python", "pip install 'modelctl[local]' brings llama-server"),
+    Finding("project", "ok", "project assistants in /home/ana/assistants"),
+    Finding("project", "attention", "2 models that nothing pins: Qwen/Qwen3-8B, Qwen/Qwen3-4B",
+            "modelctl lock writes down which commit is meant"),
+    Finding("Modal", "missing", "the credentials are of the workspace acme-labs, and prod is in "
+            "acme", "use a token of acme, or change workspace in modelctl.yaml"),
+    Finding("Hugging Face", "ok", "a token is there"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_doctor(width: int) -> None:
+    areas = [
+        findings.area(name, list(of_area), paint=PLAIN, width=width, plain=False)
+        for name, of_area in groupby(FOUND, lambda one: one.area)
+    ]
+    hold("doctor", width, "\n\n".join([*areas, f"{findings.summary(FOUND)} · 0.3 s"]))
+
+
+SPENT = (
+    Spending(
+        "prod",
+        WHERE,
+        (
+            Spent("chat-70b", 4_120.5, 3_811.2, 15.88, 240.0),
+            Spent("chat-8b", 1_204.0, 2_323.2, 9.68, 240.0, "keep_warm 1 → 2 is not applied yet"),
+            Spent("drafts-4b", 0.0031, None, 0.0, 240.0, "scale to zero"),
+            Spent("legacy-7b", 20.0, note="lives no more"),
+        ),
+        others=3.5,
+    ),
+    Spending("staging", "Modal environment staging", not_asked="nobody answers; try again"),
+)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_apps_did_cost(width: int) -> None:
+    since, until = datetime(2026, 10, 22, tzinfo=UTC), datetime(2026, 11, 21, 20, 5, tzinfo=UTC)
+    hold("cost", width, spent.text(SPENT, since, until, paint=PLAIN, width=width))
 
 
 TOLD = (
