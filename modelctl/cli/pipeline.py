@@ -111,6 +111,7 @@ def check_all(
     from modelctl.resolve import resolve
     from modelctl.resolve.sources import sources_beside
     from modelctl.weights.read import model_facts
+    from modelctl.weights.remembered import Remembered
 
     today = datetime.datetime.now(datetime.UTC).date()
     stacks, loaded = _load(chosen, project)
@@ -121,6 +122,8 @@ def check_all(
     specs: list[tuple[Wanted, Assessed]] = []
     wrong: dict[str, str] = {}
     bills: list[Bill] = []
+
+    remembered = Remembered()
 
     def judge(wanted: Wanted) -> tuple[Assessed, list[Diagnostic]]:
         said = wanted.spec.model
@@ -135,6 +138,7 @@ def check_all(
             beside=sources_beside(wanted.spec),
             chat_template=wanted.spec.chat_template,
             dockerfile=wanted.spec.image.dockerfile if wanted.spec.image else None,
+            remembered=remembered,
         )
         assessed = assess(resolve(wanted, facts), facts, prices)
         problems = check(wanted, assessed, facts, today=today)

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ from modelctl.weights.sources import local_path, looks_like_gguf, parse
 
 if TYPE_CHECKING:
     from modelctl.weights.local import HashCache
+    from modelctl.weights.remembered import Remembered
 
 MAX_TEXT_BYTES = 256 * 2**10
 LONGEST_PATH = 4096
@@ -43,12 +45,14 @@ def model_facts(
     chat_template: str | None = None,
     dockerfile: str | None = None,
     cache: HashCache | None = None,
+    remembered: Remembered | None = None,
 ) -> ModelFacts:
     """The facts of `source` as a spec in `folder` writes it. Never raises.
 
     `root` is the project's folder, which a local model must be in. `hashed` says whether the
     content's digest is wanted: reading it may mean reading gigabytes, once. `file` is the glob of
-    a GGUF in a folder, `beside` are the other sources that the spec names.
+    a GGUF in a folder, `beside` are the other sources that the spec names. `remembered` has what
+    other specs' models said, so that a file which several name is read once.
     """
     parsed = parse(source)
     facts = ModelFacts(kind=parsed.kind)
@@ -62,7 +66,8 @@ def model_facts(
     elif parsed.kind == "hub":
         facts = _not_locked(facts, revision)
     elif parsed.kind == "local":
-        facts = _local(local_path(parsed.path, folder), root, file, hashed=hashed, cache=cache)
+        path = local_path(parsed.path, folder)
+        facts = _local(path, root, file, hashed=hashed, cache=cache, remembered=remembered)
     elif looks_like_gguf(parsed.path):
         facts = replace(facts, format="gguf")
     if lock is not None and lock.engines:
@@ -76,7 +81,9 @@ def model_facts(
     if dockerfile is not None:
         facts = replace(facts, dockerfile=_text(local_path(dockerfile, folder), root))
     others = {
-        text: model_facts(text, folder, root, hashed=hashed, lock=lock, cache=cache)
+        text: model_facts(
+            text, folder, root, hashed=hashed, lock=lock, cache=cache, remembered=remembered
+        )
         for text in beside
     }
     return replace(facts, beside=others) if others else facts
@@ -179,7 +186,13 @@ def _not_locked(facts: ModelFacts, revision: str | None) -> ModelFacts:
 
 
 def _local(
-    path: Path, root: Path, file: str | None, *, hashed: bool, cache: HashCache | None
+    path: Path,
+    root: Path,
+    file: str | None,
+    *,
+    hashed: bool,
+    cache: HashCache | None,
+    remembered: Remembered | None,
 ) -> ModelFacts:
     from modelctl.weights.local import examine, files_of
 
@@ -198,8 +211,12 @@ def _local(
         size = sum(file.stat().st_size for file in found)
         if size == 0:
             return replace(facts, root=path, problem="empty", detail=str(path))
-        facts = replace(facts, root=path, size=size, digest=NOT_HASHED)
-        facts = _read(facts, path, found, file)
+        facts = replace(facts, size=size, digest=NOT_HASHED)
+        if remembered is None:
+            facts = _read(facts, path, found, file)
+        else:
+            facts = remembered.of(path, found, file, partial(_read, facts, path, found, file))
+        facts = replace(facts, root=path)
         if hashed and not facts.problem:
             model = examine(path, cache)
             facts = replace(facts, digest=model.digest, files=model.files)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
+from modelctl.cli.options import Selection
+from modelctl.cli.pipeline import check_all
 from modelctl.resolved import LocalFile, Unknown
+from modelctl.spec.project_models import Project
+from modelctl.spec.wanted import ProjectFile
 from modelctl.weights import local
 from modelctl.weights.local import HashCache, default_cache_folder, examine
 from modelctl.weights.read import gguf_file, model_facts
+from modelctl.weights.remembered import Remembered
 from modelctl.weights.sources import parse
+from modelctl.weights.tensors import Read
 from tests.weights.test_gguf import file as gguf
 
 
@@ -90,6 +97,60 @@ def test_the_facts_of_a_gguf_file(tmp_path: Path, cache: HashCache) -> None:
     assert facts.digest == Unknown("not hashed")
     hashed = model_facts("./m.gguf", tmp_path, tmp_path, hashed=True, cache=cache)
     assert hashed.digest == hashlib.sha256(gguf()).hexdigest()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files whose headers were read, by name."""
+    names: list[str] = []
+
+    def reader(file: Path) -> Read:
+        names.append(file.name)
+        return local_reader(file)
+
+    local_reader = local.reader
+    monkeypatch.setattr(local, "reader", reader)
+    return names
+
+
+def test_a_file_that_ten_specs_name_is_read_once(tmp_path: Path, opened: list[str]) -> None:
+    project = ProjectFile(tmp_path, None, Project())
+    (tmp_path / "specs" / "team").mkdir(parents=True)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "m.gguf").write_bytes(gguf())
+    (tmp_path / "same").symlink_to("models")
+    models = ["../../models/m.gguf", "../../same/m.gguf"]
+    for number in range(10):
+        text = f"name: a{number}\nmodel: {models[number % 2]}\nbackend: llama.cpp\n"
+        (tmp_path / "specs" / "team" / f"a{number}.yaml").write_text(text)
+    with chdir(tmp_path):
+        first = check_all(Selection(), project, hashed=False)
+        assert opened == ["m.gguf"]
+        check_all(Selection(), project, hashed=False)  # as another command does
+    assert opened == ["m.gguf"] * 2
+    assert {assessed.resolved.name for _, assessed in first.specs} == {f"a{n}" for n in range(10)}
+
+
+def test_what_was_put_in_its_place_is_read(tmp_path: Path, opened: list[str]) -> None:
+    remembered = Remembered(most=2)
+
+    def length(name: str) -> object:
+        facts = model_facts(name, tmp_path, tmp_path, hashed=False, remembered=remembered)
+        assert facts.root == tmp_path / name
+        return facts.context_length
+
+    for name in ("a.gguf", "b.gguf", "c.gguf"):
+        (tmp_path / name).write_bytes(gguf())
+    assert [length("a.gguf"), length("a.gguf")] == [8192, 8192]
+    assert opened == ["a.gguf"]
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    assert length("a.gguf") != 8192
+    assert [length("b.gguf"), length("c.gguf")] == [8192, 8192]
+    opened.clear()
+    assert length("c.gguf") == 8192
+    assert opened == []
+    length("a.gguf")  # no more than two are remembered
+    assert opened == ["a.gguf"]
 
 
 def test_the_facts_of_the_hub_are_not_known() -> None:
