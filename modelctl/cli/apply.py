@@ -13,18 +13,9 @@ import click
 from msgspec import Struct
 
 from modelctl.cli.exits import Exit, worst
-from modelctl.cli.options import (
-    Selection,
-    allow_unlocked_option,
-    confirm_option,
-    override_hold_option,
-    policy_option,
-    prices_option,
-    selection,
-    templates_option,
-    wait_option,
-)
+from modelctl.cli.options import confirm_option, wait_option
 from modelctl.cli.reports import Reports, reporting
+from modelctl.cli.rules import Rules, look, rules
 from modelctl.cli.said import aside
 
 if TYPE_CHECKING:
@@ -42,17 +33,13 @@ class Asked(Struct, frozen=True):
     """What the command line says beside which specs are meant."""
 
     reports: Reports
+    rules: Rules
     yes: bool = False
     confirm: str | None = None
-    retry: bool = False
-    prune: bool = False
-    override_hold: bool = False
-    allow_unlocked: bool = False
     width: int = DEFAULT_WIDTH
     wait: float = 0.0
     token: tuple[str, str] | None = None
     saved: Saved | None = None
-    refresh: bool = False
 
     @property
     def human(self) -> bool:
@@ -60,18 +47,10 @@ class Asked(Struct, frozen=True):
 
 
 @click.command("apply")
-@selection
+@rules
 @reporting("apply")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @confirm_option
-@click.option("--retry", is_flag=True, help="Deploy versions again that failed as they are.")
-@click.option(
-    "--prune", is_flag=True, help="Delete this project's apps that have no spec any more."
-)
-@override_hold_option
-@click.option(
-    "--refresh", is_flag=True, help="Read every app: correct what was scaled or tagged by hand."
-)
 @click.option("--width", type=click.IntRange(1, 64), default=DEFAULT_WIDTH, show_default=True,
               help="How many apps at once.")  # fmt: skip
 @wait_option
@@ -81,71 +60,41 @@ class Asked(Struct, frozen=True):
     type=click.Path(exists=True, dir_okay=False),
     help="Carry out what plan -o FILE saved, and nothing else.",
 )
-@allow_unlocked_option
-@policy_option
-@prices_option
-@templates_option
 def command(
-    what: tuple[str, ...],
-    env: str | None,
-    local: bool,
-    labels: tuple[str, ...],
+    rules: Rules,
     output: str,
     report: tuple[str, ...],
     yes: bool,
     confirm: str | None,
-    retry: bool,
-    prune: bool,
-    override_hold: bool,
-    refresh: bool,
     width: int,
     wait: float,
     plan_file: str | None,
-    allow_unlocked: bool,
-    policy: str | None,
-    prices: str,
-    templates: str | None,
 ) -> int:
     """Deploy what changed, wait until it answers, and report."""
-    chosen = Selection(what, env, local, labels)
-    reports = Reports("apply", output, report, chosen, changes=True)
+    reports = Reports("apply", output, report, rules.selection, changes=True)
     with reports.told():
-        from modelctl.cli.pipeline import prepare
         from modelctl.cli.said import warnings
         from modelctl.cli.saving import read_plan
-        from modelctl.cli.world import asked_prices, platform_for, proxy_token
+        from modelctl.cli.world import platform_for, proxy_token
         from modelctl.saved import still_wanted
 
-        saved = read_plan(plan_file, chosen) if plan_file else None
+        saved = read_plan(plan_file, rules.selection) if plan_file else None
         if saved is not None:
-            said = saved.chosen
-            reports.chosen = chosen = Selection(said.what, said.env, said.local, said.labels)
-            retry, prune = said.retry, said.prune
-            override_hold, allow_unlocked = said.override_hold, said.allow_unlocked
-            refresh = said.refresh
-        ready = prepare(
-            chosen,
-            templates,
-            allow_unlocked=allow_unlocked,
-            policy=policy,
-            prices=asked_prices(prices),
-        )
+            rules = rules.as_saved(saved.chosen)
+            reports.chosen = rules.selection
+        ready = rules.prepared()
         warnings(ready.diagnostics)
         if saved is not None:
             still_wanted(saved, ready.desired)
         asked = Asked(
             reports=reports,
+            rules=rules,
             yes=yes or saved is not None,
             confirm=confirm,
-            retry=retry,
-            prune=prune,
-            override_hold=override_hold,
-            allow_unlocked=allow_unlocked,
             width=width,
             wait=wait,
             token=proxy_token(ready.chosen, ready.project),
             saved=saved,
-            refresh=refresh,
         )
         return asyncio.run(_apply(platform_for(ready.chosen, ready.project), ready, asked))
 
@@ -206,23 +155,9 @@ async def _apply(platform: Platform, ready: Prepared, asked: Asked) -> int:
 
 
 async def _look(platform: Platform, ready: Prepared, asked: Asked) -> tuple[Plan, Seen]:
-    from modelctl.cli.seeing import needs_of_all, see_and_plan
     from modelctl.saved import still_true
 
-    result, seen = await see_and_plan(
-        platform,
-        ready.desired,
-        ready.project.name,
-        whole_project=ready.chosen.everything,
-        allow_unlocked=asked.allow_unlocked,
-        retry=asked.retry,
-        prune=asked.prune,
-        override_hold=asked.override_hold,
-        refresh=asked.refresh,
-        bill=ready.bill,
-        needs=needs_of_all(ready),
-        left_out=ready.left_out,
-    )
+    result, seen = await look(platform, ready, asked.rules)
     return (still_true(asked.saved, result, seen) if asked.saved else result), seen
 
 

@@ -10,99 +10,55 @@ from typing import TYPE_CHECKING
 import click
 
 from modelctl.cli.exits import Exit
-from modelctl.cli.options import (
-    Selection,
-    allow_unlocked_option,
-    override_hold_option,
-    policy_option,
-    prices_option,
-    selection,
-    templates_option,
-)
 from modelctl.cli.reports import Reports, reporting
+from modelctl.cli.rules import Rules, look, rules
 
 if TYPE_CHECKING:
     from modelctl.cli.pipeline import Prepared
     from modelctl.diagnostics import Diagnostic
     from modelctl.plan import Plan, Seen
     from modelctl.platform.types import Platform
-    from modelctl.saved import Chosen
 
 
 @click.command("plan")
-@selection
+@rules
 @reporting("plan")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do."
 )
-@click.option("--refresh", is_flag=True, help="Read every app: what was scaled or tagged by hand.")
 @click.option("-o", "file", type=click.Path(dir_okay=False), metavar="FILE",
               help="Save the plan, for apply --plan.")  # fmt: skip
 @click.option("--base", metavar="REF",
               help="Compare with the specs of another commit, and ask Modal nothing.")  # fmt: skip
-@click.option("--prune", is_flag=True, help="Plan to delete apps that have no spec any more.")
-@click.option("--retry", is_flag=True, help="Plan to deploy versions again that failed.")
 @click.option("--diff", is_flag=True, help="Show how the code of each app changes.")
-@override_hold_option
-@allow_unlocked_option
-@policy_option
-@prices_option
-@templates_option
 def command(
-    what: tuple[str, ...],
-    env: str | None,
-    local: bool,
-    labels: tuple[str, ...],
+    rules: Rules,
     output: str,
     report: tuple[str, ...],
     detailed_exitcode: bool,
-    refresh: bool,
     file: str | None,
     base: str | None,
-    prune: bool,
-    retry: bool,
     diff: bool,
-    override_hold: bool,
-    allow_unlocked: bool,
-    policy: str | None,
-    prices: str,
-    templates: str | None,
 ) -> int:
     """Show what apply would do, and why. Changes nothing."""
-    reports = Reports("plan", output, report, Selection(what, env, local, labels))
+    reports = Reports("plan", output, report, rules.selection)
     with reports.told():
-        from modelctl.cli.pipeline import prepare
-        from modelctl.cli.world import asked_prices
-        from modelctl.saved import Chosen
-
         if base is not None:
-            given = {"-o": file, "--refresh": refresh, "--prune": prune, "--retry": retry}
-            given["--override-hold"] = override_hold
+            given = {"-o": file, "--refresh": rules.refresh, "--prune": rules.prune}
+            given |= {"--retry": rules.retry, "--override-hold": rules.override_hold}
             if unfit := [option for option, value in given.items() if value]:
                 raise click.UsageError(
                     f"--base looks at no environment: leave out {', '.join(unfit)}"
                 )
-        ready = prepare(
-            reports.chosen,
-            templates,
-            allow_unlocked=allow_unlocked,
-            policy=policy,
-            prices=asked_prices(prices),
-        )
-        here = ready.chosen
-        asked = Chosen(
-            what, here.env, here.local, labels, prune, retry, override_hold, allow_unlocked, refresh
-        )
-        result, code = _plan(ready, asked, reports, base, templates, file, diff=diff)
+        result, code = _plan(rules.prepared(), rules, reports, base, file, diff=diff)
         return Exit.CHANGES if detailed_exitcode and result.pending and not code else code
 
 
 def _plan(
     ready: Prepared,
-    asked: Chosen,
+    asked: Rules,
     reports: Reports,
     base: str | None,
-    templates: str | None,
     file: str | None,
     *,
     diff: bool,
@@ -120,13 +76,14 @@ def _plan(
     warnings(ready.diagnostics)
     lacking: list[Diagnostic] = []
     if base is not None:
-        result, seen = plan_against(base, ready, templates, allow_unlocked=asked.allow_unlocked)
+        unlocked = asked.allow_unlocked
+        result, seen = plan_against(base, ready, asked.templates, allow_unlocked=unlocked)
     else:
         platform = platform_for(ready.chosen, ready.project)
         result, seen = asyncio.run(_look(platform, ready, asked))
         lacking = missing_of_all(ready, result, seen, platform)
     if file is not None:
-        write_plan(file, result, seen, ready, asked)
+        write_plan(file, result, seen, ready, asked.saved_as(ready.chosen))
         aside(f"saved; to carry it out: modelctl apply --plan {shlex.quote(file)}")
     if reports.human:
         _show(result, seen, ready, lacking, diff=diff)
@@ -155,23 +112,10 @@ def _show(
     show_missing(lacking)
 
 
-async def _look(platform: Platform, ready: Prepared, chosen: Chosen) -> tuple[Plan, Seen]:
-    from modelctl.cli.seeing import needs_of_all, say_under_way, see_and_plan
+async def _look(platform: Platform, ready: Prepared, asked: Rules) -> tuple[Plan, Seen]:
+    from modelctl.cli.seeing import say_under_way
 
     await platform.open()
-    found = await see_and_plan(
-        platform,
-        ready.desired,
-        ready.project.name,
-        whole_project=ready.chosen.everything,
-        allow_unlocked=chosen.allow_unlocked,
-        retry=chosen.retry,
-        prune=chosen.prune,
-        refresh=chosen.refresh,
-        override_hold=chosen.override_hold,
-        bill=ready.bill,
-        needs=needs_of_all(ready),
-        left_out=ready.left_out,
-    )
+    found = await look(platform, ready, asked)
     await say_under_way(platform, ready.project.name, found[0])
     return found

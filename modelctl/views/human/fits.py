@@ -8,7 +8,7 @@ from modelctl.fit.types import TYPICAL, Interval, Memory
 from modelctl.resolved import Unknown
 from modelctl.views.human import money
 from modelctl.views.human.tables import table
-from modelctl.views.human.words import printable, wrapped
+from modelctl.views.human.words import printable, tokens, wrapped
 from modelctl.views.paint import Paint
 
 WEIGHTS, CACHE, OTHER = "▓", "▒", "░"
@@ -44,7 +44,7 @@ def _title(found: Report, width: int) -> list[str]:
 
 def _memory(found: Report, paint: Paint, width: int) -> str:
     """One bar a GPU. The number after it is what CUDA reports of one card, in GiB."""
-    length = "full" if isinstance(found.context, Unknown) else _short(found.context)
+    length = "full" if isinstance(found.context, Unknown) else tokens(found.context)
     names = max(12, *(len(row.key) for row in found.rows))
     rest = names + 2 + 8 + 10 + 7 + 7 + 2 + len("does not fit")
     bar = max(_LEAST_BAR, min(_MOST_BAR, width - rest))
@@ -53,7 +53,7 @@ def _memory(found: Report, paint: Paint, width: int) -> str:
     over = " " * (names + 1) + "GiB per GPU".ljust(room) + " " * 10 + "requests at".rjust(14)
     lines = [
         over.rstrip(),
-        f"{'GPU':<{names}} {head:<{room}}{'tokens':>10}{length:>7}{_short(TYPICAL):>7}  verdict",
+        f"{'GPU':<{names}} {head:<{room}}{'tokens':>10}{length:>7}{tokens(TYPICAL):>7}  verdict",
     ]
     shown = [paint(line, "dim") for line in lines]
     for row in found.rows:
@@ -171,11 +171,6 @@ def _money(found: Report) -> list[str]:
             f"for idling before it stops ({found.idle_seconds} s, scaling.idle_timeout)."
         )
     return notes
-
-
-def _short(tokens: int) -> str:
-    """`32k` for 32,768, `2k` for 2,048; other lengths as they are."""
-    return f"{tokens // 1024}k" if tokens % 1024 == 0 else f"{tokens:,}"
 
 
 def _count(found: Interval | None) -> str:

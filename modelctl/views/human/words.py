@@ -33,6 +33,11 @@ def wrapped(text: str, width: int, painted: str = "", label: str = "") -> list[s
     return [f"  {line}" for line in lines]
 
 
+def tokens(count: int) -> str:
+    """`32k` for 32,768; other lengths as they are."""
+    return f"{count // 1024}k" if count % 1024 == 0 else f"{count:,}"
+
+
 def printable(text: str) -> str:
     """A source line with each character in one column, so that carets stand under their text."""
     return "".join(c if c.isprintable() else ("�" if c != "\t" else " ") for c in text)

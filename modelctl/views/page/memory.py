@@ -7,6 +7,7 @@ from msgspec import Struct
 from modelctl.assess.rows import Report, Row
 from modelctl.fit.types import TYPICAL, Interval, Memory
 from modelctl.resolved import Unknown
+from modelctl.views.human.words import tokens
 from modelctl.views.page.words import Figure, hourly
 
 _TONES = {"fits": "good", "may fit": "some", "does not fit": "bad", "unknown": "calm"}
@@ -95,11 +96,6 @@ def of_report(report: Report) -> Memories:
         cards=tuple(_card(row) for row in report.rows),
         notes=(*notes, *report.ways),
     )
-
-
-def tokens(count: int) -> str:
-    """`32k`."""
-    return f"{count // 1024}k" if count % 1024 == 0 else f"{count:,}"
 
 
 def _card(row: Row) -> Card:
