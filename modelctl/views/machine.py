@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import to_builtins
 
 from modelctl.resolved import Unknown
+from modelctl.views.escaped import dumped
 
 if TYPE_CHECKING:
     from modelctl.apply import Outcome
@@ -30,7 +30,7 @@ _GIB, _COUNT, _USD = 3, 2, 6
 
 
 def dump(data: Mapping[str, object]) -> str:
-    return json.dumps({"format": FORMAT, **data}, indent=2, ensure_ascii=False)
+    return dumped({"format": FORMAT, **data}, indent=2)
 
 
 def text(result: Result) -> str:

@@ -6,13 +6,13 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sarif-v2.1.0-errata01
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from modelctl.diagnostics import Diagnostic, Severity
+from modelctl.views.escaped import dumped
 from modelctl.views.human.problems import sentence
 from modelctl.views.results import Result, Stopped, Validated
 
@@ -46,7 +46,7 @@ def written(result: Result, pages: Mapping[str, str], version: str) -> str:
         "results": _results(found, codes),
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(log, indent=2, ensure_ascii=False)
+    return dumped(log, indent=2)
 
 
 def _rule(code: str, page: str, found: Sequence[Diagnostic]) -> dict[str, object]:

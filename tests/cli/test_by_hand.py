@@ -329,7 +329,7 @@ def test_what_is_good_in_one_environment_is_applied_to_the_next(place: Project) 
         assert ran.code == 0, ran.out + ran.err
         assert "onward is asleep in staging: not asked whether it answers\n" in ran.err
         assert "onward: good in staging, with the model and the engine that prod asks" in ran.err
-        assert "Modal environment prod · 1 app\n" in ran.out
+        assert "local control plane, environment prod · 1 app\n" in ran.out
         assert "1 applied" in ran.out
         place.spec("onward", spec.replace("2048", "4096"))
         ran = place.run(*promoted, "--confirm", "prod", env=token)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from modelctl.views.escaped import dumped
 from modelctl.views.paint import Paint
 
 
@@ -46,7 +46,7 @@ def _scalar(value: Any) -> str:
     """One value as YAML on one line, quoted where a reader could take it for something else."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and not _LOOKS_TYPED.fullmatch(value):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return dumped(value)
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9./_][A-Za-z0-9./_@+~ -]*(?::/{0,2}[A-Za-z0-9./_@+~-]+)*")
