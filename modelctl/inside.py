@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 LED_OUT = "is a link that leads out of the project: it is not read"
+NOT_WRITTEN = "is a link that leads out of the project: nothing is written there"
 
 
 def inside(path: Path, root: Path) -> bool:
@@ -22,6 +23,21 @@ def leads_out(path: Path, root: Path) -> bool:
         return False
     real = _real(root)
     return any(_real(parent).is_relative_to(real) for parent in path.absolute().parents)
+
+
+def led_out_by(path: Path, root: Path) -> Path | None:
+    """The part of `path` that is the link below `root` which leads it out; None: it stays."""
+    way = Path(os.path.normpath(path))
+    for step in reversed((way, *way.parents)):
+        # `..` would otherwise count as a way through the folder that it leaves.
+        if leads_out(Path(os.path.normpath(step.absolute())), root):
+            return step
+    return None
+
+
+def root_of(here: Path) -> Path:
+    """The folder of the nearest modelctl.yaml at or above `here`, else `here`."""
+    return next((f for f in (here, *here.parents) if (f / "modelctl.yaml").is_file()), here)
 
 
 def _real(path: Path) -> Path:

@@ -115,9 +115,9 @@ _KNOWN: Mapping[str, Callable[[str], Iterable[str]]] = {
 
 
 def _root() -> Path:
-    """The folder of the nearest modelctl.yaml, else this one."""
-    here = Path.cwd()
-    return next((f for f in (here, *here.parents) if (f / "modelctl.yaml").is_file()), here)
+    from modelctl.inside import root_of
+
+    return root_of(Path.cwd())
 
 
 def _files(root: Path) -> list[Path]:

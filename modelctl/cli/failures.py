@@ -46,6 +46,7 @@ def explain(error: Exception, *, changes: bool) -> int:
 def words_of(error: Exception, *, changes: bool) -> Words:
     """What a user has to know of an exception; nothing is printed."""
     from modelctl.byhand.types import Refusal
+    from modelctl.cli.putting import LedOut
     from modelctl.lease import LeaseHeld, LeaseLost
     from modelctl.local.lifecycle import LocalError
     from modelctl.platform.types import (
@@ -75,6 +76,8 @@ def words_of(error: Exception, *, changes: bool) -> Words:
             return Words(Exit.TRY_AGAIN, error.message, error.hint)
         case click.UsageError():
             return Words(Exit.USAGE, error.format_message())
+        case LedOut():
+            return Words(Exit.REJECTED, str(error.strerror), error.hint)
         case OSError() if error.filename is not None:
             return Words(Exit.REJECTED, f"{error.filename}: {error.strerror}")
         case CannotRender():

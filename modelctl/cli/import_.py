@@ -73,7 +73,7 @@ def _deliver(
     one: Imported, text: str, file: Path | None, chosen: Selection, project: ProjectFile
 ) -> bool:
     """Write the spec and what is wrong with it; whether something is."""
-    from modelctl.cli.putting import put
+    from modelctl.cli.putting import make_folder, put
     from modelctl.cli.said import aside
     from modelctl.diagnostics import has_errors
     from modelctl.views.human import problems
@@ -86,7 +86,7 @@ def _deliver(
         if sys.stdout.isatty():
             aside("")
     else:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         put(file, text.encode())
         aside(f"{file}")
     found = _problems(one, text, file, chosen, project)

@@ -249,9 +249,10 @@ def _gpus(text: str) -> str:
 def _begin(answers: Answers, directory: str) -> int:
     """Write what is missing, fetch or lock the model, check all of it; in the project's folder."""
     from modelctl.cli.said import say
-    from modelctl.starter import files
+    from modelctl.starter import TRIAL_PATH, files
 
     texts = files(answers, _schemas())
+    _refuse_links([*texts, *((TRIAL_PATH,) if answers.trial else ())])
     for path, text in texts.items():
         say(_written(path, text))
     fetched = _trial() if answers.trial else _locked(answers)
@@ -300,6 +301,15 @@ def _schemas() -> dict[str, str]:
         "modelctl.project.schema.json": schema_json("project"),
     }
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in found.items()}
+
+
+def _refuse_links(names: list[str]) -> None:
+    """Raise LedOut where a link leads out what would be written, before anything is."""
+    from modelctl.cli.putting import keep_inside
+
+    for name in names:
+        keep_inside(Path(name).parent)
+    keep_inside(Path(".gitignore"), "file")  # the only one that is written to when it is there
 
 
 def _written(name: str, text: str) -> str:

