@@ -168,7 +168,7 @@ async def _one(
         spent_of(name, items, entries.get(name), wanted.get(name), began.get(name), start, until)
         for name, items in sorted(ours.items())
     ]
-    return Spending(environment, platform.where, tuple(apps), others)
+    return Spending(environment, platform.where, tuple(apps), others, paid=platform.paid)
 
 
 async def _beginnings(

@@ -126,7 +126,9 @@ def rules(function: Callable[..., int]) -> Callable[..., int]:
         ),
         override_hold_option,
         click.option(
-            "--prune", is_flag=True, help="This project's apps that have no spec any more go."
+            "--prune",
+            is_flag=True,
+            help="This project's apps that have no spec any more are deleted.",
         ),
         click.option(
             "--retry", is_flag=True, help="Versions that failed are deployed again as they are."

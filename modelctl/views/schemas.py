@@ -265,6 +265,7 @@ _SPENDING = object_of(
     {
         "environment": text('Its name in the project; "" for none.'),
         "where": text("The same in words."),
+        "paid": _PAID,
         "not_asked": maybe(text("Why there are no figures; null: there are.")),
         "usd": number("What this project's apps did cost together."),
         "others_usd": number("What other apps did cost there."),

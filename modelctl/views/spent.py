@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from modelctl.views.human.money import NOT_PAID
 from modelctl.views.human.words import counted, wrapped
 from modelctl.views.paint import Paint
 
@@ -28,7 +29,8 @@ class Spent(Struct, frozen=True):
 
 class Spending(Struct, frozen=True):
     """One environment. `others` is what apps cost there that are not this project's; `not_asked` is
-    why there are no figures, "" where there are.
+    why there are no figures, "" where there are. `paid`: it is Modal's bill, and not what the local
+    control plane says that it would be.
     """
 
     environment: str
@@ -36,6 +38,7 @@ class Spending(Struct, frozen=True):
     apps: tuple[Spent, ...] = ()
     others: float = 0.0
     not_asked: str = ""
+    paid: bool = True
 
     @property
     def usd(self) -> float:
@@ -73,6 +76,8 @@ def _environment(one: Spending, span: str, paint: Paint, width: int) -> str:
         return "\n".join([*lines, *wrapped(f"not asked: {one.not_asked}", width)])
     if not one.apps:
         lines.append("  nothing of this project cost anything")
+    if not one.paid:
+        lines.append(NOT_PAID)
     names = [app.name for app in one.apps]
     names += ["this project"] if len(one.apps) > 1 else []
     names += ["others"] if one.others else []
@@ -126,6 +131,7 @@ def data(found: Sequence[Spending], since: datetime, until: datetime) -> Mapping
             {
                 "environment": one.environment,
                 "where": one.where,
+                "paid": one.paid,
                 "not_asked": one.not_asked or None,
                 "usd": one.usd,
                 "others_usd": one.others,

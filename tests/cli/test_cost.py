@@ -91,12 +91,13 @@ def test_what_an_app_cost_is_modal_s_own_bill(billed: Project) -> None:
 def test_a_line_an_app_with_a_bar(billed: Project) -> None:
     lines = billed.run("cost", "--local").out.splitlines()
     assert lines[0].startswith("local control plane · 20")
-    assert lines[1].split() == ["cost", "planned"]
-    assert lines[2].endswith(f"-  {'▓' * 20}  scale to zero")
-    assert lines[2].split()[:2] == ["busy", "$6.11"]
-    assert lines[3].split()[:3] == ["idle", "$0.00", "-"]
-    assert lines[4].split() == ["this", "project", "$6.11", "-"]
-    assert lines[5].split() == ["others", "$0.81"]
+    assert lines[1] == "On Modal this would cost (here it costs nothing):"
+    assert lines[2].split() == ["cost", "planned"]
+    assert lines[3].endswith(f"-  {'▓' * 20}  scale to zero")
+    assert lines[3].split()[:2] == ["busy", "$6.11"]
+    assert lines[4].split()[:3] == ["idle", "$0.00", "-"]
+    assert lines[5].split() == ["this", "project", "$6.11", "-"]
+    assert lines[6].split() == ["others", "$0.81"]
 
 
 @pytest.mark.full

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import xml.etree.ElementTree as ET
 
@@ -26,7 +27,7 @@ ENDED = Applied(NOTED)
         changes.plan(NOTED.plan, paint=Paint(), width=80),
         markdown.written(NOTED),
         markdown.written(ENDED),
-        page.of(NOTED).replace("’", "'"),
+        html.unescape(page.of(NOTED)),
         github.written(NOTED),
         junit.written(NOTED),
         junit.written(ENDED),

@@ -242,7 +242,7 @@ def test_a_cost_that_was_not_recorded_is_not_said_to_be_nothing() -> None:
 
 def test_a_lost_memory_is_said() -> None:
     said = read(Plan("p", "p", (), lost=True)).text
-    assert "Nothing is recorded of this environment’s apps any more." in said
+    assert "Nothing is recorded of this environment's apps any more: earlier specs" in said
 
 
 def a_report(memory: Memory | Unknown) -> Report:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
 from modelctl.assess.bill import Bill
 from modelctl.plan import Action, Change, Cost, Plan
-from modelctl.views import machine, markdown, page
+from modelctl.views import machine, markdown, page, spent
 from modelctl.views.human import changes, money, standing
 from modelctl.views.paint import Paint
 from modelctl.views.results import Planned, Standing, Validated
+from modelctl.views.spent import Spending, Spent
 from tests.views import results
 
 PLAIN = Paint()
@@ -70,6 +72,17 @@ def test_validate_says_it_of_the_local_overlay_alone() -> None:
     assert "On Modal" not in money.bills(both.bills, paint=PLAIN, width=80)
     assert "On Modal" not in markdown.written(both)
     assert "| local |" not in markdown.written(both)
+
+
+def test_the_bill_of_the_local_control_plane_is_none() -> None:
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    here = Spending("", "local control plane", (Spent("chat", 6.0),), paid=False)
+    said = spent.text([here], at, at, paint=PLAIN, width=80).splitlines()
+    assert said[1] == "On Modal this would cost (here it costs nothing):"
+    (environment,) = spent.data([here], at, at)["environments"]  # type: ignore[misc, attr-defined]
+    assert environment["paid"] is False
+    paid = spent.text([replace(here, paid=True)], at, at, paint=PLAIN, width=80)
+    assert "On Modal" not in paid
 
 
 def test_status_says_what_runs_would_cost() -> None:

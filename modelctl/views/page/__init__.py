@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from modelctl import __version__
 from modelctl.assess.report import report_of
 from modelctl.plan import Action
+from modelctl.views.human.changes import notes
 from modelctl.views.page import apps, costs, problems
 from modelctl.views.page.words import moment, text
 from modelctl.views.results import Planned, Stopped
@@ -71,9 +72,8 @@ def plan(
         commit=commit,
         at=at,
         when=moment(at),
-        lost=result.lost,
         paid=result.paid,
-        notes=result.notes,
+        notes=notes(result),
         gone=result.gone,
         groups=apps.groups(result, changed),
         changed=changed,

@@ -35,7 +35,7 @@ KINDS = {
     Action.DELETE: Kind("−", "delete", "bad", "no spec has it any more"),
     Action.DRIFT: Kind("!", "drift", "odd", "somebody changed it past modelctl"),
     Action.HELD: Kind("‖", "held", "calm", "a person holds it; apply leaves it as it is"),
-    Action.BLOCKED: Kind("×", "blocked", "bad", "this version failed before, and is not tried"),
+    Action.BLOCKED: Kind("×", "blocked", "bad", "apply refuses it, for the reason beside it"),
     Action.FOREIGN: Kind("×", "foreign", "bad", "an app of this name belongs to somebody else"),
 }
 
@@ -149,8 +149,8 @@ def _field(change: FieldChange, before: str, after: str) -> Field:
 def _app(anchor: str, change: Change, report: Report | None) -> App:
     fields = tuple(_field(f, spoken(f.before), spoken(f.after)) for f in change.fields)
     # The reasons of a drift say its fields already, with what lives.
-    said = () if change.action is Action.DRIFT and change.reasons else change.fields[:_NAMED]
-    brief = tuple(_field(f, *values(f)) for f in said)
+    said = () if change.action is Action.DRIFT and change.reasons else change.fields
+    brief = tuple(_field(f, *values(f)) for f in said[:_NAMED])
     cost = change.cost
     difference = ((cost.after or 0) - (cost.before or 0)) * HOURS_A_MONTH
     known = cost.before is not None or change.action is Action.CREATE
@@ -166,7 +166,7 @@ def _app(anchor: str, change: Change, report: Report | None) -> App:
         impact=change.impact,
         fields=fields,
         brief=brief,
-        more=0 if change.action is Action.DRIFT else len(fields) - len(brief),
+        more=len(said) - len(brief),
         delta=signed(difference) if known and round(difference) and not waits else "",
         before=None if cost.before is None else hourly(cost.before),
         after=None if cost.after is None else hourly(cost.after),
