@@ -11,9 +11,17 @@ import pytest
 
 from tests.ci.runner import ROOT, GitHub
 from tests.cli.test_new_since import commit, git
-from tests.conftest import Project
+from tests.conftest import Project, place_model
 
 SPEC = "model: volume://shelf/m.gguf\nbackend: llama.cpp\ncontext: 2048\n"
+RUNS = """\
+model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
+backend: llama.cpp
+context: 512
+gpu: none
+rollout: {gate: none}
+"""
+"""A spec whose engine runs here."""
 PROJECT = "project: team\nenvironments:\n  dev: {}\n  prod: {confirm: true}\n"
 
 Make = Callable[..., GitHub]
@@ -27,6 +35,19 @@ def modelctl_of_the_checkout(scratch: Path) -> None:
         encoding="utf-8",
     )
     file.chmod(0o755)
+
+
+def live_repository(
+    live: Project, gguf: Path, name: str, environment: str, ignored: str = ".modelctl/\n"
+) -> Project:
+    """A repository whose main has one spec and one environment, with a plane for Modal."""
+    place_model(gguf, live)
+    live.write(".gitignore", ignored)
+    live.write("modelctl.yaml", f"project: team\nenvironments:\n  {environment}: {{}}\n")
+    live.spec(name, RUNS)
+    git(live.root, "init", "-q", "-b", "main")
+    commit(live)
+    return live
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ import yaml
 
 from modelctl import __version__
 from modelctl.local import lifecycle
+from tests.ci.conftest import RUNS, live_repository
 from tests.ci.runner import ROOT, read
-from tests.cli.test_new_since import commit, git
-from tests.conftest import Project, place_model
+from tests.cli.test_new_since import git
+from tests.conftest import Project
 from tests.docs.pages import Block, blocks_of, text_of
 
 PAGE = ROOT / "docs" / "ci.md"
@@ -36,13 +37,6 @@ SCHEMAS = {
     ".circleci/config.yml": "vendor.circle-ci",
 }
 BIN = Path(sys.executable).parent
-SPEC = """\
-model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
-backend: llama.cpp
-context: 512
-gpu: none
-rollout: {gate: none}
-"""
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -130,12 +124,8 @@ def notes() -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
 @pytest.fixture(scope="module")
 def team(live: Project, gguf: Path) -> Project:
     """A clone of a repository with an environment prod, whose Modal is the local plane."""
-    place_model(gguf, live)
-    live.write(".gitignore", ".modelctl/\nmodels/\n*.xml\n*.md\n*.html\n*.sarif\n*.plan\n")
-    live.write("modelctl.yaml", "project: team\nenvironments: {prod: {}}\n")
-    live.spec("on-page", SPEC)
-    git(live.root, "init", "-q", "-b", "main")
-    commit(live)
+    ignored = ".modelctl/\nmodels/\n*.xml\n*.md\n*.html\n*.sarif\n*.plan\n"
+    live_repository(live, gguf, "on-page", "prod", ignored)
     git(live.root, "remote", "add", "origin", str(live.root))
     subprocess.run(
         [sys.executable, "-m", "modal", "environment", "create", "prod"],
@@ -160,7 +150,7 @@ def test_the_commands_of_a_snippet_run(
     block: Block, team: Project, tmp_path: Path, notes: tuple[str, list[tuple[str, str, str]]]
 ) -> None:
     git(team.root, "checkout", "-q", "-f", "-B", f"change-{block.line}", "main")
-    team.spec("on-page", SPEC + f"labels: {{page: '{block.line}'}}\n")
+    team.spec("on-page", RUNS + f"labels: {{page: '{block.line}'}}\n")
     git(team.root, "commit", "-qam", "a change")
     git(team.root, "fetch", "-q", "origin")
     base = subprocess.run(

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelctl.local import lifecycle
-from tests.ci.conftest import SPEC, Make, pull_request
+from tests.ci.conftest import SPEC, Make, live_repository, pull_request
 from tests.ci.runner import ROOT, GitHub, read
-from tests.cli.test_new_since import commit, git
-from tests.conftest import Project, place_model
+from tests.cli.test_new_since import commit
+from tests.conftest import Project
 
 sys.path.insert(0, str(ROOT / "action"))  # where the action's own folder stands on a runner
 from speaking import foreign
 
 STARTER = ROOT / "modelctl" / "starter"
 KEY = "<!-- modelctl: comment . -->\n"
-LIVE = """\
-model: ../models/SmolLM2-135M-Instruct.Q4_1.gguf
-backend: llama.cpp
-context: 512
-gpu: none
-rollout: {gate: none}
-"""
 
 
 def starter(folder: Path, **inputs: str) -> Path:
@@ -188,15 +180,9 @@ def test_a_pull_request_of_the_repository_itself_is_not_told_twice(
 
 
 @pytest.fixture
-def on_main(live: Project, gguf: Path) -> Iterator[Project]:
+def on_main(live: Project, gguf: Path) -> Project:
     """A repository whose main has one spec, with a plane that stands for Modal."""
-    place_model(gguf, live)
-    live.write(".gitignore", ".modelctl/\n")
-    live.write("modelctl.yaml", "project: team\nenvironments:\n  local: {}\n")
-    live.spec("from-main", LIVE)
-    git(live.root, "init", "-q", "-b", "main")
-    commit(live)
-    yield live
+    return live_repository(live, gguf, "from-main", "local")
 
 
 @pytest.mark.full

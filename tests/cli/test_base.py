@@ -75,6 +75,14 @@ def environments(project: Project, said: str, name: str = "shop") -> None:
     project.write("modelctl.yaml", f"project: {name}\nenvironments:\n{said}")
 
 
+def between(project: Project, before: str, after: str) -> tuple[list[str], str]:
+    """What is planned when main has the first environments, and the folder the second."""
+    environments(project, before)
+    in_git(project)
+    environments(project, after)
+    return planned(project)
+
+
 def planned(project: Project) -> tuple[list[str], str]:
     """What happens to each app, and the first line below the header."""
     ran = project.run("plan", "--env", "prod", "--base", "main", "--output", "json")
@@ -83,19 +91,14 @@ def planned(project: Project) -> tuple[list[str], str]:
 
 
 def test_an_environment_that_was_not_there_is_new(project: Project) -> None:
-    environments(project, "  staging: {}\n")
-    in_git(project)
-    environments(project, "  staging: {}\n  prod: {}\n")
-    actions, said = planned(project)
+    actions, said = between(project, "  staging: {}\n", "  staging: {}\n  prod: {}\n")
     assert actions == ["create"] * 4
     assert "on main there was no environment prod: everything in it is new" in said
 
 
 def test_an_environment_that_goes_elsewhere_starts_empty(project: Project) -> None:
-    environments(project, "  prod: {modal_environment: old}\n")
-    in_git(project)
-    environments(project, "  prod: {modal_environment: main}\n")
-    actions, said = planned(project)
+    old, new = "  prod: {modal_environment: old}\n", "  prod: {modal_environment: main}\n"
+    actions, said = between(project, old, new)
     assert actions == ["create"] * 4
     assert "prod goes to the Modal environment main, on main it was old: the apps there" in said
     environments(project, "  prod: {modal_environment: old, workspace: acme}\n")

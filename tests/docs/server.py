@@ -1,4 +1,4 @@
-"""A Modal file as people write one: the page on import turns it into a spec."""
+"""A Modal file as people write one: docs/import.md makes a spec of it, and two of twice it."""
 
 import subprocess
 

@@ -36,8 +36,10 @@ BEFORE = {
         "modelctl apply --env prod --yes",
     ],
     "docs/import.md": [
-        f"cp {ROOT}/tests/docs/servers.py servers.py",
-        f"cp {ROOT}/tests/docs/server.py app.py && mv specs/chat.yaml chat.yaml.kept",
+        f"cp {ROOT}/tests/docs/server.py app.py",
+        "sed s/support/helpdesk/ app.py > servers.py",
+        "sed '1,/^app = /d; s/Chat/Coder/; s/0.6B/1.7B/' app.py >> servers.py",
+        "mv specs/chat.yaml chat.yaml.kept",
     ],
 }
 """What has to be before a page's commands mean anything."""
