@@ -15,6 +15,8 @@ from modelctl.resolved import Unknown
 from modelctl.spec.project_models import Policy
 from modelctl.spec.wanted import Path_
 
+_NONE = "the policy's list is empty: it allows none"
+
 
 def allowed_gpus(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
     allowed = policy.gpus
@@ -28,7 +30,7 @@ def allowed_gpus(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
                 ("gpu", index),
                 "policy/gpu",
                 f"{whose} does not allow {choice.card.name}",
-                f"one of {', '.join(allowed)}",
+                f"one of {', '.join(allowed)}" if allowed else _NONE,
             )
 
 
@@ -45,7 +47,7 @@ def allowed_regions(case: Case, whose: str, policy: Policy) -> Iterator[Finding]
                 path,
                 "policy/region",
                 f"{whose} does not allow the region {region}",
-                f"one of {', '.join(allowed)}",
+                f"one of {', '.join(allowed)}" if allowed else _NONE,
             )
     if not regions:
         yield wrong(
@@ -68,7 +70,7 @@ def allowed_images(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
                 ("image", field),
                 "policy/image",
                 f"{whose} does not allow the image {base}",
-                f"one that looks like {', '.join(allowed)}",
+                f"one that looks like {', '.join(allowed)}" if allowed else _NONE,
             )
 
 
@@ -79,7 +81,7 @@ def allowed_auth(case: Case, whose: str, policy: Policy) -> Iterator[Finding]:
             ("endpoint", "auth"),
             "policy/auth",
             f"{whose} does not allow auth: {auth}",
-            f"auth: {' or '.join(allowed)}",
+            f"auth: {' or '.join(allowed)}" if allowed else _NONE,
         )
 
 

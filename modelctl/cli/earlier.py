@@ -60,7 +60,8 @@ def named(root: Path) -> list[str]:
     """Branches, tags and branches of remotes by their names; none outside a repository."""
     # A remote's HEAD is one of its branches under another name.
     short = "--format=%(if)%(symref)%(then)%(else)%(refname:short)%(end)"
-    found = _git(root, "for-each-ref", short, "refs/heads", "refs/tags", "refs/remotes")
+    kinds = (f"refs/{kind}" for kind in ("heads", "remotes", "tags"))
+    found = _git(root, "for-each-ref", short, *kinds)
     return [name for name in (found or b"").decode(errors="replace").splitlines() if name]
 
 

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.diagnostics import Diagnostic, Place, error
 from modelctl.inside import LED_OUT, leads_out
@@ -24,6 +25,13 @@ _CONTROL = re.compile(
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TAB_INDENT = re.compile(r"^ *\t[ \t]*(?=[^\s#])", re.MULTILINE)
 
+SPEC = "a spec"
+_BEGINS = {
+    SPEC: "a spec begins with name: and model:",
+    "a policy": "a policy has gpus, regions, images, auth or budget",
+}
+"""What a file should be → how one begins."""
+
 
 class Source(Struct, frozen=True):
     """What was read. `tree` is None where the text could not be read as one mapping."""
@@ -33,7 +41,7 @@ class Source(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def read(path: Path, shown: str, root: Path | None = None, *, kind: str = "a spec") -> Source:
+def read(path: Path, shown: str, root: Path | None = None, *, kind: str = SPEC) -> Source:
     """The tree of the file at `path`, called `shown`. Never raises for bad input.
 
     A link that leads out of the project at `root` is not read. `kind` is what the file should be,
@@ -55,8 +63,8 @@ def read(path: Path, shown: str, root: Path | None = None, *, kind: str = "a spe
         if state.st_size > LARGEST:
             return refused(
                 "yaml/too-large",
-                f"this file has {state.st_size / 1e6:,.1f} MB; a spec has at most 1 MB",
-                "is it a spec at all?",
+                f"this file has {state.st_size / 1e6:,.1f} MB; {kind} has at most 1 MB",
+                f"is it {kind} at all?",
             )
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
@@ -65,8 +73,8 @@ def read(path: Path, shown: str, root: Path | None = None, *, kind: str = "a spe
     if len(content) > LARGEST:
         return refused(
             "yaml/too-large",
-            "this file grows past 1 MB; a spec has at most 1 MB",
-            "is it a spec at all?",
+            f"this file grows past 1 MB; {kind} has at most 1 MB",
+            f"is it {kind} at all?",
         )
     return read_bytes(content, shown, kind)
 
@@ -83,7 +91,7 @@ def _why(problem: OSError | ValueError) -> str:
     }.get(number or 0, "this file cannot be read" + (f": {os.strerror(number)}" if number else ""))
 
 
-def read_bytes(content: bytes, shown: str, kind: str = "a spec") -> Source:
+def read_bytes(content: bytes, shown: str, kind: str = SPEC) -> Source:
     """The tree of a file's bytes."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff") or content[:4] == b"\x00\x00\xfe\xff":
         return _refused(shown, "yaml/encoding", "this file is UTF-16 or UTF-32", "save it as UTF-8")
@@ -98,7 +106,7 @@ def read_bytes(content: bytes, shown: str, kind: str = "a spec") -> Source:
     except UnicodeDecodeError as problem:
         if b"\0" in content[:8192]:
             return _refused(
-                shown, "yaml/encoding", "this file is binary, not text", "is it a spec at all?"
+                shown, "yaml/encoding", "this file is binary, not text", f"is it {kind} at all?"
             )
         before = content[: problem.start].decode("utf-8", "replace")
         start = before.rfind("\n") + 1
@@ -117,17 +125,17 @@ def read_bytes(content: bytes, shown: str, kind: str = "a spec") -> Source:
     return read_text(text, shown, kind)
 
 
-def read_text(text: str, shown: str, kind: str = "a spec") -> Source:
+def read_text(text: str, shown: str, kind: str = SPEC) -> Source:
     """The tree of a text."""
     if len(text) > LARGEST:
         return _refused(
-            shown, "yaml/too-large", "this text is longer than 1 MB", "is it a spec at all?"
+            shown, "yaml/too-large", "this text is longer than 1 MB", f"is it {kind} at all?"
         )
     bad = _CONTROL.search(text)
     if bad:
         if "\0" in text[:8192]:
             return _refused(
-                shown, "yaml/encoding", "this file is binary, not text", "is it a spec at all?"
+                shown, "yaml/encoding", "this file is binary, not text", f"is it {kind} at all?"
             )
         wrong = error(
             "yaml/control-character",
@@ -139,11 +147,12 @@ def read_text(text: str, shown: str, kind: str = "a spec") -> Source:
     if _SURROGATE.search(text):
         return _refused(shown, "yaml/encoding", "this text is not Unicode", "save it as UTF-8")
     tree, found = compose(text, shown)
+    if kind != SPEC:  # a second spec can have a file of its own; nothing else can
+        one = f"{kind} is one document: take away the line --- and what is not meant"
+        found = [replace(d, hint=one) if d.code == "yaml/several-documents" else d for d in found]
     if tree is None:
         if not found:
-            return _refused(
-                shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:"
-            )
+            return _refused(shown, "yaml/empty", "this file is empty", _BEGINS.get(kind, ""))
         tabbed = _TAB_INDENT.search(text) if found[0].code == "yaml/syntax" else None
         if tabbed:
             start = text.index("\t", tabbed.start())
@@ -157,9 +166,7 @@ def read_text(text: str, shown: str, kind: str = "a spec") -> Source:
     if isinstance(tree, Mapping):
         return Source(shown, tree, tuple(found))
     if isinstance(tree, Scalar) and tree.value in (None, ""):
-        return _refused(
-            shown, "yaml/empty", "this file is empty", "a spec begins with name: and model:"
-        )
+        return _refused(shown, "yaml/empty", "this file is empty", _BEGINS.get(kind, ""))
     if isinstance(tree, Sequence):
         message = f"this file is a list; {kind} is a mapping of fields"
     else:

@@ -123,6 +123,11 @@ def test_the_projects_rules() -> None:
             "gpu[0] error policy/gpu: the project's policy does not allow H100 | one of L4, A10",
         ),
         (
+            {"gpus": []},
+            "gpu[0] error policy/gpu: the project's policy does not allow H100 | the policy's list "
+            "is empty: it allows none",
+        ),
+        (
             {"auth": ["api-key"]},
             "endpoint.auth error policy/auth: the project's policy does not allow auth: proxy | "
             "auth: api-key",

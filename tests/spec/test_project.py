@@ -11,7 +11,7 @@ from modelctl.engines.vllm import COMPILED_VOLUME
 from modelctl.resolve.sources import WEIGHTS_VOLUME
 from modelctl.spec.load import load
 from modelctl.spec.models import Fields, Scaling
-from modelctl.spec.project import find_project
+from modelctl.spec.project import find_project, read_policy
 from modelctl.spec.project_models import Project
 from modelctl.spec.wanted import ProjectFile
 from tests.spec.folder import Folder, lines
@@ -89,6 +89,24 @@ def test_text_mistakes_are_said_as_in_a_spec(folder: Folder) -> None:
     assert rejected(folder, "project: a\nproject: b\n") == [
         "modelctl.yaml:2:1 error yaml/duplicate-key: project is here twice; the first is on line 1 "
         "| keep one of them"
+    ]
+    assert rejected(folder, "project: a\n---\nproject: b\n") == [
+        "modelctl.yaml:2:1 error yaml/several-documents: a second document begins here "
+        "| modelctl.yaml is one document: take away the line --- and what is not meant"
+    ]
+    assert rejected(folder, "#" * 1_100_000) == [
+        "modelctl.yaml:1:1 error yaml/too-large: this file has 1.1 MB; modelctl.yaml has at most "
+        "1 MB | is it modelctl.yaml at all?"
+    ]
+
+
+def test_an_empty_policy_is_no_spec(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("# nothing\n")
+    with pytest.raises(Rejected) as wrong:
+        read_policy(tmp_path / "policy.yaml", tmp_path)
+    assert lines(wrong.value.diagnostics) == [
+        "policy.yaml:1:1 error yaml/empty: this file is empty "
+        "| a policy has gpus, regions, images, auth or budget"
     ]
 
 
