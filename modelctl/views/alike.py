@@ -8,7 +8,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelctl.plan import Change, Cost
+from modelctl.plan import Action, Change, Cost
 from modelctl.views.human.money import named
 
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ def shown(changes: Iterable[Change]) -> list[Shown]:
 
 def alike(items: Iterable[_T], change_of: Callable[[_T], Change]) -> list[tuple[_T, ...]]:
     """The items whose changes read the same together, where the first of them stands; fewer than a
-    handful stay apart."""
+    handful stay apart, and so does what is to be deleted: nobody should miss a name there."""
     read = [(_reads(change_of(item)), item) for item in items]
     groups: dict[str, list[_T]] = {}
     for words, item in read:
@@ -51,7 +51,7 @@ def alike(items: Iterable[_T], change_of: Callable[[_T], Change]) -> list[tuple[
     rows: list[tuple[_T, ...]] = []
     for words, item in read:
         group = groups[words]
-        if len(group) < HANDFUL:
+        if len(group) < HANDFUL or change_of(item).action is Action.DELETE:
             rows.append((item,))
         elif item is group[0]:
             rows.append(tuple(group))

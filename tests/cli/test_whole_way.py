@@ -104,6 +104,7 @@ def test_a_second_apply_does_nothing_and_says_so(deployed: Project) -> None:
     assert ran.code == 0
     assert ran.out == (
         "local control plane · 1 app\n\n  1 unchanged\n\n"
+        "On Modal this would cost (here it costs nothing):\n"
         "Warm cost   $436 a month, $588 on the dearest GPUs\n"
         "            on the first GPU of each list, computed from Modal's list prices of 2026-05-25"
         "\n\nNothing to do.\n"
@@ -145,7 +146,7 @@ def test_eight_streams_at_once_are_whole_and_their_tokens_are_the_engine_s(
 def test_status_shows_sync_and_health(deployed: Project) -> None:
     ran = deployed.run("status", "--local")
     assert ran.code == 0
-    assert "  tiny  in sync  healthy  1 of 1..∞ T4 or L4  v1          0.60\n" in ran.out
+    assert "  tiny  in sync  healthy  1 of 1..∞ T4 or L4  v1               0.60\n" in ran.out
 
 
 def test_logs_show_the_engine_s_own_lines(deployed: Project) -> None:

@@ -308,6 +308,12 @@ def test_apps_that_change_in_the_same_way_are_one_row_with_all_names_folded() ->
     assert "### Plan for prod: 1 create, 5 redeploy" in text
 
 
+def test_of_what_is_deleted_every_name_is_a_row() -> None:
+    gone = tuple(Change(f"old-{n}", Action.DELETE, ("not in specs",)) for n in range(6))
+    text = seen(written(Planned(Plan("prod", "prod", gone), "prod")))
+    assert all(f"| **old-{n}** | delete |" in text for n in range(6))
+
+
 def test_of_a_very_large_fleet_as_much_is_listed_as_fits() -> None:
     rows = [replace(results.ROWS[0], name=f"app-{n:04}") for n in range(2000)]
     text = written(replace(results.STANDING, rows=rows))
