@@ -190,7 +190,7 @@ def test_fit_shows_a_model_of_control_characters_as_text(project: Project) -> No
 def test_json_and_show_hold_no_control_that_json_leaves_as_it_is(project: Project) -> None:
     """U+007F and its kin, and what turns text round, are escaped: they read back the same."""
     odd = "a\x7fb\x9bc\u202ed"
-    project.spec("a", f"model: hf://o/r\nenv: {{A: {json.dumps(odd)}}}\n")
+    project.spec("a", f"model: hf://o/r\ngpu: H100\nenv: {{A: {json.dumps(odd)}}}\n")
     ran = project.run("show", "specs/a.yaml")
     shown = ran.out + project.run("validate", "--output", "json").out
     assert not re.search("[\x7f-\x9f\u202e]", shown)
