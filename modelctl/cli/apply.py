@@ -78,7 +78,7 @@ def command(
         from modelctl.cli.world import platform_for, proxy_token
         from modelctl.saved import still_wanted
 
-        saved = read_plan(plan_file, rules.selection) if plan_file else None
+        saved = read_plan(plan_file, rules) if plan_file else None
         if saved is not None:
             rules = rules.as_saved(saved.chosen)
             reports.chosen = rules.selection

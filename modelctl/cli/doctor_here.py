@@ -268,7 +268,7 @@ def schemas(project: ProjectFile) -> list[Finding]:
             continue
         try:
             there = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError, RecursionError):  # no schema that an editor can read
             there = None
         if there != kinds[kind]:
             hint = f"modelctl schema {kind} > {name}"

@@ -69,6 +69,15 @@ class Rules(Struct, frozen=True):
             self.refresh,
         )
 
+    def beyond(self, said: Chosen) -> list[str]:
+        """The options that were typed and that a saved plan was not made with."""
+        names = ("retry", "prune", "refresh", "override_hold", "allow_unlocked")
+        return [
+            f"--{name.replace('_', '-')}"
+            for name in names
+            if getattr(self, name) and not getattr(said, name)
+        ]
+
     def as_saved(self, said: Chosen) -> Rules:
         """What a saved plan was asked for, by the policy and the prices of today."""
         return replace(

@@ -8,24 +8,29 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from modelctl.cli.options import Selection
     from modelctl.cli.pipeline import Prepared
+    from modelctl.cli.rules import Rules
     from modelctl.plan import Plan, Seen
     from modelctl.saved import Chosen, Saved
 
 
-def read_plan(file: str, chosen: Selection) -> Saved:
-    """The plan of a file; it says itself which specs it is of, and where."""
+def read_plan(file: str, rules: Rules) -> Saved:
+    """The plan of a file; it says itself which specs it is of, where, and what may be done."""
     from modelctl.saved import NotAPlan, decode
 
+    chosen = rules.selection
     if not chosen.everything or chosen.env or chosen.local:
         raise click.UsageError(
             "--plan says which specs and where: leave WHAT, -l, --env and --local out"
         )
     try:
-        return decode(Path(file).read_bytes())
+        saved = decode(Path(file).read_bytes())
     except NotAPlan as problem:
         raise click.UsageError(f"{file} is not a saved plan: {problem}") from problem
+    if more := rules.beyond(saved.chosen):
+        words = ", ".join(more)
+        raise click.UsageError(f"{file} was saved without {words}: say that to plan -o, or nowhere")
+    return saved
 
 
 def write_plan(file: str, result: Plan, seen: Seen, ready: Prepared, chosen: Chosen) -> None:

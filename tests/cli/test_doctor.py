@@ -196,7 +196,7 @@ def test_what_is_wrong_with_a_project(project: Project) -> None:
         ("missing", "modelctl.yaml has 1 error", "modelctl validate shows them")
     ]
     project.write("modelctl.yaml", "project: team\n")
-    project.write("modelctl.schema.json", "{}")
+    project.write("modelctl.schema.json", "[" * 100_000)
     project.spec("a", "model: hf://Qwen/Qwen3-8B\nbackend: vlm\n")
     project.spec("b", "model: hf://Qwen/Qwen3-8B\nbackend: vllm\ngpu: L40S\ncontext: 8192\n")
     assert project_says(project)[1:] == [

@@ -30,6 +30,12 @@ def test_a_saved_plan_is_carried_out_or_refused_and_never_something_else(live: P
         64,
         "error: --plan says which specs and where: leave WHAT, -l, --env and --local out",
     )
+    ran = live.run("apply", "--plan", "plan.json", "--prune", "--override-hold")
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        64,
+        "error: plan.json was saved without --prune, --override-hold: say that to plan -o, or "
+        "nowhere",
+    )
     live.spec("saved-a", QUIET.replace("2048", "1024"))
     ran = live.run("apply", "--plan", "plan.json")
     assert (ran.code, ran.err.splitlines()) == (
