@@ -29,8 +29,7 @@ from modelctl.facts.kv_cache import behaves
 from modelctl.fit.cache import CacheLayout, cache_of
 from modelctl.fit.overhead import with_batch
 from modelctl.fit.types import GIB, Interval, Verdict
-from modelctl.fit.vllm import assembled
-from modelctl.fit.weights import by_shape
+from modelctl.fit.vllm import Model, assembled, weights
 from modelctl.resolved import Unknown
 
 _HALF = 0.005
@@ -208,8 +207,8 @@ def weights_of(row: Row) -> Interval | None:
     A size says what the row's config leaves out, such as what reads images.
     """
     found = None
-    if not isinstance(row.shape, Unknown) and not isinstance(row.scheme, Unknown):
-        of_shape = by_shape(row.shape, row.scheme, row.inputs)
+    of_shape = weights(Model(row.shape, row.scheme, Unknown("not in the row")), row.inputs)
+    if not isinstance(of_shape, Unknown):
         found = Interval(of_shape.value / GIB, of_shape.low / GIB, of_shape.high / GIB)
     stored = row.number("safetensors_gib")
     if stored is None:

@@ -16,6 +16,7 @@ from modelctl.fit.types import VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights import config_scheme
 from modelctl.weights.config_layers import mixers, state_of
+from modelctl.weights.config_vision import vision_parameters
 from modelctl.weights.shape import Experts, Latent, Mixer, Scheme, Shape, State
 
 DEFAULT_UTILIZATION = 0.9
@@ -103,6 +104,7 @@ def row_of(said: Mapping[str, Any]) -> Row:
             eager=bool(said.get("enforce_eager")),
             prefix_caching=said.get("prefix_caching"),
             multimodal=True,
+            task="embed" if "embed" in str(said["model"]).lower() else "generate",
         ),
         usable=said.get("total_gib") or usable_of(str(said.get("gpu") or "")),
         gpu=str(said.get("gpu") or "unknown"),
@@ -140,6 +142,8 @@ def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
     words = layers_of(config, layers)
     shared = int(config.get("num_kv_shared_layers") or 0)
     own = int(config.get("hidden_size_per_layer_input") or 0)
+    # Gemma 3n's successors: layers that read another one's cache have an MLP twice as wide.
+    doubled = layers + shared if config.get("use_double_wide_mlp") else None
     # Qwen3.5 asks for states of 32 bit in its config.json, Qwen3-Next does not.
     width = 4 if config["vocab_size"] > QWEN3_VOCABULARY else None
     return Shape(
@@ -163,14 +167,16 @@ def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
         attention_bias=bool(config.get("qkv_bias")),
         output_bias=bool(config.get("o_bias")),
         mlp_bias=bias,
-        vision=int(config.get("vision_params") or 0),
+        vision=int(
+            config.get("vision_params") or vision_parameters(config, int(config["hidden_size"]))
+        ),
         full_kv_heads=config.get("num_global_key_value_heads"),
         full_head_dim=config.get("global_head_dim"),
         other=own * layers * int(config["vocab_size"]),
         whole=3 * int(config["hidden_size"]) * layers * own,
         output_gate="full_attention_interval" in config,
         rotary=rotary_of(config),
-        dense=pattern.count("-") if pattern else None,
+        dense=pattern.count("-") if pattern else doubled,
         attentions=layers if shared else None,
     )
 
@@ -236,6 +242,8 @@ def experts_of(config: Mapping[str, Any], layers: int) -> Experts | None:
 
 def scheme_of(said: Mapping[str, Any], config: Mapping[str, Any]) -> Scheme | Unknown:
     method = str(said.get("quant") or config.get("native_quant") or "none").lower()
+    if method == "int4" and "awq" in str(said["model"]).lower():
+        method = "awq"
     group = int(said.get("group_size") or config.get("quant_group_size") or 128)
     if method in ("none", "bf16", "fp16", "bfloat16", "float16"):
         return config_scheme.PLAIN

@@ -89,6 +89,13 @@ def mxfp4_padding(version: Version) -> tuple[int, int]:
 
 
 @cache
+def largest_split(version: Version) -> int | None:
+    """Bytes from which on PyTorch divides no block while vLLM loads; None where it divides all."""
+    mib = _row("largest_split", version)["mib"]
+    return None if mib is None else int(mib) * 2**20
+
+
+@cache
 def batch(version: Version, usable_gib: float, card: str) -> Batch:
     small = any(name in card.upper() for name in table("memory")["small_batch_cards"]["names"])
     rows = [

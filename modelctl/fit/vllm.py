@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from modelctl.facts import memory as facts
+from modelctl.fit.allocator import beyond
 from modelctl.fit.cache import CacheLayout, cache_of
 from modelctl.fit.overhead import overhead, with_batch
 from modelctl.fit.tensors import by_tensors
@@ -60,12 +61,18 @@ def weights(model: Model, inputs: VllmInputs) -> Interval | Unknown:
     online = named(inputs.quantization) if inputs.quantization else None
     if isinstance(online, Unknown):
         return online
+    shape, scheme = model.shape, online or model.scheme
     if not isinstance(model.tensors, Unknown):
-        return by_tensors(model.tensors, model.shape, online, inputs)
-    if isinstance(model.shape, Unknown):
-        return model.shape
-    scheme = online or model.scheme
-    return scheme if isinstance(scheme, Unknown) else by_shape(model.shape, scheme, inputs)
+        loaded = by_tensors(model.tensors, shape, online, inputs)
+    elif isinstance(shape, Unknown):
+        return shape
+    elif isinstance(scheme, Unknown):
+        return scheme
+    else:
+        loaded = by_shape(shape, scheme, inputs)
+    if isinstance(loaded, Unknown) or isinstance(shape, Unknown) or isinstance(scheme, Unknown):
+        return loaded
+    return loaded + Interval.exactly(beyond(shape, scheme, inputs))
 
 
 def memory(model: Model, inputs: VllmInputs, card: Card, *, largest: bool = True) -> Memory:

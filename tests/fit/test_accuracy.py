@@ -59,7 +59,7 @@ def test_tokens_of_other_models_and_versions_are_as_exact_as_their_logs(
     assert said["fine_within_0_1pct"] >= 0.98
     # Each is of two workers, or of two starts: docs/fit.md.
     assert said["beyond_log"] == 3
-    assert second["weights"]["within_2pct"] >= 0.89
+    assert second["weights"]["within_2pct"] >= 0.91
 
 
 def test_tokens_of_rows_that_were_never_looked_at_are_as_exact_as_their_logs() -> None:
@@ -68,8 +68,18 @@ def test_tokens_of_rows_that_were_never_looked_at_are_as_exact_as_their_logs() -
     said = found["kv_tokens_from_logged_bytes"]
     assert (said["n"], said["fine"], said["fine_within_0_1pct"]) == (84, 71, 1.0)
     assert (said["within_log"], said["beyond_log"]) == (1.0, 0)
-    assert found["weights"]["within_5pct"] >= 0.98
+    assert found["weights"]["within_2pct"] >= 0.9
     assert (found["verdicts"]["accepted"], found["verdicts"]["ran"]) == (39, 39)
+
+
+def test_of_the_fourth_set_models_of_text_weigh_what_was_logged() -> None:
+    """The others are of checkpoints whose rows do not say which layers stayed in 16 bit."""
+    rows = fit_accuracy.read(fit_accuracy.FILE.with_name("fourth.jsonl"))
+    text = [row for row in rows if "vision_config" not in row.said["config"]]
+    found = fit_accuracy.result([fit_accuracy.predict(row) for row in text])["weights"]
+    assert (found["n"], found["within_5pct"]) == (46, pytest.approx(43 / 46, abs=1e-4))
+    assert found["median"] < 0.0025
+    assert found["within_2pct"] >= 0.86
 
 
 def test_of_other_starts_none_that_failed_fits_and_one_that_says_too_little_is_refused(

@@ -32,7 +32,8 @@ def test_a_card_without_bfloat16_holds_what_is_taken_instead(model: ModelFacts, 
 
 def test_float32_takes_twice_the_weights_and_twice_the_cache() -> None:
     narrow = on("T4", GEMMA, replace(RUN, dtype="float16"))
-    assert on("T4", GEMMA).weights.value == pytest.approx(2 * narrow.weights.value)
+    # What is left over in the allocator's blocks does not double.
+    assert on("T4", GEMMA).weights.value == pytest.approx(2 * narrow.weights.value, rel=0.02)
     assert on("T4", GEMMA).need == pytest.approx(2 * narrow.need)
 
 
