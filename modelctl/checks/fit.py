@@ -87,6 +87,8 @@ def enough_at_once(case: Case) -> Iterator[Finding]:
         memory = fit.memory
         if isinstance(memory, Unknown) or memory.verdict != "fits" or memory.typical is None:
             continue
+        if _sequences(case, fit) <= memory.typical.high:
+            continue  # the engine's own limit is in the way, and another rule says so
         if memory.typical.high < target:
             yield doubtful(
                 ("concurrency", "target"),
@@ -97,6 +99,12 @@ def enough_at_once(case: Case) -> Iterator[Finding]:
                 "or a GPU with more memory",
             )
             return
+
+
+def _sequences(case: Case, fit: Fit) -> float:
+    """How many requests the engine runs at once there, whatever memory has room for."""
+    said = [v.max_sequences for v in case.resolved.variants if v.entry == fit.entry]
+    return min((most for most in said if most is not None), default=math.inf)
 
 
 def _read(case: Case) -> bool:

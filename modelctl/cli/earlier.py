@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -75,6 +76,8 @@ def _archive(ref: str, root: Path, option: str) -> bytes:
     """The project's folder as it was, as a tar."""
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if commit is None:
+        if shutil.which("git") is None:
+            raise click.UsageError(f"{option} {ref} needs git, and there is no git on this machine")
         if _git(root, "rev-parse", "--is-inside-work-tree") is None:
             raise click.UsageError(f"{option} {ref} needs git, and {root} is in no repository")
         raise click.UsageError(

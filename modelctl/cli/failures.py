@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import textwrap
@@ -80,6 +81,8 @@ def words_of(error: Exception, *, changes: bool) -> Words:
             return Words(Exit.REJECTED, str(error.strerror), error.hint)
         case OSError() if error.filename is not None:
             return Words(Exit.REJECTED, f"{error.filename}: {error.strerror}")
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Words(Exit.REJECTED, f"what was written: {error.strerror}", "make room there")
         case CannotRender():
             return Words(Exit.REJECTED, str(error), "modelctl validate says more")
         case NotThere() | Refusal():

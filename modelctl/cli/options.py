@@ -81,6 +81,10 @@ override_hold_option = click.option(
 )
 
 
+LONGEST = 10 * 366 * 86_400
+"""Seconds: further back or ahead nothing here knows anything."""
+
+
 class Duration(click.ParamType[float]):
     """`90s`, `20m`, `1h`, or a number of seconds; in seconds."""
 
@@ -97,6 +101,8 @@ class Duration(click.ParamType[float]):
         found = float(text) if text.isdecimal() else seconds(text)
         if found is None:
             self.fail(f"{text} is no duration: 90s, 20m, 1h", param, ctx)
+        if found > LONGEST:
+            self.fail(f"{text} is longer than ten years", param, ctx)
         return float(found)
 
 

@@ -20,6 +20,7 @@ from modelctl.cli.by_hand import (
 )
 from modelctl.cli.exits import Exit
 from modelctl.cli.said import aside, say
+from modelctl.spec.container_models import MOST_CONTAINERS
 
 if TYPE_CHECKING:
     from modelctl.byhand.scaling import Wish
@@ -30,10 +31,26 @@ if TYPE_CHECKING:
 
 @click.command("scale")
 @click.argument("name")
-@click.option("--keep-warm", type=click.IntRange(0), metavar="N", help="Containers kept running.")
-@click.option("--max", "most", type=click.IntRange(1), metavar="N", help="Containers at most.")
-@click.option("--buffer", type=click.IntRange(0), metavar="N", help="Idle ones beside busy ones.")
-@click.option("--target", type=click.FloatRange(0, min_open=True), metavar="N",
+@click.option(
+    "--keep-warm",
+    type=click.IntRange(0, MOST_CONTAINERS),
+    metavar="N",
+    help="Containers kept running.",
+)
+@click.option(
+    "--max",
+    "most",
+    type=click.IntRange(1, MOST_CONTAINERS),
+    metavar="N",
+    help="Containers at most.",
+)
+@click.option(
+    "--buffer",
+    type=click.IntRange(0, MOST_CONTAINERS),
+    metavar="N",
+    help="Idle ones beside busy ones.",
+)
+@click.option("--target", type=click.FloatRange(0, 1_000_000, min_open=True), metavar="N",
               help="Requests at once that a container is meant for.")  # fmt: skip
 @click.option("--idle", metavar="DURATION", help="How long an idle container stays: 2s to 1h.")
 @why_option

@@ -152,6 +152,19 @@ class Plan(Struct, frozen=True):
     def warm_after(self) -> float:
         return self.others + sum(c.cost.after or 0 for c in self.changes)
 
+    @property
+    def at_max(self) -> float | None:
+        """USD an hour with every container that may run, of the apps that have a most; None: none
+        of them has."""
+        known = [c.cost.at_max for c in self.changes if c.cost.at_max is not None]
+        return sum(known) if known else None
+
+    @property
+    def without_max(self) -> tuple[str, ...]:
+        """The apps whose containers nothing limits."""
+        gone = {Action.DELETE, *REFUSED}
+        return tuple(c.name for c in self.changes if c.cost.at_max is None and c.action not in gone)
+
 
 class Seen(Struct, frozen=True):
     """What was read for a plan. `details`, `histories` and `records` hold only the apps that

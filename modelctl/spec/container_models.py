@@ -9,6 +9,9 @@ from pydantic import Field
 from modelctl.spec.shape import Shape
 from modelctl.spec.values import Duration
 
+MOST_CONTAINERS = 10_000
+"""Of one app: far more than anybody runs, and few enough that no sum of them overflows."""
+
 
 class Metrics(Shape):
     """Use of the GPUs and requests of the engine, as lines of the log."""
@@ -22,8 +25,12 @@ class Metrics(Shape):
 class Scaling(Shape):
     """When containers come and go. Changes in place, without a new version."""
 
-    max: int | None = Field(default=None, ge=1, description="Containers at most")
-    buffer: int | None = Field(default=None, ge=0, description="Idle containers under load")
+    max: int | None = Field(
+        default=None, ge=1, le=MOST_CONTAINERS, description="Containers at most"
+    )
+    buffer: int | None = Field(
+        default=None, ge=0, le=MOST_CONTAINERS, description="Idle containers under load"
+    )
     idle_timeout: Duration | None = Field(
         default=None, description="How long a container may be idle"
     )

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from modelctl.spec.container_models import (
+    MOST_CONTAINERS,
     BucketMount,
     Endpoint,
     Image,
@@ -149,15 +150,24 @@ class Parallel(Shape):
     expert: bool | None = Field(default=None, description="Spread experts instead of slicing them")
 
 
+_MOST_AT_ONCE = 1_000_000
+"""Requests: what Modal counts them in has 32 bits."""
+
+
 class Concurrency(Shape):
     """How many requests one container takes at once."""
 
     __short__: ClassVar[str | None] = "target"
 
     target: int | None = Field(
-        default=None, ge=1, description="The autoscaler adds containers above this"
+        default=None,
+        ge=1,
+        le=_MOST_AT_ONCE,
+        description="The autoscaler adds containers above this",
     )
-    max: int | None = Field(default=None, ge=1, description="Above this a request is answered 429")
+    max: int | None = Field(
+        default=None, ge=1, le=_MOST_AT_ONCE, description="Above this a request is answered 429"
+    )
 
 
 class Gpu(Shape):
@@ -335,7 +345,9 @@ class Fields(Shape):
     disk: Size | None = Field(default=None, description="Disk of a container")
     parallel: Parallel | None = Field(default=None, description="How the model is spread over GPUs")
     nodes: int | None = Field(default=None, ge=1, description="Hosts that serve one copy together")
-    keep_warm: int | None = Field(default=None, ge=0, description="Containers kept running")
+    keep_warm: int | None = Field(
+        default=None, ge=0, le=MOST_CONTAINERS, description="Containers kept running"
+    )
     scaling: Scaling | None = Field(default=None, description="When containers come and go")
     concurrency: Concurrency | None = Field(
         default=None, description="How many requests one container takes"

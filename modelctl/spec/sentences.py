@@ -163,7 +163,7 @@ def wrong_value(
         case "greater_than":
             return "spec/value", *_bound(field, path, node, f"more than {context['gt']:g}")
         case "less_than_equal":
-            return "spec/value", *_bound(field, path, node, f"at most {context['le']:g}")
+            return "spec/value", *_bound(field, path, node, f"at most {_told(context['le'])}")
         case "string_too_long":
             return "spec/value", f"{field} has at most {context['max_length']} characters", ""
         case "string_pattern_mismatch" if context["pattern"] == DAY:
@@ -290,12 +290,17 @@ def close_to(word: str, allowed: Any, known: dict[str, str] | None = None) -> st
     return quote(lower[close[0]], 80) if close else ""
 
 
+def _told(value: float) -> str:
+    """A number as people write it: 10,000 and 0.5."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def _bound(field: str, path: Path_, node: Node, bound: str) -> Said:
     hint = ""
     if isinstance(node, Scalar) and isinstance(node.value, int | float):
         if path[-1] == "memory_utilization" and 1 < node.value <= 100:
             hint = f"write {node.value / 100:g} for {node.value:g} %"
-        return f"{field} is {bound}; this is {node.value:g}", hint
+        return f"{field} is {bound}; this is {_told(node.value)}", hint
     return f"{field} is {bound}", hint
 
 

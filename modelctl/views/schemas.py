@@ -133,7 +133,10 @@ _PLAN: Mapping[str, Schema] = {
             "usd_per_hour_after": number("What keep-warm of all apps costs after it."),
             "usd_per_month_after": number("The same for 730 hours."),
             "usd_per_hour_of_other_apps": number("The part of apps that are not in this plan."),
-            "usd_per_hour_at_max": number("With every container that may run."),
+            "usd_per_hour_at_max": maybe(
+                number("With every container that may run, of apps with a max; null: none has one.")
+            ),
+            "apps_without_max": list_of(text("An app."), "Whose containers nothing limits."),
             "budget": ref("limits"),
         },
         "What keep-warm of all apps costs, USD.",

@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from modelctl.plan import DEPLOYS, HOURS_A_MONTH, REFUSED, Action, Change, FieldChange, Plan
+from modelctl.plan import DEPLOYS, HOURS_A_MONTH, Action, Change, FieldChange, Plan
 from modelctl.resolved import NO_LIMITS
 from modelctl.views.alike import Shown, shown
 from modelctl.views.human import money
@@ -104,12 +104,9 @@ def warm(result: Plan) -> str:
 
 def at_most(result: Plan) -> str:
     """`$61.00 an hour with every app at its max`"""
-    known = [c for c in result.changes if c.cost.at_max is not None]
     limit = result.limits.usd_per_hour_at_max
-    words = f"${sum(c.cost.at_max or 0 for c in known):,.2f} an hour with every app at its max"
-    gone = {Action.DELETE, *REFUSED}
-    without = [c.name for c in result.changes if c.cost.at_max is None and c.action not in gone]
-    words += money.named("; no scaling.max, so no most: ", without)
+    words = f"${result.at_max or 0:,.2f} an hour with every app at its max"
+    words += money.named("; no scaling.max, so no most: ", result.without_max)
     words += money.named("; without what stays of ", not_counted(result))
     return words + ("" if limit is None else f"; budget ${limit:,.2f} an hour")
 
@@ -146,6 +143,8 @@ def _plan_line(change: Change, column: int, paint: Paint, width: int) -> list[st
     if _many(change, column, width):
         wrapped = [*change.reasons, f"{len(change.fields)} fields, below"]
     lines = [f"{head}{words}{wrapped[0]}".rstrip()]
+    if len(change.name) >= column:  # on a line of its own, so that nothing is moved
+        lines = [head.rstrip(), (" " * (4 + column) + words + wrapped[0]).rstrip()]
     return lines + [" " * (4 + column + 11) + line for line in wrapped[1:]]
 
 

@@ -11,7 +11,7 @@ from modelctl.views.human.tables import table
 from modelctl.views.human.words import printable, tokens, wrapped
 from modelctl.views.paint import Paint
 
-WEIGHTS, CACHE, OTHER = "▓", "▒", "░"
+WEIGHTS, CACHE, OTHER, FREE = "▓", "▒", "░", "·"
 _COLOUR = {"fits": "green", "may fit": "yellow", "does not fit": "red", "unknown": "cyan"}
 _LEAST_BAR, _MOST_BAR = 12, 44
 
@@ -49,6 +49,9 @@ def _memory(found: Report, paint: Paint, width: int) -> str:
     rest = names + 2 + 8 + 10 + 7 + 7 + 2 + len("does not fit")
     bar = max(_LEAST_BAR, min(_MOST_BAR, width - rest))
     head = f"{WEIGHTS} weights {CACHE} cache {OTHER} other"
+    memories = [row.memory for row in found.rows if not isinstance(row.memory, Unknown)]
+    if any(_cells(_free(memory), memory.usable, bar) for memory in memories):
+        head += f" {FREE} free"
     room = max(bar + 8, len(head))
     over = " " * (names + 1) + "GiB per GPU".ljust(room) + " " * 10 + "requests at".rjust(14)
     lines = [
@@ -82,8 +85,15 @@ def _bar(memory: Memory, cells: int) -> str:
     other += max(0.0, memory.usable - memory.budget)
     weights = _cells(memory.weights.value, memory.usable, cells)
     rest = min(cells - weights, max(_cells(other, memory.usable, cells), 1 if other else 0))
-    cache = cells - weights - rest
-    return WEIGHTS * weights + CACHE * cache + OTHER * rest
+    free = min(cells - weights - rest, _cells(_free(memory), memory.usable, cells))
+    cache = cells - weights - rest - free
+    return WEIGHTS * weights + CACHE * cache + OTHER * rest + FREE * free
+
+
+def _free(memory: Memory) -> float:
+    """GiB that stay empty: vLLM's cache takes all there is, llama.cpp's what the slots need."""
+    other = sum(part.value for part in memory.other.values())
+    return memory.budget - memory.weights.value - memory.cache.value - other
 
 
 def _cells(part: float, whole: float, cells: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from modelctl.plan import HOURS_A_MONTH, REFUSED, Action, Change, Plan
+from modelctl.plan import HOURS_A_MONTH, Action, Change, Plan
 from modelctl.views.human.changes import not_counted
 from modelctl.views.page.apps import KINDS, Kind
 from modelctl.views.page.words import Figure, hourly, monthly, signed
@@ -53,11 +53,9 @@ class Money(Struct, frozen=True):
 
 
 def of(result: Plan) -> Money:
-    gone = {Action.DELETE, *REFUSED}
     shown = [c for c in result.changes if c.action is not Action.UNCHANGED]
     same = [c for c in result.changes if c.action is Action.UNCHANGED]
-    most = [c for c in result.changes if c.cost.at_max is not None]
-    at_max = sum(c.cost.at_max or 0 for c in most)
+    at_max = result.at_max
     dearest = result.others + sum(
         max(c.cost.dearest or 0, c.cost.after or 0) for c in result.changes
     )
@@ -70,14 +68,12 @@ def of(result: Plan) -> Money:
         same_total=_together(warm, f"{len(same)} unchanged") if warm else None,
         others=_line("Apps not in this plan", None, others, others, None) if others else None,
         total=total,
-        without_max=tuple(
-            c.name for c in result.changes if c.cost.at_max is None and c.action not in gone
-        ),
+        without_max=result.without_max,
         left_out=tuple(not_counted(result)),
         dearest=monthly(dearest, HOURS_A_MONTH) if dearest > result.warm_after + 1e-9 else None,
-        budgets=tuple(_budgets(result, at_max)),
+        budgets=tuple(_budgets(result, at_max or 0.0)),
         prices=result.prices or "list prices",
-        any=bool(result.warm_after or result.warm_before or most),
+        any=bool(result.warm_after or result.warm_before or at_max is not None),
     )
 
 
@@ -91,7 +87,8 @@ def _together(found: Sequence[Change], name: str) -> Line:
     known = [c.cost.before for c in found if c.cost.before is not None]
     before = sum(known) if len(known) == len(found) else None
     after = sum(c.cost.after or 0 for c in found)
-    return _line(name, None, before, after, sum(c.cost.at_max or 0 for c in found))
+    most = [c.cost.at_max for c in found if c.cost.at_max is not None]
+    return _line(name, None, before, after, sum(most) if most else None)
 
 
 def _line(
