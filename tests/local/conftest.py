@@ -261,7 +261,7 @@ class Client:
         return lifecycle.calls(self.plane, method, since)
 
 
-def until(condition: Callable[[], Any], timeout: float = 15.0) -> Any:
+def until(condition: Callable[[], Any], timeout: float = 45.0) -> Any:
     """Waits for a condition; its value."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
