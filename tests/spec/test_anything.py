@@ -48,7 +48,7 @@ def check(text: str | bytes) -> None:
             if diagnostic.place:
                 place = diagnostic.place
                 assert place.line >= 1 and place.column >= 1 and place.width >= 1
-        assert found.wanted or found.diagnostics
+        assert found.wanted or found.diagnostics or found.left_out
         file.rename(folder / "modelctl.yaml")
         try:
             find_project(folder, folder)
