@@ -12,7 +12,7 @@ get_free_block, should_split); vllm/v1/worker/gpu_worker.py, load_model (0.32).
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 
 from modelctl.facts.memory import largest_split
@@ -36,7 +36,7 @@ def beyond(shape: Shape, scheme: Scheme, inputs: VllmInputs) -> int:
 
 
 @lru_cache(maxsize=256)
-def handed_out(sizes: Sequence[int], split: int | None) -> int:
+def handed_out(sizes: tuple[int, ...], split: int | None) -> int:
     """Bytes that are counted for tensors of so many bytes, made in this order and all kept.
 
     `split` is the size in bytes from which on blocks are never divided; None: all may be.

@@ -49,7 +49,8 @@ class Guard:
             return
         while True:
             # Where a loop is closed, the command is over, and so are its changes.
-            asked = [(p, loop) for p, loop in self._asked.values() if not loop.is_closed()]
+            now = list(self._asked.values())  # another thread adds to it and takes away
+            asked = [(permission, loop) for permission, loop in now if not loop.is_closed()]
             for permission, loop in asked:
                 check = asyncio.run_coroutine_threadsafe(permission.check(), loop)
                 await asyncio.wrap_future(check)
