@@ -27,6 +27,8 @@ USUAL_POSITIONS = 40_960
 """Tokens that many models since 2024 can be asked for."""
 QWEN3_VOCABULARY = 151_936
 GEMMA_POSITIONS = 131_072
+GEMMA_4_12B = 3840
+"""Its width: it reads images without an encoder."""
 
 
 _NOTHING: Mixer = "none"
@@ -80,7 +82,7 @@ def row_of(said: Mapping[str, Any]) -> Row:
     shape: Shape | Unknown = Unknown("no config")
     if isinstance(config, Mapping):
         try:
-            shape = shape_of(config)
+            shape = shape_of(config, bool(said.get("mm")))
         except (KeyError, TypeError, ValueError) as problem:
             shape = Unknown(f"its config says too little: {problem}")
     version = version_of(said.get("vllm_version"))
@@ -131,7 +133,7 @@ def version_of(text: Any) -> tuple[int, int]:
     return (major, minor if said[4] is None else (minor + int(said[4])) // 2)
 
 
-def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
+def shape_of(config: Mapping[str, Any], images: bool = False) -> Shape | Unknown:
     """The measured format has key names of its own for what architectures call differently."""
     layers = int(config["num_hidden_layers"])
     heads = int(config["num_attention_heads"])
@@ -142,8 +144,11 @@ def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
     words = layers_of(config, layers)
     shared = int(config.get("num_kv_shared_layers") or 0)
     own = int(config.get("hidden_size_per_layer_input") or 0)
-    # Gemma 3n's successors: layers that read another one's cache have an MLP twice as wide.
-    doubled = layers + shared if config.get("use_double_wide_mlp") else None
+    # Gemma 4: experts lie beside an MLP of each layer, and layers that read another one's cache
+    # may have one twice as wide.
+    doubled = None
+    if config.get("global_head_dim"):
+        doubled = layers + (shared if config.get("use_double_wide_mlp") else 0)
     # Qwen3.5 asks for states of 32 bit in its config.json, Qwen3-Next does not.
     width = 4 if config["vocab_size"] > QWEN3_VOCABULARY else None
     return Shape(
@@ -168,7 +173,8 @@ def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
         output_bias=bool(config.get("o_bias")),
         mlp_bias=bias,
         vision=int(
-            config.get("vision_params") or vision_parameters(config, int(config["hidden_size"]))
+            config.get("vision_params")
+            or vision_parameters(towers_of(config, images), config["hidden_size"])
         ),
         full_kv_heads=config.get("num_global_key_value_heads"),
         full_head_dim=config.get("global_head_dim"),
@@ -181,11 +187,48 @@ def shape_of(config: Mapping[str, Any]) -> Shape | Unknown:
     )
 
 
+def towers_of(config: Mapping[str, Any], images: bool) -> Mapping[str, Any]:
+    """The measured format leaves out encoders: those of the architecture that the row describes."""
+    if "vision_config" in config:
+        return config
+    if images and config.get("global_head_dim") and config["hidden_size"] != GEMMA_4_12B:
+        return _GEMMA_4_SMALL if config.get("hidden_size_per_layer_input") else _GEMMA_4
+    if "full_attention_interval" in config and config["vocab_size"] > QWEN3_VOCABULARY:
+        return (
+            _QWEN_3_5_SMALL if config["hidden_size"] < 4096 and not _sparse(config) else _QWEN_3_5
+        )
+    return config
+
+
+def _sparse(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("num_experts"))
+
+
+def _tower(layers: int, width: int, inner: int, **keys: Any) -> dict[str, Any]:
+    return {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": inner,
+            "patch_size": 16, **keys}  # fmt: skip
+
+
+_OF_GEMMA_4 = {"model_type": "gemma4_vision", "position_embedding_size": 10240}
+_GEMMA_4 = {"vision_config": _tower(27, 1152, 4304, **_OF_GEMMA_4)}
+_GEMMA_4_SMALL = {
+    "vision_config": _tower(16, 768, 3072, **_OF_GEMMA_4),
+    "audio_config": _tower(12, 1024, 4096, model_type="gemma4_audio"),
+}
+_OF_QWEN_3_5 = {"spatial_merge_size": 2, "temporal_patch_size": 2}
+_QWEN_3_5 = {"vision_config": _tower(27, 1152, 4304, **_OF_QWEN_3_5)}
+_QWEN_3_5_SMALL = {"vision_config": _tower(24, 1024, 4096, **_OF_QWEN_3_5)}
+
+
 def rotary_of(config: Mapping[str, Any]) -> int:
     """The measured format leaves out positions: those of the architecture that the row describes.
 
-    Gemma 3 with images stretches 131,072 by 8 for its full layers; Llama 4 Scout has 10,485,760.
+    Gemma 3 with images stretches 131,072 by 8 for its full layers, Gemma 4 has a table for each of
+    two widths; Llama 4 Scout has 10,485,760.
     """
+    if full := config.get("global_head_dim"):
+        small = config.get("hidden_size_per_layer_input")
+        return GEMMA_POSITIONS * (1 if small else 2) * int(config["head_dim"] + full)
     positions = int(config.get("max_position_embeddings") or USUAL_POSITIONS)
     if config.get("chunked_window"):
         positions = 10_485_760 if config.get("num_experts") == 16 else 1_048_576

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from benchmarks.fit_rows import Row
 from modelctl.facts import memory as facts
-from modelctl.fit.overhead import overhead, with_batch
-from modelctl.fit.types import GIB
+from modelctl.fit.overhead import overhead, runner_of, with_batch
+from modelctl.fit.types import GIB, VllmInputs
 from modelctl.resolved import Unknown
+from modelctl.weights.shape import Shape
 
 FEWEST = 4
 """Rows of other models, below which the table's own factors stay."""
@@ -38,9 +39,9 @@ def sample(row: Row) -> Sample | None:
         return None
     inputs = with_batch(row.inputs, row.usable, row.gpu)
     logits = (inputs.sequences or 0) * row.shape.vocabulary * 4 / GIB
-    activation = facts.activation(inputs.version)
+    activation = facts.activation(inputs.version, runner_of(row.shape, inputs))
     several = inputs.tensor * inputs.pipeline > 1
-    fixed = facts.non_torch(inputs.version, 2 if several else 1)[0] + activation.base
+    fixed = _outside(row.shape, inputs) + activation.base
     all_of_it = sum(part.value for part in overhead(row.shape, inputs).values())
     known = all_of_it - fixed - (activation.logits * logits if activation.plus else 0.0)
     weights, cache = row.number("weights_gib"), row.number("kv_gib")
@@ -66,15 +67,20 @@ def beside(row: Row, samples: Sequence[Sample]) -> float | None:
         and other.taken is not None
     ]
     alike = [other for other in others if other.several == own.several]
-    activation = facts.activation(inputs.version)
+    activation = facts.activation(inputs.version, runner_of(row.shape, inputs))
     slope = activation.logits if activation.plus else 0.0
-    fixed = facts.non_torch(inputs.version, 2 if own.several else 1)[0] + activation.base
+    fixed = _outside(row.shape, inputs) + activation.base
     if activation.plus and len(others) >= FEWEST:
         slope = _slope(others) or slope
     if len(alike) >= FEWEST:
         left = sorted((o.taken or 0.0) - o.known - slope * o.logits for o in alike)
         fixed = left[len(left) // 2]
     return own.known + slope * own.logits + fixed
+
+
+def _outside(shape: Shape, inputs: VllmInputs) -> float:
+    gpus, runner = inputs.tensor * inputs.pipeline, runner_of(shape, inputs)
+    return facts.non_torch(inputs.version, runner, gpus=gpus, linked=inputs.linked)[0]
 
 
 def _slope(samples: Sequence[Sample]) -> float | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -12,6 +13,8 @@ from modelctl.facts.tables import table
 Version = tuple[int, int]
 Triple = tuple[float, float, float]
 """Expected, least and most, in GiB."""
+Runner = Literal["v1", "v2"]
+"""Which of vLLM's two model runners: they measure differently what a run takes."""
 
 
 class Activation(Struct, frozen=True):
@@ -52,14 +55,39 @@ class Batch(Struct, frozen=True):
 
 
 @cache
-def non_torch(version: Version, gpus: int) -> Triple:
-    """Memory that is not PyTorch's: the CUDA context, and communication between GPUs."""
-    return _triple(_row("non_torch", version)["one" if gpus == 1 else "several"])
+def runner(version: Version, dense: bool) -> Runner:
+    """Which runner vLLM takes of itself; `dense` is a model of attention without experts."""
+    kinds = ("all", "dense") if dense else ("all",)
+    rows = [row for row in table("memory")["runners"] if row["models"] in kinds]
+    found: Runner = _newest(rows, version)["runner"]
+    return found
 
 
 @cache
-def activation(version: Version) -> Activation:
-    row = _row("activation", version)
+def non_torch(version: Version, of: Runner, *, gpus: int, linked: bool) -> Triple:
+    """Memory that is not PyTorch's: the CUDA context, and communication between GPUs, which is
+    more where NVLink joins them (`linked`)."""
+    row = _row("non_torch", version, of)
+    several = row["several"] if linked else row.get("apart", row["several"])
+    return _triple(row["one"] if gpus == 1 else several)
+
+
+@cache
+def compiled(version: Version, of: Runner) -> Triple:
+    """What a run that is not eager leaves behind beside its graphs."""
+    return _triple(_row("compiled", version, of)["gib"])
+
+
+@cache
+def linked(card: str) -> bool:
+    """Whether NVLink joins several of this card in one machine; yes, where nobody knows."""
+    words = re.split(r"[^A-Z0-9]+", card.upper())
+    return not set(words) & set(table("memory")["unlinked_cards"]["names"])
+
+
+@cache
+def activation(version: Version, of: Runner) -> Activation:
+    row = _row("activation", version, of)
     return Activation(*(row[name] for name in Activation.__struct_fields__))
 
 
@@ -70,8 +98,8 @@ def encoder(version: Version) -> Triple:
 
 
 @cache
-def graphs(version: Version) -> Graphs:
-    row = _row("graphs", version)
+def graphs(version: Version, of: Runner) -> Graphs:
+    row = _row("graphs", version, of)
     return Graphs(*(row[name] for name in Graphs.__struct_fields__))
 
 
@@ -115,8 +143,13 @@ def most_utilization(gpus: int) -> float:
     return float(1 - row["one" if gpus == 1 else "several"])
 
 
-def _row(name: str, version: Version) -> dict[str, Any]:
+def _row(name: str, version: Version, of: Runner | None = None) -> dict[str, Any]:
+    """Of the rows that say a runner, those of this one alone."""
     rows: list[dict[str, Any]] = table("memory")[name]
+    return _newest([row for row in rows if row.get("runner", of) == of], version)
+
+
+def _newest(rows: list[dict[str, Any]], version: Version) -> dict[str, Any]:
     return max((row for row in rows if tuple(row["since"]) <= version), key=lambda r: r["since"])
 
 

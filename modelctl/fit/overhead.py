@@ -30,20 +30,24 @@ def with_batch(inputs: VllmInputs, usable_gib: float, card: str) -> VllmInputs:
         tokens = min(tokens, sequences * inputs.context)
     if inputs.sequences is None:
         sequences = min(sequences, tokens)
-    return replace(inputs, sequences=sequences, batched_tokens=tokens)
+    linked = memory.linked(card)
+    return replace(inputs, sequences=sequences, batched_tokens=tokens, linked=linked)
 
 
 def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
     """Everything, by name. `inputs` must say sequences and tokens of a batch."""
+    version, runner = inputs.version, runner_of(shape, inputs)
     gpus = inputs.tensor * inputs.pipeline
+    outside = memory.non_torch(version, runner, gpus=gpus, linked=inputs.linked)
     found = {
-        "CUDA and communication": Interval(*memory.non_torch(inputs.version, gpus)),
+        "CUDA and communication": Interval(*outside),
         "activation": activation(shape, inputs),
     }
+    if not inputs.eager:
+        found["CUDA and communication"] += Interval(*memory.compiled(version, runner))
     if shape.vision and inputs.multimodal:
-        found["encoder"] = Interval(*memory.encoder(inputs.version))
-    graphs = memory.graphs(inputs.version)
-    if graphs.counted and not inputs.eager and inputs.task == "generate":
+        found["encoder"] = Interval(*memory.encoder(version))
+    if memory.graphs(version, runner).counted and not inputs.eager and inputs.task == "generate":
         found["CUDA graphs"] = cuda_graphs(shape, inputs)
     if inputs.adapters:
         found["adapters"] = adapters(shape, inputs)
@@ -52,9 +56,14 @@ def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
     return found
 
 
+def runner_of(shape: Shape, inputs: VllmInputs) -> memory.Runner:
+    attention_alone = shape.experts is None and shape.state is None
+    return memory.runner(inputs.version, attention_alone and inputs.task == "generate")
+
+
 def activation(shape: Shape, inputs: VllmInputs) -> Interval:
     """The peak of one step: the widest layer's intermediate values, or the sampler's."""
-    row = memory.activation(inputs.version)
+    row = memory.activation(inputs.version, runner_of(shape, inputs))
     tokens, sequences = inputs.batched_tokens or 0, inputs.sequences or 0
     hidden, width = shape.hidden, shape.intermediate / inputs.tensor
     outputs = sequences if inputs.task == "generate" else 0
@@ -79,7 +88,7 @@ def mixture(shape: Shape, inputs: VllmInputs) -> float:
 
 
 def cuda_graphs(shape: Shape, inputs: VllmInputs) -> Interval:
-    row = memory.graphs(inputs.version)
+    row = memory.graphs(inputs.version, runner_of(shape, inputs))
     sequences = inputs.sequences or 0
     count = _graphs(min(2 * sequences, 512)) + _graphs(min(sequences, 512))
     layers = len(shape.layers) / inputs.pipeline

@@ -13,8 +13,9 @@ Config = Mapping[str, Any]
 _STRETCHED = {"linear", "dynamic", "yarn", "deepseek_yarn", "deepseek_llama_scaling"}
 
 
-def rotary_elements(text: Config, head_dim: int) -> int:
-    """Numbers in all tables, each kept once however many layers use it.
+def rotary_elements(text: Config, head_dim: int, full_head_dim: int | None = None) -> int:
+    """Numbers in all tables, each kept once however many layers use it. `full_head_dim` is that of
+    full layers where it is another one than that of sliding ones.
 
     Source: vllm/model_executor/layers/rotary_embedding, 0.32.0: `linear` and `dynamic` multiply
     the longest context, the yarn kinds the original one.
@@ -28,8 +29,7 @@ def rotary_elements(text: Config, head_dim: int) -> int:
     tables = {_rows(section, longest) for section in sections} or {longest}
     if "rope_local_base_freq" in text or len(sections) > 1:
         # Sliding layers have a table of their own, which is not stretched.
-        tables = {max(tables)}
-        return width * (max(tables) + longest)
+        return width * longest + (full_head_dim or width) * max(tables)
     return width * sum(tables)
 
 

@@ -172,6 +172,7 @@ def _shape(config: Config, text: Config, kind: str, family: Family) -> Shape | U
         attentions = layers
         words = (*words[: layers - shared], *_none(shared))
     experts = _experts(text, kind, layers)
+    full_head_dim = _number(text, "global_head_dim") or (512 if kind == "gemma4_text" else None)
     state = state_of(text, kind)
     if isinstance(state, Unknown):
         return state
@@ -204,11 +205,11 @@ def _shape(config: Config, text: Config, kind: str, family: Family) -> Shape | U
         mlp_bias=_bias(text, family.mlp_bias, "mlp_bias", "use_bias"),
         vision=vision_parameters(config, hidden),
         full_kv_heads=_number(text, "num_global_key_value_heads"),
-        full_head_dim=_number(text, "global_head_dim") or (512 if kind == "gemma4_text" else None),
+        full_head_dim=full_head_dim,
         other=_own_embeddings(text, layers),
         whole=_whole(text, kind, family, hidden, layers),
         output_gate=bool(text.get("attn_output_gate", family.output_gate)),
-        rotary=rotary_elements(text, latent.rope if latent else head_dim),
+        rotary=rotary_elements(text, latent.rope if latent else head_dim, full_head_dim),
         dense=_dense(text, kind, layers, experts),
         attentions=attentions,
     )  # fmt: skip

@@ -34,7 +34,11 @@ def _tower(tower: Config, hidden: int) -> int:
     inner = _first(tower, "intermediate_size", "encoder_ffn_dim", "mlp_dim")
     inner = inner or int(width * (tower.get("mlp_ratio") or 4))
     kind = str(tower.get("model_type"))
-    matrices = 3 if tower.get("hidden_act") == "silu" or kind == "pixtral" else 2
+    if kind == "gemma4_audio":
+        # Each layer two MLPs of four widths, five projections and a convolution of three.
+        return layers * 24 * width * width + (width + hidden) * hidden
+    gated = tower.get("hidden_act") == "silu" or kind in ("pixtral", "gemma4_vision")
+    matrices = 3 if gated else 2
     patch = _first(tower, "patch_size", "spatial_patch_size")
     merger = 0
     if kind == "glm4v_vision":
@@ -45,6 +49,8 @@ def _tower(tower: Config, hidden: int) -> int:
         deep = tower.get("deepstack_visual_indexes")
         times = 1 + (len(deep) if isinstance(deep, list) else 0)
         projector = times * merged * (merged + hidden) if not merger else merged * hidden
+    elif kind == "gemma4_vision":
+        projector = width * hidden
     else:
         projector = (width + hidden) * hidden
     return (
@@ -52,6 +58,7 @@ def _tower(tower: Config, hidden: int) -> int:
         + 3 * patch * patch * width * (_first(tower, "temporal_patch_size") or 1)
         + projector
         + merger
+        + 2 * _first(tower, "position_embedding_size") * width
     )
 
 

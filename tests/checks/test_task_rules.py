@@ -140,6 +140,6 @@ def test_a_step_as_long_as_the_context_takes_memory() -> None:
     whole = {**small, **flags(**{"enable-chunked-prefill": False})}
     assert said(judged(whole, known)) == [
         "gpu[0] warning fit/may-not-fit: Qwen/Qwen3-8B in bfloat16 may not fit an L4 at 8k context "
-        "| context: 1152 fits on this entry; or max_sequences: 64; or L4:2"
+        "| context: 2304 fits on this entry; or max_sequences: 32; or L4:2"
     ]
-    assert said(judged({**whole, "max_sequences": 64}, known)) == []
+    assert said(judged({**whole, "max_sequences": 32}, known)) == []

@@ -17,16 +17,16 @@ WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
     (
         "heads that eight GPUs cannot share",
         model(WIZARDLM, models.WIZARDLM_33B),
-        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=16384),
+        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=32768),
         "a GPU with more memory: modelctl fit wizardlm-33b-v1-0-uncensored",
         spec(WIZARDLM, "H100", context=2048),
     ),
     (
         "fewer at once",
         model(WIZARDLM, models.WIZARDLM_33B),
-        spec(WIZARDLM, "L4:4", context=2048),
+        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=8192),
         "max_sequences: 64",
-        spec(WIZARDLM, "L4:4", context=2048, max_sequences=64),
+        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=8192, max_sequences=64),
     ),
     (
         "fewer slots",
@@ -100,10 +100,10 @@ def test_a_target_that_memory_has_room_for() -> None:
     known = models.locked(QWEN3_8B, models.QWEN3)
     wrong = spec(QWEN3_8B, "H100!", context=32768, concurrency={"target": 400, "max": 600})
     assert said(judged(wrong, known)) == [
-        "concurrency.target warning fit/target: H100 has room for 196 requests of 2k tokens, and "
-        "the autoscaler aims at 400 | concurrency: {target: 187}, or a GPU with more memory"
+        "concurrency.target warning fit/target: H100 has room for 198 requests of 2k tokens, and "
+        "the autoscaler aims at 400 | concurrency: {target: 188}, or a GPU with more memory"
     ]
-    assert said(judged({**wrong, "concurrency": {"target": 187, "max": 600}}, known)) == []
+    assert said(judged({**wrong, "concurrency": {"target": 188, "max": 600}}, known)) == []
 
 
 def test_of_an_architecture_without_facts_nothing_is_said_of_memory() -> None:

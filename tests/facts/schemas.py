@@ -50,7 +50,54 @@ _GPU = {
     "sources": _rows(_row({})),
 }
 
+_RUNNER = {"runner": {"enum": ["v1", "v2"]}}
+_NUMBER = {"type": "number", "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 1}
+_TRIPLE = {"type": "array", "items": _NUMBER, "minItems": 3, "maxItems": 3}
+
+
+def _since(fields: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Rows by the first version that they are about."""
+    return {
+        "type": "array",
+        "items": _row({"since": _VERSION, **fields}, {**_RUNNER, **(optional or {})}),
+        "minItems": 1,
+    }
+
+
 SCHEMAS: dict[str, dict[str, Any]] = {
+    "memory": _table(
+        non_torch=_since({"one": _TRIPLE, "several": _TRIPLE}, {"apart": _TRIPLE}),
+        compiled=_since({"gib": _TRIPLE}),
+        runners=_since({"models": {"enum": ["all", "dense"]}}),
+        unlinked_cards=_row({"names": _NAMES}),
+        activation=_since(
+            {
+                **dict.fromkeys(("base", "logits", "hidden", "mlp", "low", "high"), _NUMBER),
+                "plus": {"type": "boolean"},
+            }
+        ),
+        encoder=_since({"gib": _TRIPLE}),
+        graphs=_since(
+            {
+                "counted": {"type": "boolean"},
+                **dict.fromkeys(("base", "layer", "low", "high"), _NUMBER),
+            }
+        ),
+        graphs_of_a_full_set={"type": "integer", "minimum": 1},
+        largest_split=_since({"mib": {"type": ["integer", "null"]}}),
+        mxfp4_padding=_since({"hidden": _COUNT, "width": _COUNT}),
+        batches=_since(
+            {
+                "from_gib": _NUMBER,
+                "sequences": _COUNT,
+                "tokens": _COUNT,
+            },
+            {"whole_context": {"type": "boolean"}},
+        ),
+        small_batch_cards=_row({"names": _NAMES}),
+        taken_by_the_driver=_row({"one": _POSITIVE, "several": _POSITIVE}),
+    ),
     "gpus": _table(
         gpus=_rows(
             {

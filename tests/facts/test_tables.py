@@ -22,6 +22,9 @@ def rows(data: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield path, data
         for key, value in data.items():
             yield from rows(value, f"{path}/{key}")
+    if isinstance(data, list):
+        for at, value in enumerate(data):
+            yield from rows(value, f"{path}[{at}]")
 
 
 @pytest.mark.parametrize("name", tables.names())
@@ -38,6 +41,14 @@ def test_rows_have_a_source_and_a_date(name: str) -> None:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_table_has_the_shape_that_its_reader_expects(name: str) -> None:
     jsonschema.validate(table(name), SCHEMAS[name], cls=jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("name", ["non_torch", "compiled", "encoder"])
+def test_what_is_expected_lies_between_the_least_and_the_most(name: str) -> None:
+    for row in table("memory")[name]:
+        for value, low, high in (row[key] for key in row if isinstance(row[key], list)
+                                 and len(row[key]) == 3):  # fmt: skip
+            assert low <= value <= high, row
 
 
 def test_the_version_of_the_tables_is_that_of_their_content(

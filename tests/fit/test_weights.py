@@ -31,7 +31,8 @@ from tests.engines.conftest import made
 FILE = Path(__file__).with_name("checkpoints.json")
 CHECKPOINTS: Mapping[str, Any] = json.loads(FILE.read_text())
 RUN = VllmInputs(version=(0, 32), context=8192, dtype="bfloat16")
-WITH_IMAGES = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "glm4v", "llava_next"}
+WITH_IMAGES = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "glm4v", "llava_next", "gemma4-e2b",
+               "gemma4-26b"}  # fmt: skip
 SMALL = {"gpt2", "opt", "bert", "roberta"}
 """Whose biases and norms count, for there is little else."""
 
@@ -175,6 +176,19 @@ def test_a_model_that_claims_millions_of_positions_pays_for_their_table() -> Non
     shape = shape_of(config)
     assert isinstance(shape, Shape)
     assert parts_of(shape, PLAIN, RUN).tables / GIB == 2.5
+
+
+def test_layers_of_two_widths_have_a_table_each() -> None:
+    # Gemma 4: full layers have heads of 512, sliding ones of 256.
+    shape = known("gemma4-26b")
+    longest = CHECKPOINTS["gemma4-26b"]["config"]["text_config"]["max_position_embeddings"]
+    assert shape.rotary == longest * (256 + 512)
+
+
+@pytest.mark.parametrize("name", ["gemma4-e2b", "gemma4-26b"])
+def test_encoders_of_gemma_4_weigh_what_its_modules_do(name: str) -> None:
+    rows = [row for row in CHECKPOINTS[name]["rows"] if "language_model" not in row[0]]
+    assert known(name).vision == pytest.approx(sum(prod(s) * n for _, s, n in rows), rel=0.01)
 
 
 def test_positions_that_are_stretched_have_longer_tables() -> None:
