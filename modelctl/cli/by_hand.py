@@ -95,11 +95,11 @@ within_option = click.option(
 
 def hand(name: str, asked: Asked) -> Hand:
     """Nothing is connected yet."""
-    from modelctl.cli.pipeline import one_environment, project_here
+    from modelctl.cli.pipeline import declared_environment, project_here
     from modelctl.cli.world import platform_for, proxy_token
 
     project = project_here()
-    chosen = one_environment(Selection((name,), asked.env, asked.local), project)
+    chosen = declared_environment(Selection((name,), asked.env, asked.local), project)
     return Hand(platform_for(chosen, project), project, chosen, asked, proxy_token(chosen, project))
 
 

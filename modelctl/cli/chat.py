@@ -32,11 +32,11 @@ def command(name: str, prompt: tuple[str, ...], env: str | None, local: bool, wa
 
     With a PROMPT one answer is printed; without, each line that is typed is a turn, until Ctrl-D.
     """
-    from modelctl.cli.pipeline import one_environment, project_here
+    from modelctl.cli.pipeline import declared_environment, project_here
     from modelctl.cli.world import platform_for, proxy_token
 
     project = project_here()
-    chosen = one_environment(Selection((name,), env, local), project)
+    chosen = declared_environment(Selection((name,), env, local), project)
     platform = platform_for(chosen, project)
     token = proxy_token(chosen, project)
     # The loop only runs while something is asked: at the prompt, Ctrl-C is the terminal's.

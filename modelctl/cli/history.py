@@ -33,7 +33,7 @@ def command(
     """
     from modelctl.byhand.told import between, told
     from modelctl.byhand.versions import number
-    from modelctl.cli.pipeline import one_environment, project_here
+    from modelctl.cli.pipeline import declared_environment, project_here
     from modelctl.cli.said import say
     from modelctl.cli.world import platform_for
     from modelctl.plan.holding import words
@@ -43,7 +43,7 @@ def command(
 
     first, second = (number(one) or 0 for one in diff or ("1", "1"))
     project = project_here()
-    chosen = one_environment(Selection((name,), env, local), project)
+    chosen = declared_environment(Selection((name,), env, local), project)
     platform = platform_for(chosen, project)
     past, record, live, hold = asyncio.run(_looked(platform, project.name, name, chosen.options))
     paint, width = for_stream()

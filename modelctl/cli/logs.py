@@ -40,7 +40,7 @@ def command(
 
     Each line has its time, who wrote it (engine, modelctl, app or modal), and how serious it is.
     """
-    from modelctl.cli.pipeline import one_environment, project_here
+    from modelctl.cli.pipeline import declared_environment, project_here
     from modelctl.cli.said import harmless
     from modelctl.cli.world import platform_for
     from modelctl.loglines import METRICS, read
@@ -48,7 +48,7 @@ def command(
     from modelctl.views.paint import for_stream
 
     project = project_here()
-    chosen = one_environment(Selection((name,), env, local), project)
+    chosen = declared_environment(Selection((name,), env, local), project)
     platform = platform_for(chosen, project)
     paint, _ = for_stream()
 

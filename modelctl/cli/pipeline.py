@@ -24,7 +24,7 @@ from modelctl.diagnostics import (
     said_once,
 )
 from modelctl.inside import leads_out
-from modelctl.spec.load import Loaded, load_all
+from modelctl.spec.load import Loaded, load_all, undeclared
 from modelctl.spec.project import find_project, read_policy, shown
 from modelctl.spec.source import LARGEST
 from modelctl.spec.wanted import ProjectFile, Wanted
@@ -286,6 +286,15 @@ def one_environment(chosen: Selection, project: ProjectFile) -> Selection:
         if len(declared) > 1:
             raise click.UsageError(f"say which environment: --env {' or --env '.join(declared)}")
         return Selection(chosen.what, declared[0], chosen.local, chosen.labels)
+    return chosen
+
+
+def declared_environment(chosen: Selection, project: ProjectFile) -> Selection:
+    """The same for a command that reads no specs, which would have said what is not declared."""
+    chosen = one_environment(chosen, project)
+    known = tuple(project.project.environments or ())
+    if chosen.env is not None and known and chosen.env not in known:
+        raise Rejected([undeclared(chosen.env, known)])
     return chosen
 
 

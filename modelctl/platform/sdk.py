@@ -87,7 +87,8 @@ class ModalPlatform(Volumes):
     def where(self) -> str:
         if self._where:
             return self._where
-        environment = f"environment {self._environment}"
+        named = self._environment
+        environment = f"environment {named}" if named else "environment of this profile"
         return f"Modal {environment}" if self.paid else f"local control plane, {environment}"
 
     @property

@@ -182,19 +182,23 @@ class _Session:
             known = sorted({name for spec in specs for name in _environments(spec) if name})
         found = []
         for name in overlays:
-            if name == LOCAL or name in known:
-                continue
-            message = f"there is no environment {quote(name)}"
-            close = close_to(name, known)
-            hint = f"did you mean {close}?" if close else ""
-            if not close:
-                hint = (
-                    f"there are {', '.join(map(quote, known))}"
-                    if known
-                    else "declare it in modelctl.yaml, under environments"
-                )
-            found.append(error("spec/undeclared-environment", message, hint=hint))
+            if name != LOCAL and name not in known:
+                found.append(undeclared(name, known))
         return found
+
+
+def undeclared(name: str, known: Sequence[str]) -> Diagnostic:
+    """An environment that is asked for and is none of those that are known."""
+    close = close_to(name, known)
+    hint = f"did you mean {close}?" if close else ""
+    if not close:
+        hint = (
+            f"there are {', '.join(map(quote, known))}"
+            if known
+            else "declare it in modelctl.yaml, under environments"
+        )
+    message = f"there is no environment {quote(name)}"
+    return error("spec/undeclared-environment", message, hint=hint)
 
 
 def _read(path: Path, shown_as: str, declared: Sequence[str], project: ProjectFile) -> _SpecFile:

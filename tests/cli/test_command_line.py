@@ -199,6 +199,33 @@ def test_several_environments_have_no_default(project: Project) -> None:
     assert "say which environment: --env staging or --env prod" in ran.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("logs", "good"),
+        ("chat", "good", "hello"),
+        ("history", "good"),
+        ("hold", "good", "--why", "launch"),
+        ("scale", "good", "--keep-warm", "1", "--why", "launch"),
+        ("rollback", "good"),
+        ("restart", "good"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_misspelt_environment_is_said_before_anybody_is_asked(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    project.write("modelctl.yaml", "project: team\nenvironments: {staging: {}, prod: {}}\n")
+    project.spec("good", GOOD)
+    ran = project.run(*command, "--env", "prdo")
+    assert ran.code == 1
+    assert ran.err + ran.out == (
+        "error spec/undeclared-environment\n"
+        "  there is no environment prdo\n"
+        "  help: did you mean prod?\n"
+    )
+
+
 def test_wrong_use_is_64_with_a_suggestion(project: Project) -> None:
     ran = project.run("aply")
     assert ran.code == 64

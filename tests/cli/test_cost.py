@@ -133,6 +133,8 @@ def test_without_a_plane_or_with_a_spec_that_is_not_there(project: Project) -> N
         6,
         "error: no local control plane runs here; start one: modelctl local up\n",
     )
+    ran = project.run("cost")
+    assert ran.out.startswith("Modal environment of this profile · ")
     project.spec("a", QUIET)
     ran = project.run("cost", "nobody")
     assert ran.code == 1
