@@ -82,7 +82,7 @@ def row_of(said: Mapping[str, Any]) -> Row:
     shape: Shape | Unknown = Unknown("no config")
     if isinstance(config, Mapping):
         try:
-            shape = shape_of(config, bool(said.get("mm")))
+            shape = shape_of(config, said.get("mm"))
         except (KeyError, TypeError, ValueError) as problem:
             shape = Unknown(f"its config says too little: {problem}")
     version = version_of(said.get("vllm_version"))
@@ -106,6 +106,7 @@ def row_of(said: Mapping[str, Any]) -> Row:
             eager=bool(said.get("enforce_eager")),
             prefix_caching=said.get("prefix_caching"),
             multimodal=True,
+            card=str(said.get("gpu") or ""),
             task="embed" if "embed" in str(said["model"]).lower() else "generate",
         ),
         usable=said.get("total_gib") or usable_of(str(said.get("gpu") or "")),
@@ -127,14 +128,17 @@ def usable_of(gpu: str) -> float | None:
 def version_of(text: Any) -> tuple[int, int]:
     """Of a range ("0.12-0.16") the middle one; what is not said is what most rows ran."""
     said = re.match(r"\D*(\d+)\.(\d+)(?:-(\d+)\.(\d+)$)?", str(text or ""))
-    if said is None:
+    if said is None or str(text).startswith("0.1.dev"):  # built from a clone without tags
         return (0, 19)
     major, minor = int(said[1]), int(said[2])
     return (major, minor if said[4] is None else (minor + int(said[4])) // 2)
 
 
-def shape_of(config: Mapping[str, Any], images: bool = False) -> Shape | Unknown:
-    """The measured format has key names of its own for what architectures call differently."""
+def shape_of(config: Mapping[str, Any], images: bool | None = None) -> Shape | Unknown:
+    """`images` is False where what reads them is not loaded, None where nobody says it.
+
+    The measured format has key names of its own for what architectures call differently.
+    """
     layers = int(config["num_hidden_layers"])
     heads = int(config["num_attention_heads"])
     head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
@@ -172,10 +176,7 @@ def shape_of(config: Mapping[str, Any], images: bool = False) -> Shape | Unknown
         attention_bias=bool(config.get("qkv_bias")),
         output_bias=bool(config.get("o_bias")),
         mlp_bias=bias,
-        vision=int(
-            config.get("vision_params")
-            or vision_parameters(towers_of(config, images), config["hidden_size"])
-        ),
+        vision=_vision_of(config, images),
         full_kv_heads=config.get("num_global_key_value_heads"),
         full_head_dim=config.get("global_head_dim"),
         other=own * layers * int(config["vocab_size"]),
@@ -187,7 +188,14 @@ def shape_of(config: Mapping[str, Any], images: bool = False) -> Shape | Unknown
     )
 
 
-def towers_of(config: Mapping[str, Any], images: bool) -> Mapping[str, Any]:
+def _vision_of(config: Mapping[str, Any], images: bool | None) -> int:
+    if images is False:
+        return 0
+    said = config.get("vision_params")
+    return int(said or vision_parameters(towers_of(config, images), config["hidden_size"]))
+
+
+def towers_of(config: Mapping[str, Any], images: bool | None) -> Mapping[str, Any]:
     """The measured format leaves out encoders: those of the architecture that the row describes."""
     if "vision_config" in config:
         return config

@@ -80,7 +80,7 @@ def beside(row: Row, samples: Sequence[Sample]) -> float | None:
 
 def _outside(shape: Shape, inputs: VllmInputs) -> float:
     gpus, runner = inputs.tensor * inputs.pipeline, runner_of(shape, inputs)
-    return facts.non_torch(inputs.version, runner, gpus=gpus, linked=inputs.linked)[0]
+    return facts.non_torch(inputs.version, runner, inputs.card, gpus)[0]
 
 
 def _slope(samples: Sequence[Sample]) -> float | None:

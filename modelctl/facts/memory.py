@@ -64,11 +64,12 @@ def runner(version: Version, dense: bool) -> Runner:
 
 
 @cache
-def non_torch(version: Version, of: Runner, *, gpus: int, linked: bool) -> Triple:
+def non_torch(version: Version, of: Runner, card: str, gpus: int) -> Triple:
     """Memory that is not PyTorch's: the CUDA context, and communication between GPUs, which is
-    more where NVLink joins them (`linked`)."""
+    more where NVLink joins them."""
     row = _row("non_torch", version, of)
-    several = row["several"] if linked else row.get("apart", row["several"])
+    apart = _is_one_of(card, table("memory")["unlinked_cards"]["names"])
+    several = row.get("apart", row["several"]) if apart else row["several"]
     return _triple(row["one"] if gpus == 1 else several)
 
 
@@ -76,13 +77,6 @@ def non_torch(version: Version, of: Runner, *, gpus: int, linked: bool) -> Tripl
 def compiled(version: Version, of: Runner) -> Triple:
     """What a run that is not eager leaves behind beside its graphs."""
     return _triple(_row("compiled", version, of)["gib"])
-
-
-@cache
-def linked(card: str) -> bool:
-    """Whether NVLink joins several of this card in one machine; yes, where nobody knows."""
-    words = re.split(r"[^A-Z0-9]+", card.upper())
-    return not set(words) & set(table("memory")["unlinked_cards"]["names"])
 
 
 @cache
@@ -110,9 +104,14 @@ def full_set() -> int:
 
 
 @cache
-def mxfp4_padding(version: Version) -> tuple[int, int]:
+def mxfp4_padding(version: Version, card: str) -> tuple[int, int]:
     """To what multiples an expert's hidden and intermediate sizes are rounded up, in elements."""
-    row = _row("mxfp4_padding", version)
+    rows = [
+        row
+        for row in table("memory")["mxfp4_padding"]
+        if "cards" not in row or _is_one_of(card, row["cards"])
+    ]
+    row = _newest(rows, version)
     return row["hidden"], row["width"]
 
 
@@ -147,6 +146,10 @@ def _row(name: str, version: Version, of: Runner | None = None) -> dict[str, Any
     """Of the rows that say a runner, those of this one alone."""
     rows: list[dict[str, Any]] = table("memory")[name]
     return _newest([row for row in rows if row.get("runner", of) == of], version)
+
+
+def _is_one_of(card: str, names: list[str]) -> bool:
+    return not set(names).isdisjoint(re.split(r"[^A-Z0-9]+", card.upper()))
 
 
 def _newest(rows: list[dict[str, Any]], version: Version) -> dict[str, Any]:

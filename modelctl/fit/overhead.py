@@ -30,15 +30,14 @@ def with_batch(inputs: VllmInputs, usable_gib: float, card: str) -> VllmInputs:
         tokens = min(tokens, sequences * inputs.context)
     if inputs.sequences is None:
         sequences = min(sequences, tokens)
-    linked = memory.linked(card)
-    return replace(inputs, sequences=sequences, batched_tokens=tokens, linked=linked)
+    return replace(inputs, sequences=sequences, batched_tokens=tokens, card=card)
 
 
 def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
     """Everything, by name. `inputs` must say sequences and tokens of a batch."""
     version, runner = inputs.version, runner_of(shape, inputs)
     gpus = inputs.tensor * inputs.pipeline
-    outside = memory.non_torch(version, runner, gpus=gpus, linked=inputs.linked)
+    outside = memory.non_torch(version, runner, inputs.card, gpus)
     found = {
         "CUDA and communication": Interval(*outside),
         "activation": activation(shape, inputs),

@@ -190,5 +190,5 @@ def _mxfp4_growth(shape: Shape, inputs: VllmInputs) -> float:
         return 1.0
     ranks = 1 if inputs.expert else inputs.tensor * inputs.data
     width = -(-experts.width // ranks)
-    hidden, wide = mxfp4_sizes(shape.hidden, width, inputs.version)
+    hidden, wide = mxfp4_sizes(shape.hidden, width, inputs)
     return hidden * wide / (shape.hidden * (experts.width / ranks))

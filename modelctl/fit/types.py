@@ -84,8 +84,8 @@ class VllmInputs(Struct, frozen=True):
     """The flag that has weights kept in main memory, "" for none: how many is not computed."""
     whole_prompts: bool = False
     """Whether a step has room for a whole context, since prompts are not taken in chunks."""
-    linked: bool = True
-    """Whether NVLink joins the GPUs."""
+    card: str = ""
+    """The GPU's name, "" where nobody says it."""
 
 
 class LlamaInputs(Struct, frozen=True):

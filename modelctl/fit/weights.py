@@ -199,7 +199,7 @@ def _experts(shape: Shape, each: float, linear: float, plain: int, inputs: VllmI
     if inputs.expert:
         width, count = float(experts.width), experts.count / ranks
     if each == MXFP4:
-        hidden, width = map(float, mxfp4_sizes(int(hidden), width, inputs.version))
+        hidden, width = map(float, mxfp4_sizes(int(hidden), width, inputs))
     routed = count * (
         _matrices(shape) * hidden * width * each
         + ((_matrices(shape) - 1) * width + shape.hidden) * plain * shape.mlp_bias
@@ -211,9 +211,9 @@ def _experts(shape: Shape, each: float, linear: float, plain: int, inputs: VllmI
     return experts.layers * (routed + shared + router)
 
 
-def mxfp4_sizes(hidden: int, width: float, version: tuple[int, int]) -> tuple[int, int]:
+def mxfp4_sizes(hidden: int, width: float, inputs: VllmInputs) -> tuple[int, int]:
     """What the kernels round an expert's sizes up to."""
-    of_hidden, of_width = mxfp4_padding(version)
+    of_hidden, of_width = mxfp4_padding(inputs.version, inputs.card)
     return padded(hidden, of_hidden), padded(int(width), of_width)
 
 

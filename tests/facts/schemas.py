@@ -86,7 +86,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         ),
         graphs_of_a_full_set={"type": "integer", "minimum": 1},
         largest_split=_since({"mib": {"type": ["integer", "null"]}}),
-        mxfp4_padding=_since({"hidden": _COUNT, "width": _COUNT}),
+        mxfp4_padding=_since({"hidden": _COUNT, "width": _COUNT}, {"cards": _NAMES}),
         batches=_since(
             {
                 "from_gib": _NUMBER,
