@@ -55,6 +55,7 @@ def plan_of(project: Project, name: str) -> str:
     return f"{change['action']}: {', '.join(change['reasons'])}"
 
 
+@pytest.mark.full
 def test_what_was_rolled_back_by_hand_stands_until_it_is_released(place: Project) -> None:
     ran = place.run(
         *("rollback", "night", "--local", "--yes", "--why", "latency"),

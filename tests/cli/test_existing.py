@@ -95,6 +95,7 @@ def test_apply_begins_nothing_while_something_is_missing(shelf: Project) -> None
     assert shelf.run("plan", "--local", "--output", "json").json["diagnostics"] == []
 
 
+@pytest.mark.full
 def test_of_an_app_that_stays_as_it_is_it_is_a_warning(shelf: Project) -> None:
     by_hand(shelf, "modal.Secret.objects.create('fleeting', {'ONE': '1'})")
     shelf.spec("stays", ON_SHELF + "secrets: [fleeting]\n")

@@ -177,6 +177,7 @@ def test_scaling_in_place_leaves_alone_what_the_spec_does_not_say(fleet: Project
     assert "  scaled  in sync  asleep  0 of 0..3  v1               0.00\n" in status
 
 
+@pytest.mark.full
 def test_destroy_takes_nothing_away_when_a_name_is_wrong(fleet: Project) -> None:
     fleet.spec("right", QUIET)
     assert fleet.run("apply", "right", "--local", "--yes").code == 0

@@ -102,6 +102,7 @@ def test_an_app_of_the_project_is_the_spec_that_was_applied(deployed: Project) -
     assert ran.out.replace("secrets: [tracing]", "secrets: {tracing: []}") == OURS
 
 
+@pytest.mark.full
 def test_what_was_scaled_by_hand_is_said(deployed: Project) -> None:
     scale = (
         "import modal\n"

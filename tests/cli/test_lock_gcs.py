@@ -34,6 +34,7 @@ def put(address: str, name: str, content: bytes) -> None:
     urlopen(Request(url, content, {"Content-Type": "application/octet-stream"})).close()
 
 
+@pytest.mark.full
 def test_a_folder_and_one_file_are_locked_and_read_in_place(project: Project, address: str) -> None:
     put(address, "tiny/m-Q4.gguf", gguf())
     put(address, "tiny/m-Q8.gguf", gguf())

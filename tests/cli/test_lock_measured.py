@@ -35,6 +35,9 @@ ON_GPU = SPEC.replace("gpu: none", "gpu: L4")
 QUIET = SPEC.replace(", args: {verbosity: 4}", "")
 MODEL = "./models/SmolLM2-135M-Instruct.Q4_1.gguf"
 
+pytestmark = pytest.mark.full
+"""A boot is waited for; what is read from its logs is tests/fit/test_measured.py."""
+
 
 @pytest.fixture(scope="module")
 def booted(live: Project, gguf: Path) -> Project:
@@ -216,7 +219,6 @@ def test_verbosity_may_go_once_it_was_measured(
     assert found["measured"] is True
 
 
-@pytest.mark.full
 def test_a_gpu_that_is_not_there_was_not_measured(others: Project) -> None:
     ran = others.run("lock", "--measured", "on-gpu", "--local")
     assert (ran.code, ran.out) == (6, "")
@@ -227,7 +229,6 @@ def test_a_gpu_that_is_not_there_was_not_measured(others: Project) -> None:
     assert not (others.root / "modelctl.lock").exists()
 
 
-@pytest.mark.full
 def test_a_plane_that_is_taken_for_modal_measures_no_gpu_either(others: Project) -> None:
     """With the variables of `modelctl local env` and no --local: the engine's words tell."""
     as_modal = dataclasses.replace(others, variables=dict(lifecycle.environ(others.plane)))
@@ -238,7 +239,6 @@ def test_a_plane_that_is_taken_for_modal_measures_no_gpu_either(others: Project)
     )
 
 
-@pytest.mark.full
 def test_a_quiet_server_is_said_with_what_makes_it_speak(others: Project) -> None:
     ran = others.run("lock", "--measured", "quiet", "--local")
     assert ran.code == 6
@@ -258,7 +258,6 @@ def test_an_app_that_runs_otherwise_than_its_spec_says_nothing_of_it(booted: Pro
     )
 
 
-@pytest.mark.full
 def test_one_that_does_not_live_is_said_beside_those_that_do(booted: Project) -> None:
     booted.spec("nowhere", SPEC)
     ran = booted.run("lock", "--measured", "measured", "nowhere", "--local")

@@ -77,6 +77,7 @@ def test_a_folder_a_file_and_an_adapter_are_known_by_their_headers(shelf: Projec
     assert "a context of 4,096 is more than the model's own 2,048" in said
 
 
+@pytest.mark.full
 def test_what_cannot_be_read_is_said_and_the_rest_is_locked(shelf: Project) -> None:
     shelf.spec("folder", FOLDER.replace("shelf/lora", "nowhere/lora"))
     ran = shelf.run("lock", "--local")
@@ -94,6 +95,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_locked(shelf: Project) -> N
     )
 
 
+@pytest.mark.full
 def test_a_folder_without_the_file_that_is_meant_and_a_file_that_is_cut(shelf: Project) -> None:
     shelf.spec("file", FILE.replace("q/m-Q4.gguf", "q"))
     ran = shelf.run("lock", "--local")

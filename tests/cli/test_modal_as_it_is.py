@@ -82,6 +82,7 @@ def test_interrupted_once_it_finishes_what_is_under_way(
     }
 
 
+@pytest.mark.full
 def test_interrupted_twice_it_stops_and_still_says_what_became_of_every_app(
     started: Commands,
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_policy_that_cannot_be_read_is_said_with_its_line(project: Project) ->
     assert "policy.yaml:1:1 error spec/unknown-field" in ran.err
 
 
+@pytest.mark.full
 def test_a_plan_of_one_app_counts_those_that_it_leaves_alone(money: Project) -> None:
     money.write("modelctl.yaml", "project: team\npolicy: {budget: {usd_per_hour: 1.00}}\n")
     money.spec("first", ASLEEP)

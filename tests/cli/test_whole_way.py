@@ -114,6 +114,7 @@ def test_a_second_apply_does_nothing_and_says_so(deployed: Project) -> None:
     assert not made & DEPLOYS
 
 
+@pytest.mark.full
 def test_eight_streams_at_once_are_whole_and_their_tokens_are_the_engine_s(
     deployed: Project,
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_wrong_proxy_token_is_refused(deployed: Project) -> None:
         talk.models.list()
 
 
+@pytest.mark.full
 def test_keep_warm_changes_in_place_with_the_same_version_and_container(deployed: Project) -> None:
     before = container_ids(deployed)
     since = deployed.last_call()
@@ -189,6 +191,7 @@ def test_keep_warm_changes_in_place_with_the_same_version_and_container(deployed
     assert app["version"] == 1
 
 
+@pytest.mark.full
 def test_another_context_redeploys(deployed: Project) -> None:
     deployed.spec("tiny", SPEC.format(context=2048, keep_warm=1))
     ran = deployed.run("plan", "--local", "--detailed-exitcode", "--output", "json")
@@ -231,6 +234,7 @@ def test_a_check_that_is_answered_wrong_fails_the_apply_with_what_came(deployed:
     (deployed.root / "specs" / "wrong.yaml").unlink()
 
 
+@pytest.mark.full
 def test_a_model_that_cannot_boot_is_noticed_at_once_and_left_at_zero(deployed: Project) -> None:
     deployed.spec(
         "dead",

@@ -75,6 +75,7 @@ def test_a_method_is_called_on_an_instance(classes: Client) -> None:
     ) == ["hello Ada of 3, says you", [0, 1, 2], "hello nobody of 1, says me", [2, 4]]
 
 
+@pytest.mark.full
 def test_the_same_parameters_share_containers_and_others_do_not(classes: Client) -> None:
     first, again, other = classes.sdk(
         """

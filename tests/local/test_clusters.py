@@ -120,6 +120,7 @@ def test_a_cluster_is_replaced_as_a_whole_when_one_of_it_ends(client: Client, ur
     until(lambda: set(client.containers("two-hosts")) == set(after["ids"]), timeout=20)
 
 
+@pytest.mark.full
 def test_scaling_counts_containers_and_starts_whole_clusters(client: Client, url: str) -> None:
     client.ready(url)
     settings = "min_containers=0, scaledown_window=2"

@@ -78,6 +78,7 @@ def state_of(client: Client, name: str) -> int:
     return next((app.state for app in reversed(apps) if app.description == name), -1)
 
 
+@pytest.mark.full
 def test_modal_run_shows_the_logs_and_the_result(client: Client) -> None:
     path = write(client, "entrypoint")
     shown = client.modal("run", f"{path}::main", "--n", "41")

@@ -23,6 +23,7 @@ def test_hooks_may_wait_for_the_engine_put_it_to_sleep_and_wake_it(client: Clien
     until(lambda: "the engine ended with -15" in client.logs("hand-hooks"))
 
 
+@pytest.mark.full
 def test_modal_run_serves_while_the_local_entrypoint_asks(client: Client) -> None:
     printed = client.modal("run", str(write(client, "hand-run")), "--path", "/state")
     answer = json.loads(printed.partition("answer: ")[2].splitlines()[0])

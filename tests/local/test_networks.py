@@ -48,6 +48,7 @@ def way_in_of(pid: int) -> int:
     return int(words[program + 1]) if supervises and program else 0
 
 
+@pytest.mark.full
 def test_containers_and_apps_listen_on_the_same_port_side_by_side(client: Client) -> None:
     urls = [deployed(client, f"hand-beside-{n}", "min_containers=2,") for n in (1, 2)]
     until(lambda: all(len(engines(client, url)) == 2 for url in urls))
@@ -103,6 +104,7 @@ def test_a_container_in_a_network_of_its_own_reaches_the_web(client: Client) -> 
     until(lambda: "page /through-a-tunnel" in client.logs("hand-tunnels"))
 
 
+@pytest.mark.full
 def test_a_container_whose_relay_is_killed_is_replaced(client: Client) -> None:
     url = deployed(client, "hand-relayed", "min_containers=1,")
     engine = client.ready(url, "/state")["pid"]

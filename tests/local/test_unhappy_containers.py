@@ -23,6 +23,7 @@ from modelctl.local.running.launch import remove_tree
 from tests.local.conftest import Client, until
 
 
+@pytest.mark.full
 def test_containers_start_again_after_their_sockets_folder_was_cleaned_up(
     own_client: Client,
 ) -> None:

@@ -191,6 +191,7 @@ def test_the_place_where_a_read_ends_makes_no_difference(monkeypatch: pytest.Mon
         assert parse(file()) == whole
 
 
+@pytest.mark.full
 def test_a_real_file_is_read_as_its_own_library_reads_it(gguf: Path) -> None:
     found = read_gguf(reader(gguf), gguf.stat().st_size)
     assert found.tensors == tuple(
