@@ -288,6 +288,7 @@ def experts_of(config: Mapping[str, Any], layers: int) -> Experts | None:
         width=int(config.get("moe_intermediate_size") or config["intermediate_size"]),
         shared=int(config.get("shared_expert_intermediate_size") or 0),
         layers=pattern.count("E") if pattern else (layers - first) // step,
+        hidden=config.get("moe_latent_size"),
     )
 
 

@@ -137,6 +137,8 @@ def bytes_of(row: TensorRow, shape: Shape | None, online: Scheme | None, plain: 
     """Of all tensors of the row, whole, as they lie in memory once they are loaded."""
     kind, elements = _kind(row.name), prod(row.shape) * row.count
     width = WIDTHS[row.dtype]
+    if row.name.endswith(".absmax") and row.dtype == "U8":
+        width = 4.0  # bitsandbytes: scales that are themselves scaled are read back to 32 bit
     if row.dtype in _FLOATS and not kind.scale:
         width = float(plain)
         if online and len(row.shape) > 1 and kind.projection:

@@ -82,13 +82,13 @@ def test_of_the_fourth_set_models_of_text_weigh_what_was_logged() -> None:
     assert found["within_2pct"] >= 0.86
 
 
-def test_of_the_fifth_set_five_in_six_weights_are_within_2_percent() -> None:
+def test_of_the_fifth_set_six_in_seven_weights_are_within_2_percent() -> None:
     """The others guess ahead, or are of mixed precision that their row does not describe."""
     rows = fit_accuracy.read(fit_accuracy.FILE.with_name("fifth.jsonl"))
     found = fit_accuracy.result([fit_accuracy.predict(row) for row in rows])
     assert found["weights"]["n"] == 74
-    assert found["weights"]["within_2pct"] >= 0.83
-    assert found["weights"]["within_5pct"] >= 0.9
+    assert found["weights"]["within_2pct"] >= 0.86
+    assert found["weights"]["within_5pct"] >= 0.93
     assert found["kv_tokens_from_logged_bytes"]["fine_within_0_1pct"] >= 0.81
     said = found["verdicts"]
     assert (said["refused"], said["failed"]) == (1, 1)

@@ -178,6 +178,17 @@ def test_a_model_that_claims_millions_of_positions_pays_for_their_table() -> Non
     assert parts_of(shape, PLAIN, RUN).tables / GIB == 2.5
 
 
+def test_scales_of_bitsandbytes_are_read_back_to_32_bit() -> None:
+    layer = "model.layers.*.mlp.up_proj.weight"
+    of = {"": (12288 * 4096 // 2, 1), ".absmax": (12288 * 4096 // 64,), ".nested_absmax": (3072,)}
+    rows = [TensorRow(layer + name, "U8", shape, 36) for name, shape in of.items()]
+    found = by_tensors(rows, known("qwen3-8b"), None, RUN)
+    assert isinstance(found, Interval)
+    halves, scales, nested = (36 * prod(shape) for shape in of.values())
+    beside = known("qwen3-8b").rotary * 2
+    assert found.value - beside == pytest.approx(halves + 4 * scales + nested)
+
+
 def test_layers_of_two_widths_have_a_table_each() -> None:
     # Gemma 4: full layers have heads of 512, sliding ones of 256.
     shape = known("gemma4-26b")
@@ -209,7 +220,7 @@ def test_positions_that_are_stretched_have_longer_tables() -> None:
         ({"quant_method": "gptq", "bits": 4, "group_size": 128}, 0.515625),
         ({"quant_method": "awq", "bits": 4, "group_size": 128}, 0.51953125),
         ({"quant_method": "gptq", "bits": 8, "group_size": -1}, 1.0),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, 0.515625),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, 0.5625),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, 0.5625),
         ({"quant_method": "compressed-tensors", "config_groups": {"group_0": {
             "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}}}, 1.0),
