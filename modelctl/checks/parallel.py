@@ -18,6 +18,7 @@ from modelctl.weights.sharing import Against, against_cutting, against_cutting_b
 _MOST_PARTS = 1024
 """No model has more heads to share out; `nodes` may say any number."""
 _EXPERTS = ("expert", "moe", "block_configs")
+_NO_EXPERTS = "the model has no experts to spread, and vLLM refuses {} then"
 
 
 def tensor(case: Case) -> Iterator[Finding]:
@@ -63,6 +64,15 @@ def expert(case: Case) -> Iterator[Finding]:
     config = _config(case)
     if config is None or isinstance(number(config, *LAYERS), Unknown) or _has_experts(config):
         return
+    for path, args in _args_at(case):
+        for name, value in args.items():
+            if _plain(name) == "enable-expert-parallel" and value is True:
+                yield wrong(
+                    (*path, name),
+                    "parallel/no-experts",
+                    _NO_EXPERTS.format(name),
+                    f"leave {name} out",
+                )
     said: list[tuple[Path_, Parallel | None]] = [(("parallel",), case.spec.parallel)]
     said += [(("gpu", index, "parallel"), entry.parallel) for index, entry, _, _ in case.entries]
     for path, parallel in said:
@@ -70,7 +80,7 @@ def expert(case: Case) -> Iterator[Finding]:
             yield wrong(
                 (*path, "expert"),
                 "parallel/no-experts",
-                "the model has no experts to spread, and vLLM refuses expert: true then",
+                _NO_EXPERTS.format("expert: true"),
                 "leave expert out",
                 key=True,
             )
@@ -115,9 +125,19 @@ def _where(case: Case, index: int, entry: Gpu, field: str) -> Path_:
 
 def _args(case: Case) -> Iterator[set[str]]:
     """The names of the engine's own flags that the spec has, for all and for each entry."""
+    for _, args in _args_at(case):
+        yield {_plain(name) for name in args}
+
+
+def _args_at(case: Case) -> Iterator[tuple[Path_, Mapping[str, Any]]]:
     ours = case.spec.backend.args if case.spec.backend else None
-    for args in (ours, *(entry.args for _, entry, _, _ in case.entries)):
-        yield {name.lstrip("-").replace("_", "-") for name in args or ()}
+    yield ("backend", "args"), ours or {}
+    for index, entry, _, _ in case.entries:
+        yield ("gpu", index, "args"), entry.args or {}
+
+
+def _plain(name: str) -> str:
+    return name.lstrip("-").replace("_", "-")
 
 
 def _config(case: Case) -> Mapping[str, Any] | None:

@@ -45,12 +45,13 @@ def command(
     WHAT is paths or names of specs; every app of the project if left out, also those that live no
     more. Without --env, every environment of the project.
     """
-    from modelctl.cli.pipeline import project_here
+    from modelctl.cli.pipeline import must_be_declared, project_here
     from modelctl.cli.said import say
     from modelctl.views import machine, spent
     from modelctl.views.paint import for_stream
 
     project = project_here()
+    must_be_declared(env, project)
     start, until, hourly = _span(since, datetime.datetime.now(datetime.UTC))
     chosen = Selection(what, env, local, labels)
     names = None if chosen.everything else _named(chosen, project)

@@ -34,7 +34,7 @@ def command(what: str, env: str | None, local: bool, out: str | None, force: boo
     WHAT is a Python file, FILE.py::CLASS for one server of several, or the name of a live app. A
     file is read and never run. What could not be read is said in comments.
     """
-    from modelctl.cli.pipeline import one_environment, project_here
+    from modelctl.cli.pipeline import declared_environment, project_here
     from modelctl.importing.written import text
 
     project = project_here()
@@ -43,7 +43,7 @@ def command(what: str, env: str | None, local: bool, out: str | None, force: boo
         chosen = Selection((), env, local)
         found: Sequence[Imported] = _of_file(Path(path), wanted)
     else:
-        chosen = one_environment(Selection((), env, local), project)
+        chosen = declared_environment(Selection((), env, local), project)
         found = asyncio.run(_of_app(what, chosen, project))
     if len(found) > 1 and (out is None or not _is_folder(out)):
         named = " or ".join(f"{path}::{one.server}" for one in found)

@@ -292,10 +292,15 @@ def one_environment(chosen: Selection, project: ProjectFile) -> Selection:
 def declared_environment(chosen: Selection, project: ProjectFile) -> Selection:
     """The same for a command that reads no specs, which would have said what is not declared."""
     chosen = one_environment(chosen, project)
-    known = tuple(project.project.environments or ())
-    if chosen.env is not None and known and chosen.env not in known:
-        raise Rejected([undeclared(chosen.env, known)])
+    must_be_declared(chosen.env, project)
     return chosen
+
+
+def must_be_declared(env: str | None, project: ProjectFile) -> None:
+    """Raise Rejected for an environment that the project file does not have."""
+    known = tuple(project.project.environments or ())
+    if env is not None and project.file is not None and env not in known:
+        raise Rejected([undeclared(env, known)])
 
 
 class Prepared(Struct, frozen=True):

@@ -144,12 +144,12 @@ async def _look(platform: Platform, named: frozenset[str]) -> tuple[tuple[Shelf,
 
 def _opened(env: str | None, local: bool) -> tuple[Platform, frozenset[str], list[str]]:
     """The platform, the commits and digests that specs and lock name, and the files in doubt."""
-    from modelctl.cli.pipeline import check_all, one_environment, project_here
+    from modelctl.cli.pipeline import check_all, declared_environment, project_here
     from modelctl.cli.world import platform_for
     from modelctl.weights.lock import read
 
     project = project_here()
-    chosen = one_environment(Selection((), env, local, ()), project)
+    chosen = declared_environment(Selection((), env, local, ()), project)
     lock = read(project.root)
     named = {locked.commit for locked in lock.sources.values()} if lock else set()
     # Every environment's: what is of no use here may be fetched again by tomorrow's promotion.

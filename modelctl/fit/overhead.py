@@ -15,6 +15,8 @@ from modelctl.weights.shape import Shape
 
 _CONTEXT_FREE = ("ngram", "ngram_gpu", "suffix")
 """Drafts that have no weights."""
+_FIRST_RUNNER = ("suffix", "medusa", "mlp_speculator", "custom_class")
+"""Source: vllm/config/vllm.py, 0.32.0, _get_v2_model_runner_unsupported_features."""
 
 
 def with_batch(inputs: VllmInputs, usable_gib: float, card: str) -> VllmInputs:
@@ -36,7 +38,7 @@ def with_batch(inputs: VllmInputs, usable_gib: float, card: str) -> VllmInputs:
 def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
     """Everything, by name. `inputs` must say sequences and tokens of a batch."""
     version, runner = inputs.version, runner_of(shape, inputs)
-    gpus = inputs.tensor * inputs.pipeline
+    gpus = inputs.tensor * inputs.pipeline * (inputs.data if shape.experts else 1)
     outside = memory.non_torch(version, runner, inputs.card, gpus)
     found = {
         "CUDA and communication": Interval(*outside),
@@ -46,16 +48,21 @@ def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
         found["CUDA and communication"] += Interval(*memory.compiled(version, runner))
     if shape.vision and inputs.multimodal:
         found["encoder"] = Interval(*memory.encoder(version))
-    if memory.graphs(version, runner).counted and not inputs.eager and inputs.task == "generate":
+    attends = set(shape.layers) != {"none"}
+    if memory.graphs(version, runner).counted and attends and not inputs.eager:
         found["CUDA graphs"] = cuda_graphs(shape, inputs)
     if inputs.adapters:
         found["adapters"] = adapters(shape, inputs)
-    if inputs.draft is not None and inputs.draft.method not in _CONTEXT_FREE:
+    ahead = inputs.draft
+    if ahead and ahead.method not in _CONTEXT_FREE and not ahead.of_the_checkpoint:
         found["draft"] = draft(shape, inputs)
     return found
 
 
 def runner_of(shape: Shape, inputs: VllmInputs) -> memory.Runner:
+    """Which runner vLLM takes of itself; the second one lacks some ways of guessing ahead."""
+    if inputs.draft is not None and inputs.draft.method in _FIRST_RUNNER:
+        return "v1"
     attention_alone = shape.experts is None and shape.state is None
     return memory.runner(inputs.version, attention_alone and inputs.task == "generate")
 
@@ -89,7 +96,9 @@ def mixture(shape: Shape, inputs: VllmInputs) -> float:
 def cuda_graphs(shape: Shape, inputs: VllmInputs) -> Interval:
     row = memory.graphs(inputs.version, runner_of(shape, inputs))
     sequences = inputs.sequences or 0
-    count = _graphs(min(2 * sequences, 512)) + _graphs(min(sequences, 512))
+    count = _graphs(min(2 * sequences, 512))
+    if inputs.task == "generate":  # others have no graphs of whole steps
+        count += _graphs(min(sequences, 512))
     layers = len(shape.layers) / inputs.pipeline
     value = row.base + row.layer * layers * count / memory.full_set()
     return Interval(value, value * row.low, value * row.high)

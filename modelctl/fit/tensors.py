@@ -33,9 +33,10 @@ _SURE, _BLIND = 0.01, 0.05
 """How far off, either way: with the model's shape at hand, and without."""
 
 _NOT_LOADED = re.compile(
-    r"inv_freq$|\.masked_bias$|\.attn\.bias$|\.g_idx$|num_batches_tracked$|position_ids$|^mtp\.|"
-    r"(?:^|\.)nextn\."
+    r"inv_freq$|\.masked_bias$|\.attn\.bias$|\.g_idx$|num_batches_tracked$|position_ids$"
 )
+_AHEAD = re.compile(r"^mtp\.|(?:^|\.)nextn\.")
+"""Layers that guess ahead, where they have a name of their own."""
 _VISION = re.compile(
     r"(?:^|\.)(?:vision\w*|visual|audio\w*|vit\w*|image_\w+|multi_modal_projector|mm_projector|"
     r"embed_vision|embed_audio|mlp1|aligner|connector|sound\w*|speech\w*)\."
@@ -64,6 +65,7 @@ class _Kind(Struct, frozen=True):
     """What a row's name says of it. Checkpoints are many, and their names few."""
 
     not_loaded: bool
+    ahead: bool
     vision: bool
     table: bool
     head: bool
@@ -85,6 +87,7 @@ def _kind(name: str) -> _Kind:
     special = like(_TABLE) or like(_HEAD) or like(_WHOLE) or like(_VISION)
     return _Kind(
         not_loaded=like(_NOT_LOADED),
+        ahead=like(_AHEAD),
         vision=like(_VISION),
         table=like(_TABLE),
         head=like(_HEAD),
@@ -106,15 +109,17 @@ def by_tensors(
     known = shape if isinstance(shape, Shape) else None
     plain = PLAIN_BYTES.get(inputs.dtype, 2)
     total = vision = 0.0
+    guesses = inputs.draft is not None and inputs.draft.of_the_checkpoint
     tied = known.tied if known else not any(_kind(row.name).head for row in rows)
     spare = max((row.count for row in rows if _kind(row.name).extra), default=0)
     for row in rows:
         if row.dtype not in WIDTHS:
             return Unknown(f"no facts about tensors of type {row.dtype}")
         kind = _kind(row.name)
-        if kind.not_loaded or (tied and kind.head):
+        if kind.not_loaded or (kind.ahead and not guesses) or (tied and kind.head):
             continue
-        size = bytes_of(row, known, online, plain) * loaded_share(row, known, spare)
+        loaded = loaded_share(row, known, spare, guesses=guesses)
+        size = bytes_of(row, known, online, plain) * loaded
         if kind.head and inputs.task != "generate":
             continue
         if kind.vision:
@@ -148,13 +153,18 @@ def bytes_of(row: TensorRow, shape: Shape | None, online: Scheme | None, plain: 
     return elements * width
 
 
-def loaded_share(row: TensorRow, shape: Shape | None, spare: int) -> float:
-    """1 but for layers behind the last one, which only guess ahead and are not loaded."""
+def loaded_share(
+    row: TensorRow, shape: Shape | None, spare: int, *, guesses: bool = False
+) -> float:
+    """1 but for layers behind the last one, which are loaded only where the engine guesses ahead
+    with them, and then without an embedding and a head of their own."""
     if not spare or shape is None or not _kind(row.name).layer:
         return 1.0
-    if _kind(row.name).extra:
+    if re.search(r"layers\.\*\.(?:embed_tokens|shared_head\.head)", row.name):
         return 0.0
-    if re.search(r"layers\.\*\.embed_tokens", row.name):
+    if guesses:
+        return 1.0
+    if _kind(row.name).extra:
         return 0.0
     of_experts = shape.experts and re.search(r"expert|\.gate\.", row.name)
     here = shape.experts.layers if shape.experts and of_experts else len(shape.layers)

@@ -41,6 +41,11 @@ class Draft(Struct, frozen=True):
     shape: Shape | None = None
     """Whose layers these are; None for layers like the full ones of the model itself."""
 
+    @property
+    def of_the_checkpoint(self) -> bool:
+        """Whether its layers lie in the model's own files, and count among its weights."""
+        return self.weights == 0 and self.layers > 0
+
 
 class VllmInputs(Struct, frozen=True):
     """How vLLM is run on one variant.

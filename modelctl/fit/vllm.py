@@ -108,11 +108,14 @@ def assembled(
         return _unknown(card, inputs, loaded, other, layout)
     left = _left(loaded, other, inputs, card)
     cache = left if inputs.kv_bytes is None else Interval.exactly(inputs.kv_bytes / GIB)
+    at, copies = layout.fit, inputs.data  # each of several copies has a cache of its own
     need = layout.least_for(inputs.context) / GIB
     spare = left if inputs.kv_bytes is None else left - cache
     verdict = _verdict(cache, need, spare)
     gpus = inputs.tensor * inputs.pipeline
-    reason = _reason(loaded, other, need, inputs, card) if verdict != "fits" else ""
+    reason = ""
+    if verdict != "fits":
+        reason = _reason(loaded, other, need, inputs, card, doubtful=verdict == "may fit")
     if verdict == "fits" and inputs.utilization > facts.most_utilization(gpus):
         verdict, reason = "may fit", "the driver leaves less of the GPU than the engine asks for"
     return Memory(
@@ -121,11 +124,11 @@ def assembled(
         weights=loaded,
         cache=cache,
         other=other,
-        tokens=_each(cache, lambda size: float(layout.fit(size, inputs.context).tokens), layout),
-        full=_each(cache, lambda size: layout.fit(size, inputs.context).concurrency, layout),
+        tokens=_each(cache, lambda size: float(copies * at(size, inputs.context).tokens), layout),
+        full=_each(cache, lambda size: copies * at(size, inputs.context).concurrency, layout),
         typical=_each(
             cache,
-            lambda size: layout.fit(size, min(TYPICAL, inputs.context)).concurrency,
+            lambda size: copies * at(size, min(TYPICAL, inputs.context)).concurrency,
             layout,
         ),
         need=need,
@@ -164,12 +167,22 @@ def _reason(
     need: float,
     inputs: VllmInputs,
     card: Card,
+    *,
+    doubtful: bool,
 ) -> str:
-    beside = sum(part.value for part in other.values())
-    share = inputs.utilization if inputs.kv_bytes is None else 1.0
+    """The sum that is more than there is: of what is expected, or, in doubt, of the most of all."""
+    weights, beside = loaded.value, sum(part.value for part in other.values())
+    most = ""
+    if doubtful:
+        weights, beside, most = loaded.high, sum(part.high for part in other.values()), "up to "
+    asked, share, room = need, inputs.utilization, "one request"
+    if inputs.kv_bytes is not None:
+        share = 1.0
+        if (given := inputs.kv_bytes / GIB) >= need:
+            asked, room = given, "the cache that is asked for"
     return (
-        f"weights {loaded.value:.1f} + one request {need:.1f} + other {beside:.1f} = "
-        f"{loaded.value + need + beside:.1f}, usable {card.usable_gib * share:.1f} GiB per GPU"
+        f"weights {weights:.1f} + {room} {asked:.1f} + other {beside:.1f} = "
+        f"{most}{weights + asked + beside:.1f}, usable {card.usable_gib * share:.1f} GiB per GPU"
     )
 
 

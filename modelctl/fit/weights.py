@@ -51,7 +51,21 @@ def by_shape(shape: Shape, scheme: Scheme, inputs: VllmInputs) -> Interval:
     sure = parts.total - parts.vision
     low = sure * (1 - _SURE) + parts.vision * (1 - _HARDLY)
     whole = parts.vision * (inputs.tensor - 1) if inputs.tensor > 1 else 0.0
-    return Interval(parts.total, low, sure * (1 + _SURE) + parts.vision * (1 + _HARDLY) + whole)
+    high = sure * (1 + _SURE) + parts.vision * (1 + _HARDLY) + whole
+    ahead = _ahead(shape, parts, inputs)
+    return Interval(parts.total, low, high) + Interval(ahead, 0.0, ahead * 1.25)
+
+
+def _ahead(shape: Shape, parts: Parts, inputs: VllmInputs) -> float:
+    """Layers of the checkpoint that guess ahead: each like one of the model's, and two widths put
+    together to one. They are no less precise than the others."""
+    draft = inputs.draft
+    if draft is None or not draft.of_the_checkpoint:
+        return 0.0
+    one = parts.layers / max(1, len(shape.layers))
+    if shape.experts is not None:
+        one += parts.experts / max(1, shape.experts.layers)
+    return draft.layers * (one + 2 * shape.hidden * shape.hidden * 2 / inputs.tensor)
 
 
 def parts_of(shape: Shape, scheme: Scheme, inputs: VllmInputs) -> Parts:

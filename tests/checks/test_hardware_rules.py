@@ -184,6 +184,14 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str, dict[str, Any]]] = [
         on("H100:2", parallel={}),
     ),
     (
+        on("H100:2", backend={**VLLM["backend"], "args": {"enable-expert-parallel": True}}),
+        LLAMA_70B,
+        "backend.args.enable-expert-parallel error parallel/no-experts: the model has no experts "
+        "to spread, and vLLM refuses enable-expert-parallel then | leave enable-expert-parallel "
+        "out",
+        on("H100:2"),
+    ),
+    (
         on("A100-80GB", quantization="awq"),
         LLAMA_70B,
         "quantization error engine/quantization: the checkpoint is bfloat16, and vLLM cannot make "

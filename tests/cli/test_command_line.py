@@ -209,6 +209,9 @@ def test_several_environments_have_no_default(project: Project) -> None:
         ("scale", "good", "--keep-warm", "1", "--why", "launch"),
         ("rollback", "good"),
         ("restart", "good"),
+        ("cost",),
+        ("weights", "ls"),
+        ("import", "good"),
     ],
     ids=lambda command: command[0],
 )
@@ -224,6 +227,25 @@ def test_a_misspelt_environment_is_said_before_anybody_is_asked(
         "  there is no environment prdo\n"
         "  help: did you mean prod?\n"
     )
+
+
+def test_an_environment_of_a_project_without_any_is_declared_first(project: Project) -> None:
+    project.write("modelctl.yaml", "project: team\n")
+    project.spec("good", GOOD)
+    ran = project.run("logs", "good", "--env", "prod")
+    assert ran.code == 1
+    assert ran.err == (
+        "error spec/undeclared-environment\n"
+        "  there is no environment prod\n"
+        "  help: declare it in modelctl.yaml, under environments\n"
+    )
+
+
+def test_the_project_file_is_no_spec(project: Project) -> None:
+    project.write("modelctl.yaml", "project: y\n")
+    project.spec("bad", "name: bad\n")
+    ran = project.run("validate")
+    assert " · 1 of 1 spec · " in ran.out
 
 
 def test_wrong_use_is_64_with_a_suggestion(project: Project) -> None:

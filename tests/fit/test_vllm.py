@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from modelctl.facts.gpus import Gpu, gpus
 from modelctl.fit.overhead import activation, adapters, cuda_graphs, overhead, with_batch
+from modelctl.fit.tensors import by_tensors
 from modelctl.fit.types import GIB, Draft, Interval, Memory, VllmInputs
 from modelctl.fit.vllm import memory, model_of, weights
 from modelctl.resolved import Unknown
@@ -124,7 +126,12 @@ def test_a_cache_whose_size_is_given_needs_room_beside_the_rest() -> None:
     assert given.cache == Interval.exactly(20.0)
     assert given.verdict == "fits"
     assert fit(QWEN3_8B, replace(RUN, kv_bytes=4 * GIB)).verdict == "does not fit"
-    assert fit(QWEN3_8B, replace(RUN, kv_bytes=70 * GIB)).verdict == "does not fit"
+    most = fit(QWEN3_8B, replace(RUN, kv_bytes=70 * GIB))
+    assert most.verdict == "does not fit"
+    assert most.reason == (
+        "weights 15.3 + the cache that is asked for 70.0 + other 1.9 = 87.1, usable 79.2 GiB per "
+        "GPU"
+    )
 
 
 def test_more_than_the_driver_leaves_is_no_promise() -> None:
@@ -291,6 +298,73 @@ def test_adapters_take_room_for_each_at_its_rank() -> None:
     # 36 layers of rank 16: two thin matrices beside each of q, k, v, o, gate, up and down.
     assert one == pytest.approx(0.083, rel=0.05)
     assert adapters(shape, replace(RUN, adapters=4, adapter_rank=64)).value == one * 16
+
+
+def test_what_may_not_fit_says_the_sum_that_does_not() -> None:
+    found = fit(QWEN3_8B, replace(RUN, context=16384, sequences=256), L4)
+    assert found.verdict == "may fit"
+    total, usable = re.findall(r"= up to ([\d.]+), usable ([\d.]+) GiB per GPU", found.reason)[0]
+    assert float(total) > float(usable)
+
+
+def test_each_copy_of_the_model_has_a_cache_of_its_own() -> None:
+    one, two = (fit(QWEN3_8B, replace(RUN, data=copies)) for copies in (1, 2))
+    assert one.tokens and two.tokens and one.typical and two.typical
+    assert two.tokens.value == 2 * one.tokens.value
+    assert two.typical.low == 2 * one.typical.low
+    assert two.cache == one.cache
+    assert two.largest_context == one.largest_context
+
+
+def test_copies_of_a_mixture_talk_to_each_other() -> None:
+    def communication(config: Mapping[str, Any], copies: int) -> float:
+        inputs = with_batch(replace(RUN, version=(0, 19), data=copies), 80.0, "H100")
+        return overhead(known(config), inputs)["CUDA and communication"].value
+
+    assert communication(CHECKPOINTS["qwen3-30b"]["config"], 2) == 2.1
+    assert communication(QWEN3_8B, 2) == communication(QWEN3_8B, 1) == 0.25
+
+
+@pytest.mark.parametrize("task", ["embed", "rerank"])
+def test_what_reads_alone_has_graphs_of_pieces(task: Literal["embed", "rerank"]) -> None:
+    inputs = with_batch(RUN, H100.usable_gib, "H100")
+    whole = overhead(known(QWEN3_8B), inputs)["CUDA graphs"].value
+    pieces = overhead(known(QWEN3_8B), replace(inputs, task=task))["CUDA graphs"].value
+    assert 0.1 < pieces < whole
+
+
+def test_ways_of_guessing_that_the_second_runner_lacks_measure_as_the_first_does() -> None:
+    run = with_batch(RUN, H100.usable_gib, "H100")
+    plain, suffix = (
+        activation(known(QWEN3_8B), replace(run, draft=draft)).value
+        for draft in (None, Draft("suffix", 4, weights=0))
+    )
+    assert suffix > 2 * plain
+
+
+def test_layers_of_the_checkpoint_that_guess_ahead_are_weights() -> None:
+    config = CHECKPOINTS["glm4_moe"]["config"]
+    ahead = replace(RUN, draft=Draft("mtp", 1, weights=0, layers=1))
+    plain, guessing = (weights(model_of(config, NO_TENSORS), run) for run in (RUN, ahead))
+    assert isinstance(plain, Interval) and isinstance(guessing, Interval)
+    shape = known(config)
+    assert shape.experts is not None
+    experts = 3 * shape.hidden * shape.experts.width * shape.experts.count * 2
+    assert guessing.value - plain.value > experts
+    assert guessing.low == plain.low
+    assert "draft" not in overhead(shape, with_batch(ahead, 80.0, "H100"))
+
+
+def test_tensors_that_guess_ahead_are_loaded_where_the_engine_does() -> None:
+    shape = known(QWEN3_8B)
+    rows = [
+        TensorRow("model.layers.*.mlp.up_proj.weight", "BF16", (12288, 4096), 36),
+        TensorRow("mtp.layers.*.mlp.up_proj.weight", "BF16", (12288, 4096), 1),
+    ]
+    ahead = replace(RUN, draft=Draft("mtp", 1, weights=0, layers=1))
+    plain, guessing = (by_tensors(rows, shape, None, run) for run in (RUN, ahead))
+    assert isinstance(plain, Interval) and isinstance(guessing, Interval)
+    assert guessing.value - plain.value == 12288 * 4096 * 2
 
 
 def test_a_draft_takes_its_weights() -> None:

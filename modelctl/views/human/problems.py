@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from modelctl.assess.bill import Bill
 from modelctl.diagnostics import Diagnostic, Severity
+from modelctl.spec.project import FILE as PROJECT_FILE
 from modelctl.views.human import money
 from modelctl.views.human.words import counted, printable, wrapped
 from modelctl.views.paint import Paint
@@ -103,7 +104,8 @@ def summary(found: Sequence[Diagnostic], specs: int, environments: Sequence[str]
     warnings = sum(d.severity is Severity.WARNING for d in found)
     unchecked = len(found) - errors - warnings
     counting = [d for d in found if d.severity is not Severity.NOT_CHECKED]
-    files = len({d.place.file for d in counting if d.place and d.code != "lock/unreadable"})
+    places = {d.place.file for d in counting if d.place and d.code != "lock/unreadable"}
+    files = sum(not file.endswith(PROJECT_FILE) for file in places)
     if errors or warnings:
         parts = [counts(found), f"{files} of {counted(specs, 'spec')}"]
     else:
