@@ -18,9 +18,11 @@ LLAMA_CPP_PYTHON := 0.3.36
 LLAMA_BUILD := 11312
 LLAMA_COMMIT := 0c1e57098
 LLAMA_SOURCES := $(ENGINES)/sources/llama_cpp_python-$(LLAMA_CPP_PYTHON).tar.gz
+# Not for this processor alone: what a virtual machine says of AMX is not always what it does.
+LLAMA_FLAGS := -DGGML_NATIVE=OFF
 LLAMA_SERVER := $(ENGINES)/llama.cpp/llama-server
-LLAMA_SERVER_MADE := $(ENGINES)/llama.cpp/.made-$(LLAMA_CPP_PYTHON)
-LLAMA_CPP_PYTHON_MADE := $(ENGINES)/llama-cpp-python/.made-$(LLAMA_CPP_PYTHON)
+LLAMA_SERVER_MADE := $(ENGINES)/llama.cpp/.made-$(LLAMA_CPP_PYTHON)-portable
+LLAMA_CPP_PYTHON_MADE := $(ENGINES)/llama-cpp-python/.made-$(LLAMA_CPP_PYTHON)-portable
 
 .PHONY: engines
 engines: $(VLLM_MADE) $(LLAMA_SERVER_MADE) $(LLAMA_CPP_PYTHON_MADE)  ## The real engines for the full tests (once, 10 minutes)
@@ -58,9 +60,8 @@ $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 	  log=$(ENGINES)/build/log; \
 	  { $$cmake -S $(ENGINES)/build/vendor/llama.cpp -B $(ENGINES)/build/out \
 	      -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_UI=OFF \
-	      -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
-	      -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
-      -DLLAMA_BUILD_COMMIT=$(LLAMA_COMMIT) \
+	      -DLLAMA_OPENSSL=OFF $(LLAMA_FLAGS) -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
+	      -DLLAMA_BUILD_COMMIT=$(LLAMA_COMMIT) \
 	    && $$cmake --build $(ENGINES)/build/out --target llama-server --parallel $$(getconf _NPROCESSORS_ONLN); \
 	  } > $$log 2>&1 || { tail -n 40 $$log; exit 1; }
 	@cp $(ENGINES)/build/out/bin/llama-server $(LLAMA_SERVER)
@@ -70,5 +71,6 @@ $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 $(LLAMA_CPP_PYTHON_MADE): $(LLAMA_SOURCES)
 	@echo 'llama-cpp-python $(LLAMA_CPP_PYTHON): building (about 3 minutes on 2 cores)'
 	@$(PYTHON) -m venv --clear $(ENGINES)/llama-cpp-python
-	@$(ENGINES)/llama-cpp-python/bin/$(PIP) '$(CURDIR)/$<[server]'
+	@CMAKE_ARGS='$(LLAMA_FLAGS)' \
+	  $(ENGINES)/llama-cpp-python/bin/$(PIP) --no-cache-dir '$(CURDIR)/$<[server]'
 	@touch $@

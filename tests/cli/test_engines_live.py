@@ -46,7 +46,7 @@ def test_a_killed_vllm_leaves_each_client_a_whole_answer_or_an_error_and_is_repl
     make_llama(equipped.root / "models" / "tiny")
     equipped.spec(
         name,
-        "model: ../models/tiny\nbackend: vllm\ngpu: L4\nkeep_warm: 1\nmetrics: 1s\n"
+        "model: ../models/tiny\nbackend: vllm\ndtype: float32\ngpu: L4\nkeep_warm: 1\nmetrics: 1s\n"
         "context: 2048\nmax_sequences: 64\nmemory: 4GiB\n",
     )
     ran = equipped.run("apply", name, "--local", "--yes", timeout=600)

@@ -29,12 +29,14 @@ pytestmark = pytest.mark.full
 
 VLLM = ROOT / ".engines" / "vllm"
 KEY = "correct-horse-battery-staple"
+# In 32 bit: in 16 bit vLLM takes a processor's AMX, which not every virtual machine has as it says.
 CHAT = """\
 model:
   source: hf://team/tiny
   served_as: [tiny, tiny-too]
   adapters: {{pirate: hf://team/pirate}}
 backend: vllm
+dtype: float32
 context: 512
 max_sequences: {sequences}
 gpu: L4
@@ -47,6 +49,7 @@ endpoint:
 EMBED = """\
 model: {source: hf://team/tiny, task: embed}
 backend: vllm
+dtype: float32
 context: 256
 gpu: L4
 keep_warm: 1
@@ -54,6 +57,7 @@ keep_warm: 1
 TWO_HOSTS = """\
 model: ../eight-heads
 backend: vllm
+dtype: float32
 context: 256
 gpu: "H100:8"
 nodes: 2
