@@ -25,6 +25,7 @@ from modelctl.local import lifecycle
 from modelctl.platform.guard import CHANGES
 from modelctl.record import decode_app, decode_index
 from tests.cli.commands import Command, Commands, commands
+from tests.cli.rounds import KILLS
 from tests.conftest import Project, place_model
 from tests.local.conftest import until
 
@@ -226,10 +227,10 @@ def test_killed_before_and_after_each_call_that_changes_something(fleet: Fleet) 
 
 
 @pytest.mark.full
-def test_killed_a_hundred_times_at_any_call_while_all_apps_are_under_way(fleet: Fleet) -> None:
+def test_killed_many_times_at_any_call_while_all_apps_are_under_way(fleet: Fleet) -> None:
     lot = random.Random(SEED)
     calls = len(counted(fleet))
-    for _ in range(100):
+    for _ in range(KILLS):
         when = lot.choice(["before", "after"])
         fleet.killed_at(lot.randrange(calls), when, *WIDE)
     fleet.nothing_is_half_made()

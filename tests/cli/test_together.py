@@ -17,14 +17,13 @@ import pytest
 
 from modelctl.platform.guard import CHANGES
 from tests.cli.commands import Command, Commands, commands
+from tests.cli.rounds import ROUNDS
 from tests.cli.test_killed_anywhere import QUIET
 from tests.conftest import Project, Ran
 from tests.local.conftest import until
 
 SECONDS = 1.0  # a lease's time to live
 SEED = int(os.environ.get("MODELCTL_TEST_SEED", "2"))
-ROUNDS = int(os.environ.get("MODELCTL_TEST_ROUNDS", "36"))
-"""Of two applies; a third as many of five. A hundred and more take a quarter of an hour."""
 HELD = re.compile(
     r"error: \S+@\S+ is applying to local control plane since \d\d:\d\d; its lease was renewed "
     r"\d+ s ago\nhelp: try again when it is done, or let --wait do that\n"

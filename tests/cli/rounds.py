@@ -1,0 +1,10 @@
+"""How often is tried what chance decides? The default is for every change; 75 rounds of two, 25 of
+five and 100 kills are what a release is held to: MODELCTL_TEST_ROUNDS=75, half an hour."""
+
+from __future__ import annotations
+
+import os
+
+ROUNDS = int(os.environ.get("MODELCTL_TEST_ROUNDS", "18"))
+"""Of two applies; a third as many of five."""
+KILLS = max(36, ROUNDS * 4 // 3)
