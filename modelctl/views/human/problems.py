@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from modelctl.assess.bill import Bill
 from modelctl.diagnostics import Diagnostic, Severity
-from modelctl.spec.project import FILE as PROJECT_FILE
 from modelctl.views.human import money
 from modelctl.views.human.words import counted, printable, wrapped
 from modelctl.views.paint import Paint
 
 MOST_TOLD = 1_000
+_PROJECT = "modelctl.yaml"
+"""It is no spec, and is not counted as one."""
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOT_CHECKED: "cyan"}
 
 
@@ -105,7 +106,7 @@ def summary(found: Sequence[Diagnostic], specs: int, environments: Sequence[str]
     unchecked = len(found) - errors - warnings
     counting = [d for d in found if d.severity is not Severity.NOT_CHECKED]
     places = {d.place.file for d in counting if d.place and d.code != "lock/unreadable"}
-    files = sum(not file.endswith(PROJECT_FILE) for file in places)
+    files = sum(not file.endswith(_PROJECT) for file in places)
     if errors or warnings:
         parts = [counts(found), f"{files} of {counted(specs, 'spec')}"]
     else:
