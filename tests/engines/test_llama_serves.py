@@ -107,7 +107,8 @@ def ask(talk: OpenAI, question: str, **more: Any) -> str:
 
 @pytest.mark.parametrize("name", ["chat", "one", "more", "parts"])
 def test_it_answers(served: Project, name: str) -> None:
-    assert "Paris" in ask(client(served, name), "What is the capital of France?")
+    # The beginning of the answer: a cache of 8 bit is coarse, and processors round differently.
+    assert "Paris" in ask(client(served, name), "The capital of France is")
 
 
 @pytest.mark.parametrize("name", ["chat", "one"])
