@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -55,6 +56,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 _COMPLETES = "_MODELCTL_COMPLETE" in os.environ
 """Whether a shell asks what can stand where its cursor is."""
+
+_YOUNG = 100_000
+"""Objects made before Python looks for garbage among them. Little here is: at its own 700, looking
+takes a twentieth of a deploy and a fifth of a check of many specs."""
 
 _CHANGES = frozenset(
     {"apply", "destroy", "weights", "rollback", "scale", "hold", "release", "restart", "promote"}
@@ -120,6 +125,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def run(arguments: list[str] | None = None) -> int:
+    gc.set_threshold(_YOUNG)
     try:
         if _COMPLETES:
             from modelctl.cli.completing import shells

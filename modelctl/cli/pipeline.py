@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import gc
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,19 +76,6 @@ def project_here(policy: str | None = None) -> ProjectFile:
     return replace(project, outside=read_policy(Path(policy)))
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Nothing made here is garbage before the end, and looking for some takes a fifth of it."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-@_uncollected()
 def check_all(
     chosen: Selection,
     project: ProjectFile,
