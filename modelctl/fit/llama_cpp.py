@@ -11,6 +11,7 @@ from modelctl.facts.ggml import ggml_types
 from modelctl.facts.tables import table
 from modelctl.fit.llama_compute import Cells, batch_of, compute_buffer
 from modelctl.fit.llama_weights import GgufModel, model_of
+from modelctl.fit.sums import too_much
 from modelctl.fit.types import GIB, Interval, LlamaInputs, Memory, Verdict
 from modelctl.resolved import Unknown
 from modelctl.weights.gguf_layers import Keys, Layer, Layers
@@ -128,21 +129,18 @@ def _judged(
     """A container may have more main memory than it asked for; a GPU has what it has."""
     if usable is None:
         return "unknown", "how much memory there is, is not known"
-    total, beside = weights + cache, sum(part.value for part in other.values())
-    for part in other.values():
-        total = total + part
+    beside = sum(other.values(), start=_NOTHING)
+    total = weights + cache + beside
     if total.high <= usable:
         return "fits", ""
-    parts = (
-        f"weights {weights.value:.1f} + cache {cache.value:.1f} + other {beside:.1f} = "
-        f"{total.value:.1f}"
-    )
+    parts, doubtful = {"weights": weights, "cache": cache, "other": beside}, total.low <= usable
     if not on_gpu:
-        return "may fit", f"{parts}, and the container asks for {usable:.1f} GiB"
-    if total.low > usable:
-        return "does not fit", f"{parts}, usable {usable:.1f} GiB per GPU"
-    more = max(total.high - total.value, 0.1)
-    return "may fit", f"{parts}, give or take {more:.1f}, usable {usable:.1f} GiB per GPU"
+        asked = "and the container asks for {}"
+        return "may fit", too_much(parts, usable, doubtful=doubtful, where=asked)
+    return (
+        "may fit" if doubtful else "does not fit",
+        too_much(parts, usable, doubtful=doubtful),
+    )
 
 
 def _with_as_many_as_fit(

@@ -16,6 +16,7 @@ from modelctl.facts import memory as facts
 from modelctl.fit.allocator import beyond
 from modelctl.fit.cache import CacheLayout, cache_of
 from modelctl.fit.overhead import overhead, with_batch
+from modelctl.fit.sums import digits_apart, too_much
 from modelctl.fit.tensors import by_tensors
 from modelctl.fit.types import GIB, TYPICAL, Interval, Memory, Verdict, VllmInputs
 from modelctl.fit.weights import by_shape
@@ -171,19 +172,22 @@ def _reason(
     doubtful: bool,
 ) -> str:
     """The sum that is more than there is: of what is expected, or, in doubt, of the most of all."""
-    weights, beside = loaded.value, sum(part.value for part in other.values())
-    most = ""
-    if doubtful:
-        weights, beside, most = loaded.high, sum(part.high for part in other.values()), "up to "
-    asked, share, room = need, inputs.utilization, "one request"
+    beside, there_is = _whole(other), card.usable_gib * inputs.utilization
+    asked, room = need, "one request"
     if inputs.kv_bytes is not None:
-        share = 1.0
-        if (given := inputs.kv_bytes / GIB) >= need:
-            asked, room = given, "the cache that is asked for"
-    return (
-        f"weights {weights:.1f} + {room} {asked:.1f} + other {beside:.1f} = "
-        f"{most}{weights + asked + beside:.1f}, usable {card.usable_gib * share:.1f} GiB per GPU"
-    )
+        there_is, asked, room = (
+            card.usable_gib,
+            inputs.kv_bytes / GIB,
+            "the cache that is asked for",
+        )
+        if asked < need and loaded.value + asked + beside.value <= there_is:
+            digits = digits_apart(need, asked)
+            return (
+                f"one request takes {need:.{digits}f} GiB of the cache, and {asked:.{digits}f} are "
+                "asked for it"
+            )
+    parts = {"weights": loaded, room: Interval.exactly(asked), "other": beside}
+    return too_much(parts, there_is, doubtful=doubtful)
 
 
 def _unknown(
@@ -197,6 +201,7 @@ def _unknown(
     left = _left(loaded, other, inputs, card)
     verdict: Verdict = "does not fit" if left.high < 0 else "unknown"
     share = card.usable_gib * inputs.utilization
+    parts = {"weights": loaded, **({"other": _whole(other)} if other else {})}
     return Memory(
         usable=card.usable_gib,
         budget=share,
@@ -204,10 +209,12 @@ def _unknown(
         cache=left,
         other=other,
         verdict=verdict,
-        reason=why.reason
-        if verdict == "unknown"
-        else f"weights {loaded.value:.1f}, usable {share:.1f} GiB per GPU",
+        reason=why.reason if verdict == "unknown" else too_much(parts, share),
     )
+
+
+def _whole(other: Mapping[str, Interval]) -> Interval:
+    return sum(other.values(), start=_NOTHING)
 
 
 def _each(cache: Interval, of: Any, layout: CacheLayout) -> Interval | None:

@@ -95,8 +95,20 @@ def test_it_does_not_fit_where_the_least_that_it_may_take_is_too_much() -> None:
 def test_it_may_fit_where_only_the_most_that_it_may_take_is_too_much() -> None:
     found = of(usable=40.0)
     assert found.verdict == "may fit"
-    parts = "weights 36.7 + cache 2.5 + other 0.7 = 39.9"
-    assert found.reason == f"{parts}, give or take 0.7, usable 40.0 GiB per GPU"
+    assert found.reason == (
+        "weights 36.7 + cache 2.5 + other 1.5 = up to 40.6, usable 40.0 GiB per GPU"
+    )
+
+
+def test_on_a_cpu_the_sum_that_is_said_is_more_than_was_asked_for() -> None:
+    alone = replace(ONE, gpus=0, gpu_layers=0)
+    whole = of(alone, 100.0)
+    most = whole.weights.high + whole.cache.high + sum(o.high for o in whole.other.values())
+    expected = most - sum(o.high - o.value for o in whole.other.values())
+    doubtful, sure = of(alone, (expected + most) / 2), of(alone, 20.0)
+    assert (doubtful.verdict, sure.verdict) == ("may fit", "may fit")
+    assert f"= up to {most:.1f}, and the container asks for" in doubtful.reason
+    assert f"= {expected:.1f}, and the container asks for 20.0 GiB" in sure.reason
 
 
 def test_several_gpus_hold_a_group_of_layers_each() -> None:
