@@ -12,6 +12,7 @@ from modelctl.facts.gpus import Gpu
 from modelctl.fit.cache import CacheLayout, cache_of
 from modelctl.fit.numbers import with_numbers
 from modelctl.fit.overhead import with_batch
+from modelctl.fit.sums import digits_apart
 from modelctl.fit.types import (
     GIB,
     TYPICAL,
@@ -162,15 +163,19 @@ def _exact(
 def _counted(
     found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, card: Gpu
 ) -> Memory:
-    """Tokens as the engine counted them; requests of the usual length, by the model's layout."""
+    """Tokens as the engine counted them; requests of the usual length, by the model's layout.
+
+    Of several copies of the model each counts its own cache: the figures are of all.
+    """
+    copies = inputs.data
     if row.tokens is not None:
-        tokens = float(row.tokens)
+        tokens = float(copies * row.tokens)
         full = Interval.exactly(tokens / inputs.context)
         found = replace(found, tokens=Interval.exactly(tokens), full=full)
     layout = _layout(inputs, model, card)
     if layout is None or row.cache is None:
         return found
-    typical = layout.fit(row.cache, min(TYPICAL, inputs.context)).concurrency
+    typical = copies * layout.fit(row.cache, min(TYPICAL, inputs.context)).concurrency
     largest = max(inputs.context, layout.largest_context(row.cache))
     return replace(found, typical=Interval.exactly(typical), largest_context=largest)
 
@@ -183,14 +188,21 @@ def _near(found: Memory, row: Measured, inputs: VllmInputs, model: ModelFacts, c
     size = row.cache / GIB
     cache = Interval(size, size - _OTHER_CONTEXT, size + _OTHER_CONTEXT)
     need = layout.least_for(inputs.context) / GIB
-    said = f"one request takes {need:.1f} GiB of the cache, and a boot had {size:.1f} for it"
+    digits = digits_apart(need, size)
+    said = (
+        f"one request takes {need:.{digits}f} GiB of the cache, and a boot had {size:.{digits}f} "
+        "for it"
+    )
     verdict: Verdict = "may fit"
     if cache.low >= need or cache.high < need:
         verdict = "fits" if cache.low >= need else "does not fit"
+    else:
+        said += f", give or take {_OTHER_CONTEXT}"
 
     def each(context: int) -> Interval:
         ends = (cache.value, cache.low, cache.high)
-        return Interval(*(layout.fit(max(0.0, end) * GIB, context).concurrency for end in ends))
+        sizes = (max(0.0, end) * GIB for end in ends)
+        return Interval(*(inputs.data * layout.fit(size, context).concurrency for size in sizes))
 
     full = each(inputs.context)
     return replace(

@@ -22,7 +22,7 @@ MODEL = ModelFacts("hub", config=QWEN3_8B)
 
 
 def boot(run: Run = RUN, model: ModelFacts = MODEL, **changes: object) -> Measured:
-    card = gpus().get(run.gpu)
+    card = gpus().get(run.gpu.partition(":")[0])
     row = Measured(
         engine=run.engine,
         version=run.version,
@@ -123,6 +123,41 @@ def test_a_context_past_the_measured_cache_does_not_fit() -> None:
     assert found.verdict == "does not fit"
     assert found.reason == "one request takes 4.5 GiB of the cache, and a boot had 4.0 for it"
     assert found.largest_context and 28_000 < found.largest_context < 29_200
+
+
+def test_a_context_about_as_long_as_the_measured_cache_may_fit() -> None:
+    run = replace(RUN, gpu="L4")
+    rows = boot(run, cache=int(4.53 * GIB), tokens=32_976)
+    found = fit(replace(run, inputs=replace(INPUTS, context=32768)), rows)
+    assert found.verdict == "may fit"
+    assert found.reason == (
+        "one request takes 4.50 GiB of the cache, and a boot had 4.53 for it, give or take 0.1"
+    )
+
+
+def test_a_boot_of_several_copies_counts_the_cache_of_all() -> None:
+    """Each of them logs its own: what is computed is of all of them together."""
+    two = replace(RUN, gpu="H100:2", inputs=replace(INPUTS, data=2))
+    card = gpus()["H100"]
+    computed = memory_of(two.inputs, MODEL, card)
+
+    def of(run: Run) -> Memory:
+        model = replace(MODEL, measured=(boot(two),))
+        found = measured(memory_of(run.inputs, MODEL, card), run, model, card)
+        assert isinstance(found, Memory)
+        return found
+
+    same, near = of(two), of(replace(two, inputs=replace(two.inputs, context=40960)))
+    assert same.measured
+    assert near.boot and not near.measured
+    assert same.tokens == Interval.exactly(2 * 397_776)
+    assert same.full == Interval.exactly(2 * 397_776 / 16384)
+    assert near.tokens and near.tokens.value == pytest.approx(2 * 397_776, rel=0.001)
+    assert same.typical and near.typical and isinstance(computed, Memory) and computed.typical
+    assert same.typical.value == pytest.approx(2 * 397_776 / 2048, rel=0.001)
+    assert near.typical.value == pytest.approx(same.typical.value, rel=0.001)
+    assert same.typical.value == pytest.approx(computed.typical.value, rel=0.1)
+    assert same.cache == Interval.exactly(int(54.63 * GIB) / GIB)
 
 
 def test_where_a_batch_follows_from_the_context_another_one_says_nothing() -> None:
