@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 from modelctl.engines import vllm_flags
 from modelctl.engines.base import Ask
@@ -11,6 +12,7 @@ from modelctl.engines.said import Said, said
 from modelctl.engines.sizes import size_of
 from modelctl.facts.engines import engine_facts
 from modelctl.facts.flags import FlagTable, flag_table
+from modelctl.facts.memory import whole_item
 from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Flag, Unknown
 from modelctl.weights.config_shape import shape_of
@@ -24,6 +26,8 @@ UTILIZATION_SINCE = (0, 27)
 
 _UNSAID = VllmInputs(version=(0, 0), context=0)
 """What vLLM takes where nobody says anything."""
+
+_RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 
 _WITHOUT_WEIGHTS = ("ngram", "ngram_gpu", "suffix")
 
@@ -64,6 +68,9 @@ def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
         hybrid_cache=heard.yes("disable-hybrid-kv-cache-manager") is not True,
         offload=_offload(heard),
         whole_prompts=_whole_prompts(ask, heard),
+        performance=heard.text("performance-mode") or _UNSAID.performance,
+        whole_item=_whole_item(ask, heard, version),
+        runner=_runner(ask),
     )
 
 
@@ -136,6 +143,34 @@ def _multimodal(heard: Said) -> bool:
     limits = heard.mapping("limit-mm-per-prompt").values()
     counts = [one.get("count", 1) if isinstance(one, dict) else one for one in limits]
     return not counts or any(counts)
+
+
+def _whole_item(ask: Ask, heard: Said, version: tuple[int, int]) -> int:
+    """Tokens of a video, the largest of what a step has to hold whole.
+
+    Source: `_get_min_mm_batched_tokens`, vllm/engine/arg_utils.py, and
+    `get_mm_max_tokens_per_item`, vllm/model_executor/models/gemma4_mm.py, 0.32.0.
+    """
+    config = ask.setting.model.config
+    if isinstance(config, Unknown) or not _multimodal(heard):
+        return 0
+    text = config.get("text_config")
+    attention = (text if isinstance(text, dict) else config).get("use_bidirectional_attention")
+    item = whole_item(version, str(config.get("model_type")), str(attention))
+    if item is None:
+        return 0
+    video = heard.mapping("limit-mm-per-prompt").get("video")
+    frames = video.get("num_frames") if isinstance(video, dict) else None
+    return item.frame * min(item.frames, frames if isinstance(frames, int) else item.frames)
+
+
+def _runner(ask: Ask) -> Literal["v1", "v2", ""]:
+    """What VLLM_USE_V2_MODEL_RUNNER says. Source: vllm/envs.py, 0.32.0: a number, 0 for no."""
+    try:
+        asked = int((ask.spec.env or {}).get(_RUNNER, ""))
+    except ValueError:
+        return ""
+    return "v2" if asked else "v1"
 
 
 def _draft(ask: Ask, heard: Said) -> Draft | None:

@@ -54,6 +54,20 @@ class Batch(Struct, frozen=True):
     whole_context: bool
 
 
+class LargestGraph(Struct, frozen=True):
+    """Tokens of the largest step that is captured: at most, or `always`, however few requests."""
+
+    tokens: int
+    always: bool = False
+
+
+class WholeItem(Struct, frozen=True):
+    """The largest item of a request, a video: its frames, and tokens of each."""
+
+    frames: int
+    frame: int
+
+
 @cache
 def runner(version: Version, dense: bool) -> Runner:
     """Which runner vLLM takes of itself; `dense` is a model of attention without experts."""
@@ -104,6 +118,20 @@ def full_set() -> int:
 
 
 @cache
+def largest_graph(version: Version, card: str, model: str) -> LargestGraph:
+    """The largest step that is captured where nobody says it; `model` is "" for most."""
+    rows = [
+        row
+        for row in table("memory")["largest_graph"]
+        if ("cards" not in row or _is_one_of(card, row["cards"]))
+        and row.get("model", model) == model
+        and tuple(row["since"]) <= version
+    ]
+    row = max(rows, key=lambda row: (row.get("always", False), row["tokens"]))
+    return LargestGraph(row["tokens"], row.get("always", False))
+
+
+@cache
 def mxfp4_padding(version: Version, card: str) -> tuple[int, int]:
     """To what multiples an expert's hidden and intermediate sizes are rounded up, in elements."""
     rows = [
@@ -133,6 +161,21 @@ def batch(version: Version, usable_gib: float, card: str) -> Batch:
     newest = max(rows, key=lambda row: (row["since"] if row["from_gib"] < 160 else [0, 9],
                                         row["from_gib"]))  # fmt: skip
     return Batch(newest["sequences"], newest["tokens"], newest.get("whole_context", False))
+
+
+@cache
+def whole_item(version: Version, kind: str, attention: str) -> WholeItem | None:
+    """What a step of vLLM's own choice has to hold whole of such a model: a `model_type`, and what
+    its text attends to both ways. None where items are cut, or are smaller than any step."""
+    rows = [
+        row
+        for row in table("memory")["whole_items"]
+        if tuple(row["since"]) <= version and kind in row["kinds"] and attention == row["attention"]
+    ]
+    if not rows:
+        return None
+    row = _newest(rows, version)
+    return WholeItem(row["frames"], row["frame"])
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from modelctl.facts import memory
+from modelctl.fit.captured import graphs
 from modelctl.fit.types import GIB, Interval, VllmInputs
 from modelctl.fit.weights import local_kv_heads, parts_of
 from modelctl.weights.config_scheme import PLAIN
@@ -25,10 +26,11 @@ def with_batch(inputs: VllmInputs, usable_gib: float, card: str) -> VllmInputs:
     Source: `_set_default_max_num_seqs_and_batched_tokens_args`, vllm/engine/arg_utils.py, 0.32.0.
     """
     usual = memory.batch(inputs.version, usable_gib, card)
-    sequences, tokens = inputs.sequences or usual.sequences, inputs.batched_tokens
+    times = 2 if inputs.performance == "throughput" else 1
+    sequences, tokens = inputs.sequences or times * usual.sequences, inputs.batched_tokens
     if tokens is None:
         whole = usual.whole_context or inputs.whole_prompts
-        tokens = max(usual.tokens, inputs.context) if whole else usual.tokens
+        tokens = max(times * usual.tokens, inputs.context if whole else 0, inputs.whole_item)
         tokens = min(tokens, sequences * inputs.context)
     if inputs.sequences is None:
         sequences = min(sequences, tokens)
@@ -60,7 +62,13 @@ def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
 
 
 def runner_of(shape: Shape, inputs: VllmInputs) -> memory.Runner:
-    """Which runner vLLM takes of itself; the second one lacks some ways of guessing ahead."""
+    """Which runner vLLM takes: the one that the environment asks for, else of itself.
+
+    The second one lacks some ways of guessing ahead. Source: `use_v2_model_runner`,
+    vllm/config/vllm.py, 0.32.0, which refuses a start that the runner asked for cannot do.
+    """
+    if inputs.runner:
+        return inputs.runner
     if inputs.draft is not None and inputs.draft.method in _FIRST_RUNNER:
         return "v1"
     attention_alone = shape.experts is None and shape.state is None
@@ -83,8 +91,8 @@ def activation(shape: Shape, inputs: VllmInputs) -> Interval:
 def mixture(shape: Shape, inputs: VllmInputs) -> float:
     """Bytes of the workspace in which each token's experts leave what they worked out."""
     experts = shape.experts
-    if experts is None or experts.width == shape.hidden:
-        # gpt-oss: the kernels for MXFP4 have none.
+    if experts is None or _is_gpt_oss(shape):
+        # Its kernels for MXFP4 have none.
         return 0.0
     width = experts.width / (inputs.tensor * inputs.data)
     if inputs.expert:
@@ -95,19 +103,16 @@ def mixture(shape: Shape, inputs: VllmInputs) -> float:
 
 def cuda_graphs(shape: Shape, inputs: VllmInputs) -> Interval:
     row = memory.graphs(inputs.version, runner_of(shape, inputs))
-    sequences = inputs.sequences or 0
-    count = _graphs(min(2 * sequences, 512))
-    if inputs.task == "generate":  # others have no graphs of whole steps
-        count += _graphs(min(sequences, 512))
+    model = "gpt-oss" if _is_gpt_oss(shape) else ""
+    count = graphs(inputs, memory.largest_graph(inputs.version, inputs.card, model))
     layers = len(shape.layers) / inputs.pipeline
     value = row.base + row.layer * layers * count / memory.full_set()
     return Interval(value, value * row.low, value * row.high)
 
 
-def _graphs(most: int) -> int:
-    """How many batch sizes are captured up to `most`: 1, 2, 4, by 8 to 256, then by 16."""
-    small = sum(1 for size in (1, 2, 4) if size <= most)
-    return small + min(most, 255) // 8 + max(0, (most - 256) // 16 + 1 if most >= 256 else 0)
+def _is_gpt_oss(shape: Shape) -> bool:
+    """Its experts are as wide as the model."""
+    return shape.experts is not None and shape.experts.width == shape.hidden
 
 
 def adapters(shape: Shape, inputs: VllmInputs) -> Interval:

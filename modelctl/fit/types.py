@@ -91,6 +91,14 @@ class VllmInputs(Struct, frozen=True):
     """Whether a step has room for a whole context, since prompts are not taken in chunks."""
     card: str = ""
     """The GPU's name, "" where nobody says it."""
+    performance: str = "balanced"
+    """`--performance-mode`: throughput doubles a batch that nobody says, interactivity captures
+    every small one."""
+    whole_item: int = 0
+    """Tokens of the largest picture or video where a step that nobody says has to hold it whole, 0
+    where it may be cut."""
+    runner: Literal["v1", "v2", ""] = ""
+    """Which model runner the environment asks for; "" for vLLM's own choice."""
 
 
 class LlamaInputs(Struct, frozen=True):

@@ -99,6 +99,11 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ),
         {"draft": Draft("ngram", 9, 0)},
     ),
+    (vllm(**{"performance-mode": "throughput"}), {"performance": "throughput"}),
+    (vllm(**{"performance-mode": "balanced"}), {}),
+    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "0"}}, {"runner": "v1"}),
+    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "1"}}, {"runner": "v2"}),
+    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "no"}}, {}),
     (vllm(**{"kv-cache-memory-bytes": "2G"}), {"kv_bytes": 2 * 2**30}),
     (
         vllm(**{"speculative-config": {"method": "ngram", "num_speculative_tokens": 7}}),
@@ -119,6 +124,30 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_vllm(change: dict[str, Any], has: dict[str, Any]) -> None:
     plain = VllmInputs(version=(0, 32), context=16384)
     assert inputs({**QWEN, **change}) == replace(plain, **has)
+
+
+GEMMA_4 = {"model_type": "gemma4", "text_config": {"use_bidirectional_attention": "vision"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "tokens"),
+    [
+        ({}, GEMMA_4, 2496),
+        ({}, {**GEMMA_4, "text_config": {"use_bidirectional_attention": None}}, 0),
+        ({}, {"model_type": "gemma3"}, 0),
+        (vllm(**{"language-model-only": True}), GEMMA_4, 0),
+        ({"multimodal": {"image": 1, "video": 0}}, GEMMA_4, 2496),
+        (vllm(**{"limit-mm-per-prompt": {"video": {"count": 1, "num_frames": 30}}}), GEMMA_4, 2340),
+        (vllm(**{"limit-mm-per-prompt": {"video": {"count": 1, "num_frames": 64}}}), GEMMA_4, 2496),
+        ({"backend": {"name": "vllm", "version": "0.21.0"}}, GEMMA_4, 0),
+    ],
+)
+def test_a_step_that_nobody_says_holds_the_whole_video_of_a_gemma_4(
+    change: dict[str, Any], config: dict[str, Any], tokens: int
+) -> None:
+    found = inputs({**QWEN, **change}, model=ModelFacts("hub", config=config))
+    assert isinstance(found, VllmInputs)
+    assert found.whole_item == tokens
 
 
 def test_a_checkpoint_that_is_quantized_is_not_quantized_again() -> None:

@@ -85,6 +85,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             }
         ),
         graphs_of_a_full_set={"type": "integer", "minimum": 1},
+        largest_graph=_since(
+            {"tokens": _COUNT}, {"cards": _NAMES, "model": _TEXT, "always": {"type": "boolean"}}
+        ),
         largest_split=_since({"mib": {"type": ["integer", "null"]}}),
         mxfp4_padding=_since({"hidden": _COUNT, "width": _COUNT}, {"cards": _NAMES}),
         batches=_since(
@@ -94,6 +97,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "tokens": _COUNT,
             },
             {"whole_context": {"type": "boolean"}},
+        ),
+        whole_items=_since(
+            {"kinds": _NAMES, "attention": _TEXT, "frames": _COUNT, "frame": _COUNT}
         ),
         small_batch_cards=_row({"names": _NAMES}),
         taken_by_the_driver=_row({"one": _POSITIVE, "several": _POSITIVE}),
