@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from modelctl.spec.wanted import ProjectFile
 
 
-_NOT_CHOSEN = {"spec/not-found", "spec/selector", "spec/undeclared-environment"}
+_NOT_CHOSEN = {"spec/not-found", "spec/selector"}
+_NOWHERE = "spec/undeclared-environment"
 
 
 @click.command("destroy")
@@ -44,6 +45,7 @@ def command(
     """
     from modelctl.cli.pipeline import one_environment, project_here
     from modelctl.cli.world import platform_for
+    from modelctl.diagnostics import Rejected
     from modelctl.spec.load import load
 
     if not what and not labels:
@@ -51,6 +53,8 @@ def command(
     project = project_here()
     chosen = one_environment(Selection(what, env, local, labels), project)
     loaded = load(what, project, chosen.overlays, labels, Path.cwd())
+    if wrong := [d for d in loaded.diagnostics if d.code == _NOWHERE and d.place is None]:
+        raise Rejected(wrong)
     specs = [*loaded.wanted, *loaded.partial]  # what else is wrong with a spec does not matter here
     protected = [w.name for w in specs if w.spec.protect]
     if protected:

@@ -73,6 +73,8 @@ def command(
         return measure(chosen, project)
     specs, diagnostics = load_chosen(chosen, project)
     unread = [d for d in diagnostics if d.is_error]
+    if wrong := [d for d in unread if d.place is None]:  # names, labels, the environment
+        raise Rejected(wrong)
     if not specs:
         raise Rejected(unread or [error("spec/none-chosen", "there is no spec to lock here")])
     named_volumes = volumes.volumes_named(specs)

@@ -212,8 +212,11 @@ def test_several_environments_have_no_default(project: Project) -> None:
         ("cost",),
         ("weights", "ls"),
         ("import", "good"),
+        ("destroy", "good", "--yes"),
+        ("lock",),
+        ("lock", "--check"),
     ],
-    ids=lambda command: command[0],
+    ids=" ".join,
 )
 def test_a_misspelt_environment_is_said_before_anybody_is_asked(
     project: Project, command: tuple[str, ...]
@@ -238,6 +241,29 @@ def test_an_environment_of_a_project_without_any_is_declared_first(project: Proj
         "error spec/undeclared-environment\n"
         "  there is no environment prod\n"
         "  help: declare it in modelctl.yaml, under environments\n"
+    )
+
+
+def test_nothing_is_destroyed_where_the_specs_alone_name_environments(project: Project) -> None:
+    (project.root / "modelctl.yaml").unlink()
+    project.spec("good", f"{GOOD}environments: {{prod: {{}}}}\n")
+    ran = project.run("destroy", "good", "--yes", "--env", "prdo")
+    assert ran.code == 1
+    assert ran.err == (
+        "error spec/undeclared-environment\n"
+        "  there is no environment prdo\n"
+        "  help: did you mean prod?\n"
+    )
+
+
+def test_a_lock_is_complete_only_for_specs_that_there_are(project: Project) -> None:
+    project.spec("good", GOOD)
+    ran = project.run("lock", "--check", "good", "godo")
+    assert (ran.code, ran.err) == (
+        1,
+        "error spec/not-found\n"
+        "  no spec in specs has the name godo\n"
+        "  help: did you mean good?\n",
     )
 
 
