@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from modelctl.apply import Outcome
 from modelctl.apply import Result as Ended
@@ -141,27 +142,31 @@ def _whole(found: Diagnostic) -> str:
 
 
 def _planned(result: Planned) -> list[Case]:
-    lacking = _by_app(result)
-    cases = [_change(c, lacking.pop(c.name, [])) for c in result.plan.changes]
-    cases += [_lacks(name, found) for name, found in lacking.items()]
+    found = _by_app(result)
+    cases = [_change(c, found.pop(c.name, [])) for c in result.plan.changes]
+    cases += [_said_of(name, said) for name, said in found.items()]
     if denied := beyond_limits(result.plan):
         cases.append(Case("budget", problems=tuple(Problem(why, "denied") for why in denied)))
     return cases
 
 
 def _by_app(result: Planned) -> dict[str, list[Diagnostic]]:
-    """What is missing, by the app whose spec names it; by "environment" where that is not known."""
+    """What specs are warned of and what is missing, by the app whose spec it is; by another file,
+    and what is missing by "environment", where there is none."""
     names = {place.file: name for name, place in result.places.items()}
     found: dict[str, list[Diagnostic]] = {}
     for one in result.lacking:
         name = names.get(one.place.file, "environment") if one.place else "environment"
         found.setdefault(name, []).append(one)
+    for one in result.warnings:
+        name = names.get(one.place.file, one.place.file) if one.place else "project"
+        found.setdefault(name, []).append(one)
     return found
 
 
-def _change(change: Change, lacking: Sequence[Diagnostic]) -> Case:
+def _change(change: Change, found: Sequence[Diagnostic]) -> Case:
     words = changes.action_words(change.action)
-    case = _lacks(change.name, lacking)
+    case = _said_of(change.name, found)
     refused: tuple[Problem, ...] = ()
     if change.action in REFUSED:
         refused = (Problem(", ".join(change.reasons), change.action.value),)
@@ -174,7 +179,7 @@ def _change(change: Change, lacking: Sequence[Diagnostic]) -> Case:
     )
 
 
-def _lacks(name: str, found: Sequence[Diagnostic]) -> Case:
+def _said_of(name: str, found: Sequence[Diagnostic]) -> Case:
     return Case(
         name,
         problems=tuple(_problem(d) for d in found if d.is_error),
@@ -186,7 +191,13 @@ def _lacks(name: str, found: Sequence[Diagnostic]) -> Case:
 
 
 def _applied(result: Applied) -> list[Case]:
-    return [_outcome(o, result.options) for o in result.outcomes]
+    found = {name: _said_of(name, said) for name, said in _by_app(result.planned).items()}
+    cases = []
+    for outcome in result.outcomes:
+        case, said = _outcome(outcome, result.options), found.pop(outcome.name, None)
+        out = "\n\n".join(part for part in (case.out, said.out if said else "") if part)
+        cases.append(replace(case, out=out))
+    return [*cases, *found.values()]
 
 
 def _outcome(outcome: Outcome, options: str) -> Case:

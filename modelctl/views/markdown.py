@@ -19,7 +19,7 @@ from modelctl.resolved import NO_LIMITS
 from modelctl.views import marked
 from modelctl.views.alike import Shown, shown
 from modelctl.views.human import changes, ended, money, problems, standing
-from modelctl.views.human.words import counted, duration
+from modelctl.views.human.words import counted, duration, plain
 from modelctl.views.marked import code, details, table, text
 from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
 from modelctl.views.rows import StatusRow
@@ -203,7 +203,7 @@ def _change_section(row: Shown, result: Planned) -> str:
     change, body = row.change, []
     if change.fields:
         rows = [
-            (code(f.path), code(_said(f.before), 300), code(_said(f.after), 300))
+            (code(f.path), code(plain(f.before), 300), code(plain(f.after), 300))
             for f in change.fields
         ]
         body.append(table(("field", "before", "after"), rows))
@@ -230,12 +230,6 @@ def _members(row: Shown, result: Planned) -> str:
         cells.append((text(change.name), code(place.file) if place else "", _monthly(change)))
     month = _month(result.plan)
     return table(("app", "spec", month), cells, (month,))
-
-
-def _said(value: object) -> str:
-    if value is None:
-        return "unset"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # -- problems

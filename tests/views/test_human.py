@@ -8,8 +8,10 @@ from modelctl.cli.options import Selection
 from modelctl.diagnostics import Diagnostic, Place, Severity
 from modelctl.plan import Action, Change, Cost, FieldChange, Plan
 from modelctl.resolved import Limits
+from modelctl.views import markdown, page
 from modelctl.views.human import changes, ended, problems, shown, standing
 from modelctl.views.paint import Paint
+from modelctl.views.results import Planned
 from modelctl.views.rows import StatusRow
 
 PLAIN = Paint(on=False)
@@ -253,6 +255,18 @@ def test_of_two_long_values_where_they_differ_is_shown() -> None:
     assert changes.arrow(other) == f"a {'x' * 59}… → true"
 
 
+def test_a_number_is_shown_as_a_spec_says_it() -> None:
+    field = FieldChange("budget.usd_per_month", 1000.0, 1500.5)
+    assert changes.arrow(field) == "budget.usd_per_month 1000 → 1500.5"
+    change = Change(
+        "chat", Action.REDEPLOY, fields=(field, FieldChange("budget.usd_per_hour", 2.0, None))
+    )
+    result = Planned(Plan("main", "here", (change,)))
+    for text in (markdown.written(result), page.of(result)):
+        assert "1000" in text and "1500.5" in text
+        assert "1000.0" not in text and "2.0" not in text.split("</style>")[-1]
+
+
 def test_no_line_of_a_plan_is_wider_than_the_terminal() -> None:
     fields = tuple(FieldChange(f"env.VARIABLE_{n}", "x" * 50, "y" * 50) for n in range(9))
     wide = Plan("main", "here", (Change("chat", Action.REDEPLOY, fields=fields),))
@@ -363,8 +377,12 @@ def test_a_shown_spec_is_yaml_that_means_the_same() -> None:
         "protect": False,
         "scaling": {"idle_timeout": "5m"},
         "env": {"GREETING": "hello: world", "EMPTY": ""},
+        "budget": {"usd_per_hour": 2.5, "usd_per_month": 1000.0},
+        "backend": {"name": "vllm", "args": {"swap-space": 4.0}},
     }
     text = shown.spec(fields, lambda path: "default", paint=PLAIN)
     assert yaml.safe_load(text) == fields
     assert "keep_warm: 0" in text
+    assert "usd_per_month: 1000  " in text
+    assert "swap-space: 4.0  " in text
     assert "# default" in text

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import xmlschema
 from hypothesis import given, settings
+from msgspec.structs import replace
 
+from modelctl.diagnostics import Diagnostic, Place, Severity
 from modelctl.views.junit import written
 from modelctl.views.results import Result
 from tests.examples import examples
@@ -72,6 +74,24 @@ def test_each_app_of_a_plan_is_a_test_and_what_cannot_be_done_fails() -> None:
     }
     held = suite.find("testcase[@name='search-8b']/skipped")
     assert held is not None and held.attrib["message"] == "held: rolled back to v6 by ana"
+
+
+def test_what_specs_are_warned_of_stands_with_their_apps() -> None:
+    of_project = Diagnostic(Severity.WARNING, "policy/unknown", "a policy nobody has")
+    elsewhere = replace(results.WARNING, place=Place("specs/left-out.yaml", 2, 8))
+    planned = replace(results.PLANNED, warnings=[results.WARNING, of_project, elsewhere])
+    warned = "warning model/unlocked\nnot in modelctl.lock; run modelctl lock"
+    applied = replace(results.APPLIED, planned=planned)
+    in_place = "in place v12: keep_warm 2\nhttps://acme--chat-8b.modal.run/v1"
+    for result, said in ((planned, "in place: keep_warm 1 → 2"), (applied, in_place)):
+        suite = read(result)
+        out = {c.attrib["name"]: c.findtext("system-out") or "" for c in suite.iter("testcase")}
+        assert out["chat-8b"] == f"{said}\n\nspecs/chat-8b.yaml:2:8: {warned}"
+        assert out["project"] == "warning policy/unknown\na policy nobody has"
+        assert out["specs/left-out.yaml"] == f"specs/left-out.yaml:2:8: {warned}"
+        assert [
+            n for n in failed(suite) if n in {"chat-8b", "project", "specs/left-out.yaml"}
+        ] == []
 
 
 def test_an_apply_has_outcomes_seconds_and_the_lines_of_what_failed() -> None:

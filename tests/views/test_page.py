@@ -226,6 +226,20 @@ def test_a_plan_without_changes_says_so() -> None:
     assert "passed" in said
 
 
+def test_its_title_counts_what_apply_would_change() -> None:
+    stays = Change("old", Action.DELETE, ("not in specs (needs --prune)",))
+    held = Change("b", Action.HELD, ("rolled back by ana",))
+    scaled = Change("c", Action.IN_PLACE, fields=(FieldChange("keep_warm", 1, 2),))
+    same = Change("a", Action.UNCHANGED)
+    for changes, words in (
+        ((same,), "0 of 1 app change"),
+        ((same, held, scaled, stays), "1 of 4 apps changes"),
+        ((replace(scaled, name="d"), scaled, stays), "2 of 3 apps change"),
+    ):
+        page_ = page.plan(Plan("prod", "Modal environment prod", changes))
+        assert f"<title>Plan of prod: {words}</title>" in page_
+
+
 def test_what_is_kept_warm_past_the_budget_is_said_in_words() -> None:
     dear = Change("a", Action.CREATE, cost=Cost(None, 2.0, 2.0, 4.0))
     said = " ".join(read(Plan("p", "p", (dear,), limits=Limits(usd_per_hour=1.0))).text.split())

@@ -10,7 +10,7 @@ from modelctl.plan import DEPLOYS, HOURS_A_MONTH, Action, Change, FieldChange, P
 from modelctl.resolved import NO_LIMITS
 from modelctl.views.alike import Shown, shown
 from modelctl.views.human import money
-from modelctl.views.human.words import counted, printable, wrapped
+from modelctl.views.human.words import counted, plain, printable, wrapped
 from modelctl.views.paint import Paint
 
 SYMBOLS = {
@@ -227,9 +227,4 @@ def _cut(text: str, skipped: int) -> str:
 
 
 def value_words(value: object) -> str:
-    """As a spec would say it."""
-    if value is None:
-        return "unset"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return printable(str(value))
+    return printable(plain(value))

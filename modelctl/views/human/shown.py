@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from modelctl.views.escaped import dumped
+from modelctl.views.human.words import plain
 from modelctl.views.paint import Paint
 
 
@@ -39,7 +40,9 @@ def _yaml_lines(value: Any, path: tuple[str | int, ...], depth: int) -> Iterator
                 yield f"{indent}  - {inner[0][0].lstrip()}", inner[0][1]
                 yield from inner[1:]
         else:
-            yield f"{indent}{_scalar(key)}: {_scalar(item)}", here
+            # What an engine is told is told as it was written: it may tell 1 from 1.0.
+            number = isinstance(item, float) and "args" not in here
+            yield f"{indent}{_scalar(key)}: {plain(item) if number else _scalar(item)}", here
 
 
 def _scalar(value: Any) -> str:

@@ -33,6 +33,17 @@ def wrapped(text: str, width: int, painted: str = "", label: str = "") -> list[s
     return [f"  {line}" for line in lines]
 
 
+def plain(value: object) -> str:
+    """A value as a spec would say it: 1000 also where it was read as a number with a fraction."""
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return f"{value:.0f}"
+    return str(value)
+
+
 def tokens(count: int) -> str:
     """`32k` for 32,768; other lengths as they are."""
     return f"{count // 1024}k" if count % 1024 == 0 else f"{count:,}"

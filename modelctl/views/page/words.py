@@ -6,6 +6,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from modelctl.views.human.words import plain
+
 _LONGEST = 600
 
 
@@ -23,11 +25,7 @@ def text(value: str) -> str:
 
 def spoken(value: object) -> str:
     """A field's value, as a spec would say it, not longer than can be read."""
-    if value is None:
-        return "unset"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    said = str(value)
+    said = plain(value)
     if len(said) <= _LONGEST:
         return said
     return f"{said[:_LONGEST]}… and {len(said) - _LONGEST:,} more characters"
