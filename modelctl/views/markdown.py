@@ -19,7 +19,7 @@ from modelctl.resolved import NO_LIMITS
 from modelctl.views import marked
 from modelctl.views.alike import Shown, shown
 from modelctl.views.human import changes, ended, money, problems, standing
-from modelctl.views.human.words import counted, duration, plain
+from modelctl.views.human.words import counted, duration, first, plain
 from modelctl.views.marked import code, details, table, text
 from modelctl.views.results import Applied, Planned, Result, Standing, Stopped, Validated
 from modelctl.views.rows import StatusRow
@@ -102,7 +102,7 @@ def _plan_head(result: Planned) -> list[str]:
     parts += [text(note, 1000) for note in changes.notes(plan)]
     rows = _rows(plan)
     if rows:
-        seen = _most_important(rows)[:ROWS]
+        seen, _ = first(_most_important(rows), ROWS)
         parts.append(_change_table([row for row in rows if row in seen], plan))
     return [*parts, *_problems(result.lacking), _cost(plan)]
 
@@ -140,7 +140,8 @@ def _what(row: Shown) -> str:
     parts = [text(why) for why in change.reasons[:_FIELDS]]
     fields = () if change.action is Action.DRIFT and change.reasons else change.fields
     said = [_arrow(field) for field in fields]
-    parts += said if len(said) <= _FIELDS else [*said[:_FIELDS], f"{len(said) - _FIELDS} more"]
+    brief, rest = first(said, _FIELDS)
+    parts += [*brief, f"{len(rest)} more"] if rest else brief
     if change.action is Action.CREATE:
         parts += [text(what) for what in change.impact]
     names = f"<br>{text(money.named('', row.names))}" if row.names else ""
@@ -187,13 +188,14 @@ def _cost(plan: Plan) -> str:
 def _plan_sections(result: Planned) -> list[str]:
     plan = result.plan
     rows = _rows(plan)
-    order = _most_important(rows)
-    found = [s for row in order[:ROWS] if (s := _change_section(row, result))]
-    if rest := order[ROWS:]:
+    seen, rest = first(_most_important(rows), ROWS)
+    found = [s for row in seen if (s := _change_section(row, result))]
+    if rest:
         left = [row for row in rows if row in rest]
         found = _folded(left, "more changes", lambda rows: _change_table(rows, plan)) + found
         found += [s for row in rest if (s := _change_section(row, result))]
-    found = _folded(result.lacking[PROBLEMS:], "more problems", _problem_table) + found
+    _, lacking = first(result.lacking, PROBLEMS)
+    found = _folded(lacking, "more problems", _problem_table) + found
     return found + _warnings(result.warnings)
 
 
@@ -236,7 +238,7 @@ def _members(row: Shown, result: Planned) -> str:
 
 
 def _problems(found: Sequence[Diagnostic]) -> list[str]:
-    return [_problem_table(list(found)[:PROBLEMS])] if found else []
+    return [_problem_table(first(found, PROBLEMS)[0])] if found else []
 
 
 def _problem_table(found: Sequence[Diagnostic]) -> str:
@@ -260,8 +262,11 @@ def _sentence(found: Diagnostic) -> str:
 
 def _folded(found: Sequence[_T], words: str, draw: Callable[[Sequence[_T]], str]) -> list[str]:
     """Tables of a few, so that a part of them can be left out."""
-    parts = [found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)]
-    return [details(f"{len(part)} {words}", draw(part)) for part in parts]
+    parts = []
+    while found:
+        part, found = first(found, _AT_ONCE)
+        parts.append(details(f"{len(part)} {words}", draw(part)))
+    return parts
 
 
 def _warnings(found: Sequence[Diagnostic]) -> list[str]:
@@ -280,10 +285,11 @@ def _validated(result: Validated, limit: int) -> str:
     unchecked = [d for d in found if d.severity is Severity.NOT_CHECKED]
     said = problems.summary(result.diagnostics, len(result.files), result.environments)
     head = [_head("validate", "Validate", "", "", " · ".join(said))]
-    if counting:
-        head.append(_problem_table(counting[:ROWS]))
+    seen, rest = first(counting, ROWS)
+    if seen:
+        head.append(_problem_table(seen))
     head.append(_bills(result.bills))
-    sections = _folded(counting[ROWS:], "more problems", _problem_table)
+    sections = _folded(rest, "more problems", _problem_table)
     sections += _folded(unchecked, "not checked", _problem_table)
     return marked.document(head, sections, _shell("validate"), limit)
 
@@ -321,11 +327,11 @@ def _applied(result: Applied, limit: int) -> str:
     )
     unchanged = len(outcomes) - len(shown)
     head.append(text(f"{plan.where}{f' · {unchanged} unchanged' if unchanged else ''}"))
-    if shown:
-        head.append(_outcome_table(shown[:ROWS]))
+    seen, rest = first(shown, ROWS)
+    if seen:
+        head.append(_outcome_table(seen))
     head += [*_problems(result.planned.lacking), _cost(plan)]
     sections = [_failure(o, result.options) for o in shown if o.result is Ended.FAILED]
-    rest = shown[ROWS:]
     if rest:
         sections += _folded(rest, "more apps", _outcome_table)
     if urls := [o for o in outcomes if o.url and o.result is Ended.DONE]:
@@ -381,13 +387,14 @@ def _standing(result: Standing, limit: int) -> str:
         for file, errors in result.broken.items()
     ]
     shown = [*odd, *(row for row in rows if row not in odd)]
-    if shown:
-        head.append(_status_table(shown[:ROWS], result))
+    seen, rest = first(shown, ROWS)
+    if seen:
+        head.append(_status_table(seen, result))
     known = [row.usd_per_hour for row in rows if row.usd_per_hour is not None]
     now = standing.money_words(sum(known), paid=result.paid)
     head += [text(now)] if any(known) else []
     sections = []
-    if rest := shown[ROWS:]:
+    if rest:
         sections += _folded(rest, "more apps", lambda rows: _status_table(rows, result))
     if urls := [row for row in rows if row.url]:
         lines = [(text(row.name), code(f"{row.url}/v1", 300)) for row in urls]
@@ -433,6 +440,7 @@ def _stopped(result: Stopped, limit: int) -> str:
     head = [_head(result.command, title, result.environment, preposition, said)]
     head += [f"> {text(result.message, 4000)}"] if result.message else []
     head += [f"> help: {text(result.hint, 2000)}"] if result.hint else []
-    head += [_problem_table(found[:ROWS])] if found else []
-    sections = _folded(found[ROWS:], "more problems", _problem_table)
+    seen, rest = first(found, ROWS)
+    head += [_problem_table(seen)] if seen else []
+    sections = _folded(rest, "more problems", _problem_table)
     return marked.document(head, sections, _shell("validate"), limit)

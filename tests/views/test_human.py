@@ -225,7 +225,7 @@ def test_validation_says_what_keep_warm_costs_in_each_environment() -> None:
         "                     $6,000 a month\n"
         "At most     staging  no limit: there is no scaling.max\n"
         "            prod     $15.82 to $31.25 an hour; no scaling.max, so no most: b, c,\n"
-        "                     d and 1 more\n"
+        "                     d, e\n"
         "            computed from Modal's list prices of 2026-05-25, from the cheapest\n"
         "            to the dearest GPU of each list\n"
         "\n"

@@ -273,6 +273,34 @@ def test_many_changes_keep_the_first_screen_short() -> None:
     assert all(f"app-{n:02}" in text for n in range(60))
 
 
+def test_where_one_more_row_fits_it_stands_there() -> None:
+    """ "1 more" would take the room of what it hides."""
+    four = Plan("prod", "prod", alike.SAME[:4])
+    text = written(Planned(four, "prod"))
+    assert "0.9 → 0.92<br>chat-0, chat-1, chat-2, chat-3 |" in text
+    assert "<summary>4 apps: chat-0, chat-1, chat-2, chat-3</summary>" in text
+    fields = tuple(FieldChange(f"f{n}", 0, 1) for n in range(4))
+    text = written(Planned(Plan("prod", "prod", (replace(alike.SAME[0], fields=fields),)), "prod"))
+    assert "`f0` 0 → 1, `f1` 0 → 1, `f2` 0 → 1, `f3` 0 → 1 |" in text
+    for count, folded in ((21, []), (22, ["2"]), (46, ["26"]), (47, ["25", "2"])):
+        errors = [replace(results.ERROR, path=f"gpu[{n}]") for n in range(count)]
+        changed = tuple(
+            replace(alike.SAME[0], name=f"app-{n:02}", fields=(FieldChange("context", n, 4096),))
+            for n in range(count)
+        )
+        outcomes = [replace(results.FAILED, name=f"app-{n:02}") for n in range(count)]
+        rows = [replace(results.ROWS[0], name=f"app-{n:02}") for n in range(count)]
+        for result, words in (
+            (Validated(errors), "more problems"),
+            (Stopped("plan", "prod", 1, diagnostics=errors), "more problems"),
+            (Planned(Plan("prod", "prod", changed), "prod"), "more changes"),
+            (replace(results.APPLIED, outcomes=outcomes), "more apps"),
+            (replace(results.STANDING, rows=rows), "more apps"),
+        ):
+            text = written(result, 500_000)
+            assert re.findall(rf"<summary>(\d+) {words}</summary>", text) == folded
+
+
 ALIKE = r"""|  | app | action | what | warm, a month |
 | --- | --- | --- | --- | ---: |
 | + | **alone** | create | L4, scale to zero | \$0 |

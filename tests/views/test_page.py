@@ -240,6 +240,18 @@ def test_its_title_counts_what_apply_would_change() -> None:
         assert f"<title>Plan of prod: {words}</title>" in page_
 
 
+@pytest.mark.parametrize(("count", "end"), [(7, "f, g"), (8, "f and 2 more")])
+def test_of_many_names_never_one_alone_is_left_out(count: int, end: str) -> None:
+    cost = Cost(1.0, 1.0, 1.0, None)
+    dear = tuple(Change(name, Action.UNCHANGED, cost=cost) for name in "abcdefgh"[:count])
+    said = " ".join(read(Plan("prod", "Modal environment prod", dear)).text.split())
+    assert f"No scaling.max, so no most: a, b, c, d, e, {end}." in said
+    fields = tuple(FieldChange(f"f{n}", 0, 1) for n in range(count - 4))
+    tree = read(Plan("prod", "prod", (Change("a", Action.REDEPLOY, fields=fields),)))
+    assert ("2 more fields" in " ".join(tree.text.split())) is (count == 8)
+    assert "1 more field" not in " ".join(tree.text.split())
+
+
 def test_what_is_kept_warm_past_the_budget_is_said_in_words() -> None:
     dear = Change("a", Action.CREATE, cost=Cost(None, 2.0, 2.0, 4.0))
     said = " ".join(read(Plan("p", "p", (dear,), limits=Limits(usd_per_hour=1.0))).text.split())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from modelctl.assess.bill import Bill
 from modelctl.assess.cost import HOURS_A_MONTH
 from modelctl.resolved import NO_LIMITS, Limits
-from modelctl.views.human.words import counted, wrapped
+from modelctl.views.human.words import counted, first, wrapped
 from modelctl.views.paint import Paint
 
 _LABEL = 12
@@ -110,5 +110,6 @@ def named(words: str, names: Sequence[str]) -> str:
     """The words and the first names; "" where there are none."""
     if not names:
         return ""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{words}{', '.join(names[:_NAMED])}{more}"
+    shown, rest = first(names, _NAMED)
+    more = f" and {len(rest)} more" if rest else ""
+    return f"{words}{', '.join(shown)}{more}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from modelctl.assess.bill import Bill
 from modelctl.diagnostics import Diagnostic, Severity
 from modelctl.views.human import money
-from modelctl.views.human.words import counted, printable, wrapped
+from modelctl.views.human.words import counted, first, printable, wrapped
 from modelctl.views.paint import Paint
 
 MOST_TOLD = 1_000
@@ -19,10 +19,10 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOT_CHECK
 def diagnostics(found: Iterable[Diagnostic], *, paint: Paint, width: int) -> str:
     """One after another; of thousands the first, and how many there are beside them."""
     every = list(found)
-    told = [diagnostic(d, paint=paint, width=width) for d in every[:MOST_TOLD]]
-    if len(every) > MOST_TOLD:
-        more = len(every) - MOST_TOLD
-        told.append(f"… and {more:,} more; validate --output json has them all")
+    shown, rest = first(every, MOST_TOLD)
+    told = [diagnostic(d, paint=paint, width=width) for d in shown]
+    if rest:
+        told.append(f"… and {len(rest):,} more; validate --output json has them all")
     return "\n\n".join(told)
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def first(found: Sequence[_T], most: int) -> tuple[Sequence[_T], Sequence[_T]]:
+    """So many of them, and the rest; which is never one alone: it fits where "1 more" would."""
+    end = len(found) if len(found) <= most + 1 else most
+    return found[:end], found[end:]
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from modelctl.plan import HOURS_A_MONTH, LEFT_ALONE, Action, Change, FieldChange
 from modelctl.views.alike import alike, together
 from modelctl.views.human.changes import values
 from modelctl.views.human.money import named
+from modelctl.views.human.words import first
 from modelctl.views.page.memory import Memories, of_report
 from modelctl.views.page.words import Figure, hourly, monthly, signed, spoken
 
@@ -150,7 +151,7 @@ def _app(anchor: str, change: Change, report: Report | None) -> App:
     fields = tuple(_field(f, spoken(f.before), spoken(f.after)) for f in change.fields)
     # The reasons of a drift say its fields already, with what lives.
     said = () if change.action is Action.DRIFT and change.reasons else change.fields
-    brief = tuple(_field(f, *values(f)) for f in said[:_NAMED])
+    brief = tuple(_field(f, *values(f)) for f in first(said, _NAMED)[0])
     cost = change.cost
     difference = ((cost.after or 0) - (cost.before or 0)) * HOURS_A_MONTH
     known = cost.before is not None or change.action is Action.CREATE
