@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 import pytest
+from msgspec.structs import replace
 
 from modelctl.apply import Failure, Outcome, Result, Step
 from modelctl.byhand.told import Told
@@ -191,6 +192,27 @@ STATUS = (
 @pytest.mark.parametrize("width", WIDTHS)
 def test_status(width: int) -> None:
     hold("status", width, standing.status(STATUS, WHERE, paint=PLAIN, width=width))
+
+
+LONG = "assistants-for-claims-intake-of-the-north-70b"
+DEEP = "chat-of-somebody-with-many-words-to-say-about-it"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_status_of_long_names(width: int) -> None:
+    rows = [replace(row, name=f"{LONG}-{n}" if n else row.name, url=row.url and f"{row.url}/{LONG}")
+            for n, row in enumerate(STATUS)]  # fmt: skip
+    text = standing.status(rows, WHERE, paint=PLAIN, width=width)
+    hold("status-long-names", width, text, whole=True)  # a URL stays whole
+    assert not [line for line in text.splitlines() if len(line) > width and "https://" not in line]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_status_of_many_gpus(width: int) -> None:
+    rows = [replace(row, name=f"{DEEP}-{n}", health="not asked (no token)", url=None,
+                    live="12 of 12..200 A100-80GB:8 or RTX-PRO-6000:8")
+            for n, row in enumerate(STATUS)]  # fmt: skip
+    hold("status-many-gpus", width, standing.status(rows, WHERE, paint=PLAIN, width=width))
 
 
 FOUND = (

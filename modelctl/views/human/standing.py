@@ -39,10 +39,16 @@ def status(
     cells = [(r.name, r.sync, r.health, r.live, version(r), _money(r.usd_per_hour)) for r in rows]
     heads = (*_HEADS, money_head(paid=paid))
     columns = [max(len(line[i]) for line in [heads, *cells]) + 2 for i in range(len(heads))]
+    columns, apart = _narrowed(columns, width, min(len(row.name) for row in rows) + 2)
     lines = [paint(where, "bold"), _line(heads, columns)]
     for row, cell in zip(rows, cells, strict=True):
-        lines.append(_line(cell, columns, paint))
-        for said in notes(row):
+        name, *beside = cell
+        if len(name) + 2 > columns[0]:  # on a line of its own, so that nothing is moved
+            lines.append(f"  {name}")
+            name = ""
+        live = [cell[_LIVE]] if apart and cell[_LIVE] != "-" else []
+        lines.append(_line((name, *beside), columns, paint))
+        for said in [*live, *notes(row)]:
             indent = " " * (columns[0] + 2)
             lines += textwrap.wrap(
                 printable(said), width, initial_indent=indent, subsequent_indent=indent,
@@ -51,10 +57,33 @@ def status(
     known = [row.usd_per_hour for row in rows if row.usd_per_hour is not None]
     if any(known):
         lines += ["", f"  {money_words(sum(known), paid=paid)}"]
-    urls = [r for r in rows if r.url]
-    if urls:
-        lines += ["", *(f"  {r.name:<{columns[0]}}{r.url}/v1" for r in urls)]
+    lines += _urls(rows, columns[0], width)
     return "\n".join(lines)
+
+
+_LIVE = 3
+_INDENT = 4
+
+
+def _narrowed(columns: Sequence[int], width: int, shortest: int) -> tuple[list[int], bool]:
+    """The columns as they fit: long names stand above their rows; and what runs of an app stands
+    below where that is not enough, so that its column is empty."""
+    names, *others = columns
+    if apart := sum(others) + _INDENT - 2 > width:
+        others[_LIVE - 1] = 0
+    room = width - sum(others)
+    return [min(names, room) if room >= shortest else _INDENT - 2, *others], apart
+
+
+def _urls(rows: Sequence[StatusRow], column: int, width: int) -> list[str]:
+    lines = [""]
+    for row in rows:
+        if not row.url:
+            continue
+        beside = f"  {row.name:<{column}}{row.url}/v1"
+        whole = len(row.name) + 2 <= column and len(beside) <= width
+        lines += [beside] if whole else [f"  {row.name}", f"{' ' * _INDENT}{row.url}/v1"]
+    return lines if len(lines) > 1 else []
 
 
 _QUIET_SYNC = frozenset({"in sync", "held", "no spec"})
@@ -68,6 +97,7 @@ def quiet(row: StatusRow) -> bool:
 
 def _line(cells: Sequence[str], columns: Sequence[int], paint: Paint | None = None) -> str:
     """Names at the left, money at the right; sync and health in their colour."""
+    cells = [c if w else "" for c, w in zip(cells, columns, strict=True)]
     padded = [f"{c:<{w}}" for c, w in zip(cells, columns, strict=True)]
     padded[-1] = f"{cells[-1]:>{columns[-1] - 2}}"
     if paint is not None:
