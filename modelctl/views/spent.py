@@ -13,6 +13,8 @@ from modelctl.views.paint import Paint
 
 _BAR = 20
 
+ON_PROCESSOR = "what ran on this machine's processor is counted without a GPU"
+
 
 class Spent(Struct, frozen=True):
     """One app. `planned` is `warm` (USD an hour of keep_warm, as plan says it) times the `hours`
@@ -59,6 +61,8 @@ def text(
     if len(asked) > 1:
         total = sum(one.usd for one in asked)
         blocks.append(f"{money(total)} in {counted(len(asked), 'environment')}")
+    if any(one.apps and not one.paid for one in asked):
+        blocks.append("\n".join(paint(line, "dim") for line in wrapped(ON_PROCESSOR, width)))
     if any(app.planned is not None for one in asked for app in one.apps):
         said = (
             "planned: what keep_warm costs, as plan says it, for as long as the app lived; "

@@ -79,10 +79,14 @@ def test_the_bill_of_the_local_control_plane_is_none() -> None:
     here = Spending("", "local control plane", (Spent("chat", 6.0),), paid=False)
     said = spent.text([here], at, at, paint=PLAIN, width=80).splitlines()
     assert said[1] == "On Modal this would cost (here it costs nothing):"
+    without = "  what ran on this machine's processor is counted without a GPU"
+    assert said[-2:] == ["", without]
+    nothing = spent.text([replace(here, apps=())], at, at, paint=PLAIN, width=80)
+    assert without not in nothing
     (environment,) = spent.data([here], at, at)["environments"]  # type: ignore[misc, attr-defined]
     assert environment["paid"] is False
     paid = spent.text([replace(here, paid=True)], at, at, paint=PLAIN, width=80)
-    assert "On Modal" not in paid
+    assert "On Modal" not in paid and "processor" not in paid
 
 
 def test_status_says_what_runs_would_cost() -> None:
