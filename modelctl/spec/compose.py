@@ -155,7 +155,7 @@ class _Composer(Struct):
         try:
             value = scalars.resolve(raw)
         except scalars.NotANumber as why:
-            self.say("yaml/number", str(why), "quotes make it text", place)
+            self.say("yaml/number", str(why), "another number, or quotes where it is meant as text", place)
             return Scalar(raw, raw, True, place)
         if isinstance(value, str):
             other = scalars.surprise(raw)

@@ -26,7 +26,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _UNDERSCORES = re.compile(r"[-+]?[0-9][0-9]*(?:_[0-9]+)+")
 
 _WORD_STARTS = frozenset("0123456789+-.")
-_LARGEST = 2**63
+LARGEST = 2**63
 
 
 class NotANumber(ValueError):
@@ -42,11 +42,11 @@ def resolve(raw: str) -> Value:
     if raw[0] not in _WORD_STARTS:
         return raw
     if _INT.fullmatch(raw):
-        if len(raw) > 20 or abs(int(raw)) >= _LARGEST:
+        if len(raw) > 20 or abs(int(raw)) >= LARGEST:
             raise NotANumber("this number does not fit 64 bits")
         return int(raw)
     if _HEX.fullmatch(raw):
-        if len(raw) > 18 or int(raw, 16) >= _LARGEST:
+        if len(raw) > 18 or int(raw, 16) >= LARGEST:
             raise NotANumber("this number does not fit 64 bits")
         return int(raw, 16)
     if _FLOAT.fullmatch(raw):

@@ -11,7 +11,7 @@ from modelctl.spec.kinds import Kind, ListKind, NamedKind, ShapeKind, choices, k
 from modelctl.spec.models import Backend, Fields, Spec
 from modelctl.spec.project_models import Environment, Project
 from modelctl.spec.quoting import quote, quote_path
-from modelctl.spec.scalars import surprise
+from modelctl.spec.scalars import LARGEST, surprise
 from modelctl.spec.synonyms import FIELDS, WORDS
 from modelctl.spec.tree import Mapping, Node, Scalar, Sequence
 from modelctl.spec.values import DAY
@@ -191,6 +191,7 @@ def what_it_is(node: Node) -> str:
         return f"this is {str(value).lower()}"
     if isinstance(value, int | float):
         shown = f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
+        shown = node.raw if abs(value) >= LARGEST else shown
         if node.raw != shown and node.plain:
             return f"{quote(node.raw)} is the number {shown}"
         return f"this is the number {shown}"
@@ -243,21 +244,26 @@ def _bool_hint(node: Node) -> str:
 _COUNTED = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[kKmM])i?")
 
 
+def _written(number: float, as_text: str = "") -> str:
+    return f"write {as_text or number}" if abs(number) < LARGEST else "write a smaller number"
+
+
 def _number_hint(node: Node, whole: bool) -> str:
     if not isinstance(node, Scalar):
         return ""
     if isinstance(node.value, float):
-        return f"write {int(node.value)}" if whole and node.value.is_integer() else ""
+        return _written(int(node.value)) if whole and node.value.is_integer() else ""
     text = node.raw.strip()
     if len(text) > 20:
         return ""
     bare = text.replace("_", "").replace(",", "")
     if re.fullmatch(r"[-+]?\d+" if whole else r"[-+]?\d+(\.\d+)?", bare):
-        return "take the quotes away" if bare == text and not node.plain else f"write {bare}"
+        quoted = bare == text and not node.plain and abs(float(bare)) < LARGEST
+        return "take the quotes away" if quoted else _written(float(bare), bare)
     counted = _COUNTED.fullmatch(text)
     if counted and whole:
         power = 1024 if counted["unit"] in "kK" else 1024 * 1024
-        return f"write {int(float(counted['count']) * power)}"
+        return _written(int(float(counted["count"]) * power))
     percent = re.fullmatch(r"(\d{1,3})\s*%", text)
     return f"write {int(percent[1]) / 100:g}" if percent and not whole else ""
 

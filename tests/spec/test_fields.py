@@ -89,6 +89,15 @@ CATALOGUE: dict[str, list[str]] = {
     'context: "32768"': [
         "3:10 error spec/type: context wants a whole number of tokens; this is text | take the quotes away",
     ],
+    "context: 1e30": [
+        "3:10 error spec/type: context wants a whole number of tokens; this is the number 1e30 | write a smaller number",
+    ],
+    'context: "9999999999999999999"': [
+        "3:10 error spec/type: context wants a whole number of tokens; this is text | write a smaller number",
+    ],
+    "context: 9999999999999999m": [
+        "3:10 error spec/type: context wants a whole number of tokens; this is text | write a smaller number",
+    ],
     "context: 0": [
         "3:10 error spec/value: context is 1 or more; this is 0",
     ],

@@ -231,19 +231,19 @@ CATALOGUE: dict[str, tuple[str | bytes, list[str]]] = {
     "infinity": (
         "name: a\nmodel: hf://o/r\ncpu: .inf\n",
         [
-            "3:6 error yaml/number: .inf is not a number that can be worked with | quotes make it text",
+            "3:6 error yaml/number: .inf is not a number that can be worked with | another number, or quotes where it is meant as text",
         ],
     ),
     "a huge number": (
         "name: a\nmodel: hf://o/r\ncontext: " + "9" * 5000 + "\n",
         [
-            "3:10 error yaml/number: this number does not fit 64 bits | quotes make it text",
+            "3:10 error yaml/number: this number does not fit 64 bits | another number, or quotes where it is meant as text",
         ],
     ),
     "a number past floats": (
         "name: a\nmodel: hf://o/r\ncpu: 1e999\n",
         [
-            "3:6 error yaml/number: this number is too large | quotes make it text",
+            "3:6 error yaml/number: this number is too large | another number, or quotes where it is meant as text",
         ],
     ),
     "a template as name": (
