@@ -155,7 +155,8 @@ class _Composer(Struct):
         try:
             value = scalars.resolve(raw)
         except scalars.NotANumber as why:
-            self.say("yaml/number", str(why), "another number, or quotes where it is meant as text", place)
+            hint = "another number, or quotes where it is meant as text"
+            self.say("yaml/number", str(why), hint, place)
             return Scalar(raw, raw, True, place)
         if isinstance(value, str):
             other = scalars.surprise(raw)

@@ -261,9 +261,7 @@ def test_a_lock_is_complete_only_for_specs_that_there_are(project: Project) -> N
     ran = project.run("lock", "--check", "good", "godo")
     assert (ran.code, ran.err) == (
         1,
-        "error spec/not-found\n"
-        "  no spec in specs has the name godo\n"
-        "  help: did you mean good?\n",
+        "error spec/not-found\n  no spec in specs has the name godo\n  help: did you mean good?\n",
     )
 
 
