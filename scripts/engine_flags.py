@@ -21,6 +21,10 @@ that say no), `kind` and, where it takes a value, `type` (int, number, float, si
 - repeated: one value, and the flag as often as there are values
 - json: a JSON document; with type str any other text too
 - exits: prints something and ends
+
+A number has the bounds of the field that vLLM's own configuration puts it into: `least`, `above`,
+`most` and `below`. `when` says of which part of it that is, where a start may do without the part:
+adapters or media.
 """
 
 from __future__ import annotations
@@ -96,12 +100,21 @@ def vllm() -> Row:
     for spelling, action in parser._option_string_actions.items():
         spellings.setdefault(action, []).append(spelling)
     version = importlib.import_module("vllm._version").__version__.removesuffix("+cpu")
+    groups = {
+        action: group.title or ""
+        for group in parser._action_groups
+        for action in group._group_actions
+    }
     return {
         "server": "vllm",
         "version": version,
-        "source": "the argument parser of `vllm serve`, asked for its actions",
+        "source": "the argument parser of `vllm serve`, asked for its actions, and the fields of "
+        "its configuration for their bounds",
         "separator": None,
-        "flags": [_vllm_row(action, names) for action, names in spellings.items()],
+        "flags": [
+            {**_vllm_row(action, names), **_vllm_bounds(action, groups.get(action, ""))}
+            for action, names in spellings.items()
+        ],
     }
 
 
@@ -160,6 +173,35 @@ def _vllm_kind(action: argparse.Action) -> Row:
     if kind.startswith("loose "):
         row["loose"] = True
     return row
+
+
+_BOUNDS = {"ge": "least", "gt": "above", "le": "most", "lt": "below"}
+_WHEN = {"LoRAConfig": "adapters", "MultiModalConfig": "media"}
+# Flags with another name than their field's, by what argparse calls them.
+_OTHER_FIELDS = {"spec_tokens": ("SpeculativeConfig", "num_speculative_tokens")}
+
+
+def _vllm_bounds(action: argparse.Action, group: str) -> Row:
+    """Groups of the parser are named for the class that their flags are the fields of."""
+    config = importlib.import_module("vllm.config")
+    name, wanted = _OTHER_FIELDS.get(action.dest, (group, action.dest))
+    found = _field(getattr(config, name, getattr(config, "VllmConfig", None)), wanted)
+    bounds = {
+        row: getattr(part, bound)
+        for part in getattr(found, "metadata", ())
+        for bound, row in _BOUNDS.items()
+        if getattr(part, bound, None) is not None
+    }
+    return {**bounds, "when": _WHEN[group]} if bounds and group in _WHEN else bounds
+
+
+def _field(config: Any, name: str) -> Any:
+    """The field of that name, of the class itself or of one that is a field of it."""
+    fields = getattr(config, "__pydantic_fields__", {})
+    if name in fields:
+        return fields[name]
+    parts = (_field(field.annotation, name) for field in fields.values())
+    return next((found for found in parts if found is not None), None)
 
 
 def _vllm_type(kind: Any) -> str:

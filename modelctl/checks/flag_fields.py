@@ -32,7 +32,6 @@ _FIELDS = {
 }
 _SAME = {"half": "float16", "float": "float32"}
 _NUMBERS = ("max_sequences", "max_batched_tokens")
-_FROM_ONE = ("max-num-seqs", "max-num-batched-tokens")
 _NO_MODEL = Model.model_construct()
 
 Said = Mapping[str, tuple[Path_, Any]]
@@ -42,39 +41,20 @@ Said = Mapping[str, tuple[Path_, Any]]
 def as_fields(case: Case) -> Iterator[Finding]:
     """At most one finding a flag and code."""
     found: dict[tuple[Path_, str], Finding] = {}
-    for index, said in _variants(case):
+    for index, said in variants(case):
         for finding in _judged(case, index, said):
             found.setdefault((finding.path, finding.code), finding)
     yield from found.values()
 
 
-def in_range(case: Case) -> Iterator[Finding]:
-    """Numbers that vLLM's own configuration refuses (0.32: vllm/config, cache.py and lora.py)."""
-    for path, name, value in dict.fromkeys(
-        (path, name, value)
-        for _, said in _variants(case)
-        for name, (path, value) in said.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ):
-        least = name in _FROM_ONE or (name == "max-loras" and _adapters(case))
-        if least and value < 1:
-            message, hint = f"takes a whole number from 1 on, not {value}", f"{name}: 1"
-        elif name == "gpu-memory-utilization" and not 0 < value <= 1:
-            message = f"takes a number above 0 and up to 1, not {value}"
-            hint = "memory_utilization: 0.9 says it"
-        else:
-            continue
-        yield wrong(path, "engine/flag-value", f"--{name} {message}", hint)
-
-
 def adapter_rank(case: Case) -> Iterator[Finding]:
     """vLLM refuses an adapter of a larger rank than it made room for (0.32: lora/peft_helper)."""
-    ranks = {name: rank for name, rank in _adapters(case).items() if rank}
+    ranks = {name: rank for name, rank in adapters(case).items() if rank}
     if not ranks:
         return
     largest = max(ranks, key=lambda name: ranks[name])
     for path, value in dict.fromkeys(
-        said["max-lora-rank"] for _, said in _variants(case) if "max-lora-rank" in said
+        said["max-lora-rank"] for _, said in variants(case) if "max-lora-rank" in said
     ):
         if isinstance(value, int) and not isinstance(value, bool) and value < ranks[largest]:
             yield wrong(
@@ -86,7 +66,7 @@ def adapter_rank(case: Case) -> Iterator[Finding]:
             )
 
 
-def _variants(case: Case) -> Iterator[tuple[int | None, Said]]:
+def variants(case: Case) -> Iterator[tuple[int | None, Said]]:
     """For each GPU of the list what its flags are, that of the entry before that of the backend."""
     ours = (case.spec.backend and case.spec.backend.args) or {}
     if case.engine.name != "vllm" or not (ours or any(e.args for e in case.spec.gpu or ())):
@@ -166,7 +146,7 @@ def _hint(hint: str, words: Mapping[str, str]) -> str:
     return hint.replace(" on this entry", " in this entry's args")
 
 
-def _adapters(case: Case) -> dict[str, int]:
+def adapters(case: Case) -> dict[str, int]:
     """The rank of each, 0 where it is not known."""
     found = {}
     for name, adapter in ((case.spec.model or _NO_MODEL).adapters or {}).items():
@@ -176,4 +156,4 @@ def _adapters(case: Case) -> dict[str, int]:
     return found
 
 
-RULES: tuple[Rule, ...] = (as_fields, in_range, adapter_rank)
+RULES: tuple[Rule, ...] = (as_fields, adapter_rank)

@@ -34,8 +34,9 @@ PAGES: Mapping[str, str] = {
     ),
     "engine/flag-value": (
         "The flag exists and takes another kind of value: each version's list says whether it is a "
-        "switch, takes one value or several, a number or a text, or one of a few words. "
-        "Mappings are written as JSON, for flags that take it."
+        "switch, takes one value or several, a number or a text, or one of a few words. Of vLLM's "
+        "numbers the bounds of its configuration are known too. Mappings are written "
+        "as JSON, for flags that take it."
     ),
     "engine/generate-only": (
         "A model that embeds or ranks writes no text: there are no tool calls, no reasoning and no "

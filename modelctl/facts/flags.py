@@ -25,7 +25,9 @@ class FlagFact(Struct, frozen=True):
     A value is one word, or none where `bare`; values are several; a repeated flag is there once a
     value; json is a document, and with type str any other text too. A removed flag is known only
     to be refused; `instead` is what the engine itself names. `words` are taken beside the type.
-    `loose` choices are the same in any case, with dashes or underscores.
+    `loose` choices are the same in any case, with dashes or underscores. A number is `least` or
+    more, `above`, `most` or less, `below`; where `when` is said only in a start with adapters, or
+    of a model that reads media.
     """
 
     name: str
@@ -38,6 +40,11 @@ class FlagFact(Struct, frozen=True):
     bare: bool
     loose: bool
     instead: str
+    least: float | None
+    above: float | None
+    most: float | None
+    below: float | None
+    when: Literal["", "adapters", "media"]
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -126,6 +133,11 @@ def flag_table(server: str, version: str) -> FlagTable | None:
                 bare=row.get("bare", False),
                 loose=row.get("loose", False),
                 instead=row.get("instead", ""),
+                least=row.get("least"),
+                above=row.get("above"),
+                most=row.get("most"),
+                below=row.get("below"),
+                when=row.get("when", ""),
             )
             for row in read["flags"]
         ),
