@@ -55,7 +55,7 @@ def main() -> None:
         sys.path.insert(0, said.package)
     version = said.version or module("vllm").__version__.split("+")[0]
     table = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {}
-    table[version] = names()
+    table[version] = {**table.get(version, {}), **names()}  # what no registry has was read by hand
     lines = [
         f" {json.dumps(key)}: {{\n" + ",\n".join(map(line, row.items())) + "\n }"
         for key, row in sorted(table.items())
@@ -94,6 +94,9 @@ def names() -> dict[str, Any]:
         "lora_ranks": list(get_args(module("vllm.config.lora").MaxLoRARanks)),
         "gpu_only": gpu_only(),
         "pooling": sorted(models := pooling()),
+        "attention": [
+            *module("vllm.v1.attention.backends.registry").AttentionBackendEnum.__members__
+        ],
         "unchunked": sorted(name for name, info in models.items() if unchunked(info)),
     }
 

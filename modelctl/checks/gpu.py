@@ -9,6 +9,9 @@ from modelctl.checks.case import Case, Rule, doubtful, wrong
 from modelctl.engines.base import Finding
 from modelctl.facts import gpus
 from modelctl.resolve import parallel_of
+from modelctl.spec.models import Gpu
+
+_PARTS = "prefill-context-parallel-size"
 
 
 def unknown_gpu(case: Case) -> Iterator[Finding]:
@@ -93,13 +96,24 @@ def _most(name: str) -> int:
     return choice.card.max_count if choice else 0
 
 
+def _prefill_parts(case: Case, entry: Gpu) -> int:
+    """Among how many more GPUs vLLM shares prompts out, beside what `parallel` says."""
+    found = 1
+    for args in ((case.spec.backend and case.spec.backend.args) or {}, entry.args or {}):
+        for name, value in args.items():
+            if name.lstrip("-").replace("_", "-") == _PARTS and isinstance(value, int):
+                found = max(1, value)
+    return found if case.engine.name == "vllm" else 1
+
+
 def parallel_beside_count(case: Case) -> Iterator[Finding]:
     nodes = case.setting.nodes
     for index, entry, name, count in case.entries:
         if (entry.parallel is None and case.spec.parallel is None) or count < 1:
             continue
         asked = parallel_of(case.spec, entry, count)
-        rest = (asked.pipeline or 1) * (asked.data or 1)
+        beside = _prefill_parts(case, entry)
+        rest = (asked.pipeline or 1) * (asked.data or 1) * beside
         spread, there = (asked.tensor or 1) * rest, count * nodes
         if spread != there:
             tensor = f"tensor: {there // rest}" if there % rest == 0 else "another pipeline or data"
@@ -113,7 +127,8 @@ def parallel_beside_count(case: Case) -> Iterator[Finding]:
                 f"{gpus.key(name, spread)} in the list, or {tensor}"
                 if nodes == 1 and spread <= _most(name)
                 else tensor,
-                detail=f"tensor × pipeline × data = {asked.tensor} × {rest}",
+                detail=f"tensor × pipeline × data = {asked.tensor} × {rest // beside}"
+                + (f", × {_PARTS} = {beside}" if beside > 1 else ""),
             )
 
 

@@ -89,7 +89,9 @@ PAGES: Mapping[str, str] = {
         "and the model do not go together."
     ),
     "engine/wrong-option": (
-        "The field exists for this engine, its value does not. The hint lists those that do."
+        "The field exists for this engine, its value does not, or not beside the others: an engine "
+        "reads all of its flags before it starts, and refuses what they ask for together, of this "
+        "model or on these GPUs. The hint says what it takes."
     ),
     "gpu/ambiguous": (
         "A100 without a size is the 40 GB one to Modal, and many mean the other. modelctl always "

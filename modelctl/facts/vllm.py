@@ -18,8 +18,11 @@ class Names(Struct, frozen=True):
     `gpu_only` flags that mean nothing on a CPU or stop a start there. `no_float16` are the model
     types that are refused in float16, `mtp` the model types and architectures whose own layers can
     guess ahead, `variables` those of VLLM_…, `pooling` the architectures that it serves for vectors
-    or scores alone, `unchunked` those of them whose prompts it takes whole; all five empty where
-    nobody looked.
+    or scores alone, `unchunked` those of them whose prompts it takes whole, `attention` the
+    backends of attention, `mla` the model types with multi-head latent attention. Of the methods of
+    guessing ahead `not_async` refuse --async-scheduling, `not_async_before` do with the first model
+    runner; `first_runner` are those that it alone knows, `second_runner` those that the second one
+    alone knows. All of these are empty where nobody looked.
     """
 
     source: Source
@@ -37,6 +40,12 @@ class Names(Struct, frozen=True):
     variables: tuple[str, ...]
     pooling: frozenset[str]
     unchunked: frozenset[str]
+    attention: tuple[str, ...]
+    mla: frozenset[str]
+    not_async: tuple[str, ...]
+    not_async_before: tuple[str, ...]
+    first_runner: tuple[str, ...]
+    second_runner: tuple[str, ...]
 
 
 @cache
@@ -61,6 +70,12 @@ def names(version: str) -> Names | None:
         variables=tuple(row.get("variables", ())),
         pooling=frozenset(row.get("pooling", ())),
         unchunked=frozenset(row.get("unchunked", ())),
+        attention=tuple(row.get("attention", ())),
+        mla=frozenset(row.get("mla", ())),
+        not_async=tuple(row.get("not_async", ())),
+        not_async_before=tuple(row.get("not_async_before", ())),
+        first_runner=tuple(row.get("first_runner", ())),
+        second_runner=tuple(row.get("second_runner", ())),
     )
 
 

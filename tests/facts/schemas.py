@@ -187,7 +187,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "lora_ranks": {"type": "array", "items": {"type": "integer"}},
                 "gpu_only": _NAMES,
             },
-            dict.fromkeys(("no_float16", "mtp", "variables", "pooling", "unchunked"), _NAMES),
+            dict.fromkeys(
+                (
+                    *("no_float16", "mtp", "variables", "pooling", "unchunked", "attention", "mla"),
+                    *("not_async", "not_async_before", "first_runner", "second_runner"),
+                ),
+                _NAMES,
+            ),
         )
     ),
 }

@@ -1,0 +1,188 @@
+"""Do the flags of `args` go with each other and with the model, as vLLM's configuration wants?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from modelctl.checks.case import Case, Rule, wrong
+from modelctl.checks.start import Start, once, runner_of
+from modelctl.engines.base import Finding
+from modelctl.facts import vllm
+from modelctl.resolved import Unknown
+from modelctl.spec.wanted import Path_
+from modelctl.weights.config import inner
+
+_LARGEST_BLOCK = 256
+"""Tokens: attention alone has no block of more, where nobody says its size."""
+
+_RUNNER: Path_ = ("env", "VLLM_USE_V2_MODEL_RUNNER")
+
+
+def asynchronous(start: Start) -> Iterator[Finding]:
+    """Source: `__post_init__`, vllm/config/vllm.py, 0.32.0 and 0.33.0.
+
+    0.33 refuses what only the first runner does; 0.32 whatever does not know it.
+    """
+    names, method = start.names, start.method
+    if names is None or "async-scheduling" not in start.said:
+        return
+    if start.heard.yes("async-scheduling") is not True:
+        return
+    refused = {*names.not_async, *(names.not_async_before if start.runner == 1 else ())}
+    if method in refused:
+        yield start.refused(
+            "async-scheduling",
+            f"async-scheduling does not go with the speculative method {method}",
+            "leave it out: vLLM turns it on where it can",
+        )
+
+
+def long_prompts(start: Start) -> Iterator[Finding]:
+    """Source: `verify_max_model_len`, vllm/config/scheduler.py, 0.32.0."""
+    name, context = "long-prefill-token-threshold", start.variant.context
+    threshold = start.heard.whole(name)
+    if name not in start.said or threshold is None or isinstance(context, Unknown):
+        return
+    if threshold > context:
+        yield start.refused(
+            name,
+            f"{name} of {threshold:,} is more than the context of {context:,}",
+            f"{name}: {context}, or less",
+        )
+
+
+def adapters_kept(start: Start) -> Iterator[Finding]:
+    """Source: `_validate_lora_config`, vllm/config/lora.py, 0.32.0; 0 and less mean no limit."""
+    kept, at_once = start.heard.whole("max-cpu-loras"), start.whole("max-loras", 1)
+    if not start.adapters or kept is None or not 0 < kept < at_once:
+        return
+    told = {
+        "max-cpu-loras": f"max-cpu-loras: {at_once}, or more",
+        "max-loras": f"max-loras: {kept}, or less",
+    }
+    for name, hint in told.items():
+        if name in start.said:
+            message = f"max-cpu-loras of {kept} is less than max-loras of {at_once}"
+            yield start.refused(name, message, hint)
+            return
+
+
+def blocks(start: Start) -> Iterator[Finding]:
+    """One request of the whole context has to fit, beside the one block that vLLM keeps empty.
+
+    Source: `get_kv_cache_configs`, vllm/v1/core/kv_cache_utils.py, 0.32.0.
+    """
+    name, context, shape = "num-gpu-blocks-override", start.variant.context, start.shape
+    count = start.heard.whole(name)
+    if name not in start.said or count is None or isinstance(context, Unknown):
+        return
+    if shape is None or shape.state is not None or "full" not in shape.layers:
+        return
+    size = start.heard.whole("block-size")
+    tokens = (size or _LARGEST_BLOCK) * start.whole("decode-context-parallel-size", 1)
+    if (count - 1) * tokens < context:
+        least = -(-context // tokens) + 1
+        yield start.refused(
+            name,
+            f"{count} blocks of the cache, one of which stays empty, do not hold a context of "
+            f"{context:,} tokens",
+            f"leave it out, or {least} or more"
+            if size
+            else "leave it out: vLLM takes as many as fit",
+        )
+
+
+def graphs(start: Start) -> Iterator[Finding]:
+    """Source: `_set_cudagraph_sizes`, vllm/config/vllm.py, 0.32.0."""
+    name, inputs = "max-cudagraph-capture-size", start.inputs
+    size = start.heard.whole(name)
+    if name not in start.said or size is None or size >= 1:
+        return
+    if start.variant.gpu is None or inputs is None or inputs.eager:
+        return
+    if not {"optimization-level", "compilation-config"} & {*start.said}:
+        yield start.refused(
+            name,
+            f"{name} of {size} leaves no CUDA graph",
+            "leave it out; enforce-eager: true is without CUDA graphs",
+        )
+
+
+def replayed(start: Start) -> Iterator[Finding]:
+    """Source: `validate_mamba_cached_kernel`, vllm/config/vllm.py, 0.32.0."""
+    name, shape = "use-replayssm", start.shape
+    if name not in start.said or start.heard.yes(name) is not True or shape is None:
+        return
+    if shape.state is None:
+        yield start.refused(name, f"{name} needs a model with Mamba layers", "leave it out")
+
+
+def attention(start: Start) -> Iterator[Finding]:
+    """Each backend whose name has MLA in it is for such models alone, and no other is.
+
+    Source: `validate_configuration`, vllm/v1/attention/backend.py, 0.32.0.
+    """
+    name, names = "attention-backend", start.names
+    backend = (start.heard.text(name) or "").upper()
+    if name not in start.said or names is None or not names.attention or _own_image(start.case):
+        return
+    if backend not in names.attention:
+        if backend in ("", "AUTO"):
+            return
+        near = difflib.get_close_matches(backend, names.attention, n=1, cutoff=0.6)
+        yield start.refused(
+            name,
+            f"vLLM {start.case.setting.version} has no attention backend {backend}",
+            f"did you mean {near[0]}?" if near else "leave it out: vLLM takes the fastest",
+        )
+        return
+    config = start.case.facts.config
+    if isinstance(config, Unknown) or start.shape is None or start.variant.gpu is None:
+        return
+    if "VLLM_MLA_DISABLE" in (start.case.spec.env or {}) or backend == "CUSTOM":
+        return
+    text, latent = inner(config), start.shape.latent is not None
+    kinds = {config.get("model_type"), text.get("model_type")}
+    if "MLA" in backend and not latent and not {"kv_lora_rank", "compress_ratios"} & {*text}:
+        yield start.refused(
+            name,
+            f"{backend} is for multi-head latent attention, which the model has not",
+            "leave it out: vLLM takes the fastest that the model can use",
+        )
+    elif "MLA" not in backend and latent and kinds & names.mla:
+        yield start.refused(
+            name,
+            f"{backend} has no multi-head latent attention, which the model has",
+            "leave it out: vLLM takes the fastest that the model can use",
+        )
+
+
+def _own_image(case: Case) -> bool:
+    """Whether plug-ins may be there that bring backends of their own."""
+    image = case.spec.image
+    return image is not None and bool(image.packages or image.base or image.dockerfile or image.run)
+
+
+def second_runner(case: Case) -> Iterator[Finding]:
+    """Source: `_validate_v2_model_runner`, vllm/config/vllm.py, 0.32.0 and 0.33.0."""
+    names, said = vllm.names(case.setting.version), case.spec.speculative
+    if case.engine.name != "vllm" or names is None or said is None or said.method is None:
+        return
+    runner = runner_of(case)
+    lacking = {1: names.second_runner, 2: names.first_runner}.get(runner or 0, ())
+    if said.method in lacking:
+        which = "first" if runner == 1 else "second"
+        yield wrong(
+            _RUNNER,
+            "engine/wrong-option",
+            f"the {which} model runner does not know the speculative method {said.method}, and "
+            "vLLM refuses to start",
+            "leave it out: vLLM takes the one that does",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    *map(once, (asynchronous, long_prompts, adapters_kept, blocks, graphs, replayed, attention)),
+    second_runner,
+)
