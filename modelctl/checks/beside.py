@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator
 
 from modelctl.checks.case import Case, Rule, wrong
-from modelctl.checks.start import Start, once, runner_of
+from modelctl.checks.start import Start, once
 from modelctl.engines.base import Finding
+from modelctl.engines.vllm_memory import RUNNER, told_runner
 from modelctl.facts import vllm
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
@@ -16,7 +18,7 @@ from modelctl.weights.config import inner
 _LARGEST_BLOCK = 256
 """Tokens: attention alone has no block of more, where nobody says its size."""
 
-_RUNNER: Path_ = ("env", "VLLM_USE_V2_MODEL_RUNNER")
+_RUNNER: Path_ = ("env", RUNNER)
 
 
 def asynchronous(start: Start) -> Iterator[Finding]:
@@ -29,7 +31,10 @@ def asynchronous(start: Start) -> Iterator[Finding]:
         return
     if start.heard.yes("async-scheduling") is not True:
         return
-    refused = {*names.not_async, *(names.not_async_before if start.runner == 1 else ())}
+    refused = {
+        *names.not_async,
+        *(names.not_async_before if told_runner(start.case.spec) == "v1" else ()),
+    }
     if method in refused:
         yield start.refused(
             "async-scheduling",
@@ -165,14 +170,25 @@ def _own_image(case: Case) -> bool:
 
 
 def second_runner(case: Case) -> Iterator[Finding]:
-    """Source: `_validate_v2_model_runner`, vllm/config/vllm.py, 0.32.0 and 0.33.0."""
+    """Source: `_validate_v2_model_runner`, vllm/config/vllm.py, 0.32.0 and 0.33.0, and
+    `maybe_convert_bool`, vllm/envs.py.
+    """
+    told = (case.spec.env or {}).get(RUNNER)
+    if case.engine.name == "vllm" and told is not None and not told.strip().isdecimal():
+        yield wrong(
+            _RUNNER,
+            "engine/wrong-option",
+            f"{RUNNER} is 0 or 1, not {json.dumps(told, ensure_ascii=False)}, and vLLM refuses to "
+            "start",
+            "leave it out: vLLM takes the one that can do what is asked",
+        )
     names, said = vllm.names(case.setting.version), case.spec.speculative
     if case.engine.name != "vllm" or names is None or said is None or said.method is None:
         return
-    runner = runner_of(case)
-    lacking = {1: names.second_runner, 2: names.first_runner}.get(runner or 0, ())
+    runner = told_runner(case.spec)
+    lacking = names.second_runner if runner == "v1" else names.first_runner if runner else ()
     if said.method in lacking:
-        which = "first" if runner == 1 else "second"
+        which = "first" if runner == "v1" else "second"
         yield wrong(
             _RUNNER,
             "engine/wrong-option",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from modelctl.checks.case import Rule
 from modelctl.checks.start import Start, once
 from modelctl.engines.base import Finding
+from modelctl.engines.vllm_memory import RUNNER, told_runner
 from modelctl.facts import gpus
 
 _DECODE, _PREFILL = "decode-context-parallel-size", "prefill-context-parallel-size"
@@ -165,8 +166,8 @@ def sampled(start: Start) -> Iterator[Finding]:
         hint = f"max_sequences: {tensor}, or more"
     elif logprobs is not None and logprobs < 0:
         message, hint = f"{name} does not go with max-logprobs {logprobs}", "max-logprobs: 20"
-    elif start.runner == 1:
-        message = f"{name} needs the second model runner, which VLLM_USE_V2_MODEL_RUNNER turns off"
+    elif told_runner(start.case.spec) == "v1":
+        message = f"{name} needs the second model runner, which {RUNNER} turns off"
         hint = "leave the variable out"
     else:
         return

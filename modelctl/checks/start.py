@@ -20,8 +20,6 @@ from modelctl.spec.wanted import Path_
 from modelctl.weights.config_shape import shape_of
 from modelctl.weights.shape import Shape
 
-_RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
-
 
 class Start(Struct, frozen=True):
     """One variant that has flags of a person's: `heard` are all of its flags, `said` those."""
@@ -58,11 +56,6 @@ class Start(Struct, frozen=True):
         method = self.heard.mapping("speculative-config").get("method")
         return self.heard.text("spec-method") or (method if isinstance(method, str) else "")
 
-    @property
-    def runner(self) -> int | None:
-        """The model runner that the environment asks for: 1, 2, or None for vLLM's own choice."""
-        return runner_of(self.case)
-
     def whole(self, name: str, default: int) -> int:
         value = self.heard.whole(name)
         return default if value is None else value
@@ -71,11 +64,6 @@ class Start(Struct, frozen=True):
         """At the flag, wherever it stands."""
         path, _ = self.said[name]
         return wrong(path, "engine/wrong-option", f"{message}, and vLLM refuses to start", hint)
-
-
-def runner_of(case: Case) -> int | None:
-    said = str((case.spec.env or {}).get(_RUNNER, ""))
-    return int(said != "0") + 1 if said.isdecimal() else None
 
 
 def starts(case: Case) -> Iterator[Start]:

@@ -15,6 +15,7 @@ from modelctl.facts.flags import FlagTable, flag_table
 from modelctl.facts.memory import whole_item
 from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Flag, Unknown
+from modelctl.spec.models import Spec
 from modelctl.weights.config_shape import shape_of
 from modelctl.weights.facts import ModelFacts
 from modelctl.weights.shape import Shape
@@ -24,10 +25,10 @@ UTILIZATION_ONCE = 0.9
 UTILIZATION_SINCE = (0, 27)
 """--gpu-memory-utilization where nobody says it: vllm/config/cache.py, and what starts logged."""
 
+RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
+
 _UNSAID = VllmInputs(version=(0, 0), context=0)
 """What vLLM takes where nobody says anything."""
-
-_RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 
 _WITHOUT_WEIGHTS = ("ngram", "ngram_gpu", "suffix")
 
@@ -70,8 +71,17 @@ def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
         whole_prompts=_whole_prompts(ask, heard),
         performance=heard.text("performance-mode") or _UNSAID.performance,
         whole_item=_whole_item(ask, heard, version),
-        runner=_runner(ask),
+        runner=told_runner(ask.spec),
     )
+
+
+def told_runner(spec: Spec) -> Literal["v1", "v2"] | None:
+    """What the environment says of the model runner; None for vLLM's own choice.
+
+    Source: `maybe_convert_bool`, vllm/envs.py, 0.32.0.
+    """
+    told = ((spec.env or {}).get(RUNNER) or "").strip()
+    return ("v2" if int(told) else "v1") if told.isdecimal() else None
 
 
 def _table(ask: Ask) -> FlagTable | None:
@@ -162,15 +172,6 @@ def _whole_item(ask: Ask, heard: Said, version: tuple[int, int]) -> int:
     video = heard.mapping("limit-mm-per-prompt").get("video")
     frames = video.get("num_frames") if isinstance(video, dict) else None
     return item.frame * min(item.frames, frames if isinstance(frames, int) else item.frames)
-
-
-def _runner(ask: Ask) -> Literal["v1", "v2", ""]:
-    """What VLLM_USE_V2_MODEL_RUNNER says. Source: vllm/envs.py, 0.32.0: a number, 0 for no."""
-    try:
-        asked = int((ask.spec.env or {}).get(_RUNNER, ""))
-    except ValueError:
-        return ""
-    return "v2" if asked else "v1"
 
 
 def _draft(ask: Ask, heard: Said) -> Draft | None:

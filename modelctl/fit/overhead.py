@@ -67,7 +67,7 @@ def runner_of(shape: Shape, inputs: VllmInputs) -> memory.Runner:
     The second one lacks some ways of guessing ahead. Source: `use_v2_model_runner`,
     vllm/config/vllm.py, 0.32.0, which refuses a start that the runner asked for cannot do.
     """
-    if inputs.runner:
+    if inputs.runner is not None:
         return inputs.runner
     if inputs.draft is not None and inputs.draft.method in _FIRST_RUNNER:
         return "v1"

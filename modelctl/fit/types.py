@@ -97,8 +97,8 @@ class VllmInputs(Struct, frozen=True):
     whole_item: int = 0
     """Tokens of the largest picture or video where a step that nobody says has to hold it whole, 0
     where it may be cut."""
-    runner: Literal["v1", "v2", ""] = ""
-    """Which model runner the environment asks for; "" for vLLM's own choice."""
+    runner: Literal["v1", "v2"] | None = None
+    """The model runner, `VLLM_USE_V2_MODEL_RUNNER`; None for vLLM's own choice."""
 
 
 class LlamaInputs(Struct, frozen=True):

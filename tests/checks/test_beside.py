@@ -135,6 +135,12 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         f"know the speculative method suffix, {ENDS} | leave it out: vLLM takes the one that does",
     ),
     (
+        {**VLLM, "env": {"VLLM_USE_V2_MODEL_RUNNER": "true"}},
+        TEXT,
+        "env.VLLM_USE_V2_MODEL_RUNNER error engine/wrong-option: VLLM_USE_V2_MODEL_RUNNER is 0 or "
+        f'1, not "true", {ENDS} | leave it out: vLLM takes the one that can do what is asked',
+    ),
+    (
         flags(on("H100:4"), decode_context_parallel_size=3),
         TEXT,
         "backend.args.decode-context-parallel-size error engine/wrong-option: tensor: 4 is not "

@@ -93,6 +93,9 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (vllm(**{"offload-group-size": 8, "offload-backend": "uva"}), {}),
     (vllm(**{"kv-offloading-size": 4}), {}),
     (vllm(**{"disable-hybrid-kv-cache-manager": True}), {"hybrid_cache": False}),
+    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "0"}}, {"runner": "v1"}),
+    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "1"}}, {"runner": "v2"}),
+    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "yes"}}, {}),
     (
         vllm(
             **{"speculative-config.num_speculative_tokens": 9, "speculative-config.method": "ngram"}
@@ -101,8 +104,6 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     (vllm(**{"performance-mode": "throughput"}), {"performance": "throughput"}),
     (vllm(**{"performance-mode": "balanced"}), {}),
-    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "0"}}, {"runner": "v1"}),
-    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "1"}}, {"runner": "v2"}),
     ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "no"}}, {}),
     (vllm(**{"kv-cache-memory-bytes": "2G"}), {"kv_bytes": 2 * 2**30}),
     (

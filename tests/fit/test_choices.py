@@ -121,7 +121,7 @@ def test_the_environment_may_ask_for_either_runner() -> None:
     assert overhead(shape, first)["activation"] == activation(shape, first)
     early = replace(run, version=(0, 24), runner="v2")
     assert runner_of(shape, early) == "v2"
-    assert runner_of(shape, replace(early, runner="")) == "v1"
+    assert runner_of(shape, replace(early, runner=None)) == "v1"
 
 
 @pytest.mark.full
