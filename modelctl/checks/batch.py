@@ -46,6 +46,34 @@ def steps(case: Case) -> Iterator[Finding]:
             )
 
 
+def guesses(case: Case) -> Iterator[Finding]:
+    """Beside adapters a step has to hold each sequence's guesses as well.
+
+    Source: `create_engine_config`, vllm/engine/arg_utils.py, 0.32.0, which refuses it.
+    """
+    for variant in case.resolved.variants:
+        card, inputs = gpus.gpus().get(variant.gpu or ""), variant.memory
+        if card is None or variant.origin != "entry" or not isinstance(inputs, VllmInputs):
+            continue
+        if not inputs.adapters or inputs.draft is None or inputs.version < _READ:
+            continue
+        said = inputs.sequences is not None and inputs.batched_tokens is not None
+        if not said and not _known(case, variant, inputs):
+            continue
+        filled, each = with_batch(inputs, card.usable_gib, card.name), inputs.draft.tokens + 1
+        tokens, sequences = filled.batched_tokens or 0, filled.sequences or 0
+        if tokens < sequences * each:
+            yield wrong(
+                ("speculative",),
+                "engine/wrong-option",
+                f"beside adapters a step holds {each} tokens of each of {sequences} sequences, and "
+                f"{an(card.name)} gets steps of {tokens}: vLLM refuses to start",
+                f"max_sequences: {tokens // each} or less, or max_batched_tokens: "
+                f"{sequences * each} or more",
+            )
+            return
+
+
 def whole_prompts(case: Case) -> Iterator[Finding]:
     """Where prompts are not taken in chunks, vLLM refuses a step shorter than the context.
 
@@ -115,4 +143,4 @@ def _path(case: Case, variant: Variant) -> Path_:
     return ("gpu", variant.entry or 0)
 
 
-RULES: tuple[Rule, ...] = (steps, whole_prompts)
+RULES: tuple[Rule, ...] = (steps, guesses, whole_prompts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.checks.start import Start, once
@@ -116,11 +116,32 @@ def graphs(start: Start) -> Iterator[Finding]:
 
 def replayed(start: Start) -> Iterator[Finding]:
     """Source: `validate_mamba_cached_kernel`, vllm/config/vllm.py, 0.32.0."""
-    name, shape = "use-replayssm", start.shape
-    if name not in start.said or start.heard.yes(name) is not True or shape is None:
+    name, names, model = "use-replayssm", start.names, start.case.facts.architecture
+    if name not in start.said or start.heard.yes(name) is not True:
         return
-    if shape.state is None:
-        yield start.refused(name, f"{name} needs a model with Mamba layers", "leave it out")
+    if names is None or not names.replayssm or isinstance(model, Unknown):
+        return
+    if model not in names.replayssm:
+        yield start.refused(
+            name,
+            f"{name} is for {_listed(sorted(names.replayssm))}, not {model}",
+            "leave it out",
+        )
+        return
+    triton = (start.heard.text("mamba-backend") or "triton").lower() == "triton"
+    plain = not {"speculative-config", "spec-method", "enable-dbo", "ubatch-size"} & {
+        *start.heard.values
+    }
+    if triton and plain and start.variant.gpu and told_runner(start.case.spec) != "v1":
+        yield start.refused(
+            name,
+            f"{name} by Triton needs the first model runner",
+            f'mamba-backend: flashinfer, or env: {{{RUNNER}: "0"}}',
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def attention(start: Start) -> Iterator[Finding]:
@@ -155,7 +176,7 @@ def attention(start: Start) -> Iterator[Finding]:
             f"{backend} is for multi-head latent attention, which the model has not",
             "leave it out: vLLM takes the fastest that the model can use",
         )
-    elif "MLA" not in backend and latent and kinds & names.mla:
+    elif "MLA" not in backend and latent and kinds & names.mla and text.get("is_causal", True):
         yield start.refused(
             name,
             f"{backend} has no multi-head latent attention, which the model has",

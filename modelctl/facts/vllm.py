@@ -19,7 +19,8 @@ class Names(Struct, frozen=True):
     types that are refused in float16, `mtp` the model types and architectures whose own layers can
     guess ahead, `variables` those of VLLM_…, `pooling` the architectures that it serves for vectors
     or scores alone, `unchunked` those of them whose prompts it takes whole, `attention` the
-    backends of attention, `mla` the model types with multi-head latent attention. Of the methods of
+    backends of attention, `mla` the model types with multi-head latent attention, `replayssm` the
+    architectures that --use-replayssm is for. Of the methods of
     guessing ahead `not_async` refuse --async-scheduling, `not_async_before` do with the first model
     runner; `first_runner` are those that it alone knows, `second_runner` those that the second one
     alone knows. All of these are empty where nobody looked.
@@ -42,6 +43,7 @@ class Names(Struct, frozen=True):
     unchunked: frozenset[str]
     attention: tuple[str, ...]
     mla: frozenset[str]
+    replayssm: frozenset[str]
     not_async: tuple[str, ...]
     not_async_before: tuple[str, ...]
     first_runner: tuple[str, ...]
@@ -72,6 +74,7 @@ def names(version: str) -> Names | None:
         unchunked=frozenset(row.get("unchunked", ())),
         attention=tuple(row.get("attention", ())),
         mla=frozenset(row.get("mla", ())),
+        replayssm=frozenset(row.get("replayssm", ())),
         not_async=tuple(row.get("not_async", ())),
         not_async_before=tuple(row.get("not_async_before", ())),
         first_runner=tuple(row.get("first_runner", ())),

@@ -54,3 +54,18 @@ def test_a_number_of_the_entry_itself() -> None:
 )
 def test_what_holds_them_or_is_not_known_to_be_too_short(more: dict[str, Any]) -> None:
     assert lines(asked("L4", **{"max_sequences": 4096, **more})) == []
+
+
+def test_beside_adapters_a_step_holds_what_is_guessed() -> None:
+    ahead = {"method": "ngram", "tokens": 8}
+    adapted = {**asked("H100")["model"], "adapters": {"a": {"source": "hf://b/c", "rank": 8}}}
+    more: dict[str, Any] = {"model": adapted, "speculative": ahead}
+    assert lines(asked("H100", **more)) == [
+        "speculative error engine/wrong-option: beside adapters a step holds 9 tokens of each of "
+        "1024 sequences, and an H100 gets steps of 8192: vLLM refuses to start | max_sequences: "
+        "910 or less, or max_batched_tokens: 9216 or more"
+    ]
+    assert lines(asked("H100", **more, max_sequences=910)) == []
+    assert lines(asked("H100", **more, max_batched_tokens=9216)) == []
+    assert lines(asked("H100", **{**more, "speculative": {**ahead, "tokens": 7}})) == []
+    assert lines(asked("H100", speculative=ahead)) == []

@@ -106,12 +106,6 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         "enforce-eager: true is without CUDA graphs",
     ),
     (
-        flags(VLLM, use_replayssm=True),
-        TEXT,
-        "backend.args.use-replayssm error engine/wrong-option: use-replayssm needs a model with "
-        f"Mamba layers, {ENDS} | leave it out",
-    ),
-    (
         flags(VLLM, attention_backend="FLASH_ATTN_MLA"),
         TEXT,
         attention(
@@ -236,3 +230,24 @@ def test_what_vllm_refuses(spec: dict[str, Any], config: dict[str, Any], sentenc
 )
 def test_what_it_takes(spec: dict[str, Any], config: dict[str, Any]) -> None:
     assert judge(spec, config) == []
+
+
+def replaying(architecture: str, env: dict[str, str] | None = None, **args: Any) -> list[str]:
+    spec = flags({**VLLM, "env": env or {}}, use_replayssm=True, **args)
+    return said(beside_memory(judged(spec, ModelFacts("hub", architecture=architecture))))
+
+
+def test_states_are_replayed_for_models_that_have_them_by_a_runner_that_can() -> None:
+    where = "backend.args.use-replayssm error engine/wrong-option: use-replayssm"
+    assert replaying("Qwen3ForCausalLM") == [
+        f"{where} is for KimiK3ForConditionalGeneration, KimiLinearForCausalLM, "
+        f"NemotronHForCausalLM or NemotronHPuzzleForCausalLM, not Qwen3ForCausalLM, {ENDS} | leave "
+        "it out"
+    ]
+    assert replaying("NemotronHForCausalLM") == [
+        f"{where} by Triton needs the first model runner, {ENDS} | mamba-backend: flashinfer, or "
+        'env: {VLLM_USE_V2_MODEL_RUNNER: "0"}'
+    ]
+    assert replaying("NemotronHForCausalLM", env={"VLLM_USE_V2_MODEL_RUNNER": "0"}) == []
+    assert replaying("NemotronHForCausalLM", mamba_backend="flashinfer") == []
+    assert said(judged(VLLM, ModelFacts("hub"))) == said(judged(flags(VLLM, use_replayssm=True)))

@@ -190,7 +190,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             dict.fromkeys(
                 (
                     *("no_float16", "mtp", "variables", "pooling", "unchunked", "attention", "mla"),
-                    *("not_async", "not_async_before", "first_runner", "second_runner"),
+                    *(
+                        "not_async",
+                        "not_async_before",
+                        "first_runner",
+                        "second_runner",
+                        "replayssm",
+                    ),
                 ),
                 _NAMES,
             ),
