@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from modelctl.spec.shape import Shape
-from modelctl.spec.values import Duration
+from modelctl.spec.values import ADDRESS, Duration
 
 MOST_CONTAINERS = 10_000
 """Of one app: far more than anybody runs, and few enough that no sum of them overflows."""
@@ -98,6 +98,7 @@ class BucketMount(Shape):
     endpoint: str | None = Field(
         default=None,
         description="Where it is, if not at Amazon or Google: of R2 the account's address",
+        pattern=ADDRESS,
         examples=["https://ACCOUNT.r2.cloudflarestorage.com"],
     )
     read_only: bool | None = Field(default=None, description="Nothing may be written")

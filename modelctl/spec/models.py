@@ -23,7 +23,7 @@ from modelctl.spec.container_models import (
     VolumeMount,
 )
 from modelctl.spec.shape import ARGUMENT, NAME, SCALAR, Shape, plain
-from modelctl.spec.values import DAY, Duration, Size
+from modelctl.spec.values import ADDRESS, DAY, Duration, Size
 
 __all__ = [
     "ARGUMENT",
@@ -108,6 +108,7 @@ class Model(Shape):
     endpoint: str | None = Field(
         default=None,
         description="The address of an S3-compatible bucket that is not Amazon's",
+        pattern=ADDRESS,
         examples=["https://ACCOUNT.r2.cloudflarestorage.com"],
     )
     copy_: bool | None = Field(

@@ -14,7 +14,7 @@ from modelctl.spec.quoting import quote, quote_path
 from modelctl.spec.scalars import LARGEST, surprise
 from modelctl.spec.synonyms import FIELDS, WORDS
 from modelctl.spec.tree import Mapping, Node, Scalar, Sequence
-from modelctl.spec.values import DAY
+from modelctl.spec.values import ADDRESS, DAY
 from modelctl.spec.wanted import Path_
 
 _ENGINES = choices(ShapeKind(Backend).fields["name"])
@@ -168,6 +168,8 @@ def wrong_value(
             return "spec/value", f"{field} has at most {context['max_length']} characters", ""
         case "string_pattern_mismatch" if context["pattern"] == DAY:
             return "spec/value", f"{field} wants a day", "write it as 2027-01-31"
+        case "string_pattern_mismatch" if context["pattern"] == ADDRESS:
+            return "spec/value", f"{field} wants an address", "write it as https://HOST"
         case "string_pattern_mismatch":
             return (
                 "spec/value",

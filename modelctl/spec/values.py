@@ -77,6 +77,9 @@ Duration = Annotated[
 DAY = r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$"
 """How a day is written; whether the month has it, a rule looks."""
 
+ADDRESS = r"^https?://[!-.0-~][!-~]*$"
+"""How a server's address is written, with its scheme: an empty one would mean Amazon's."""
+
 Size = Annotated[
     int,
     BeforeValidator(_read_size),

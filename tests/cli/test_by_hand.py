@@ -104,6 +104,7 @@ def test_what_was_scaled_by_hand_is_held_and_said(place: Project) -> None:
     )
 
 
+@pytest.mark.full  # the roll-back of the first test is in it
 def test_history_says_who_did_what_and_why_the_newest_first(place: Project) -> None:
     ran = place.run("history", "night", "--local", "--output", "json")
     rows = ran.json["events"]

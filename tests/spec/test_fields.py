@@ -283,6 +283,13 @@ CATALOGUE: dict[str, list[str]] = {
     "allow: {fit/too-large: {until: 2027-1-31}}": [
         "3:32 error spec/value: allow.fit/too-large.until wants a day | write it as 2027-01-31"
     ],
+    "buckets: {/data: {bucket: a, endpoint: https://x.r2.cloudflarestorage.com}}": [],
+    'buckets: {/data: {bucket: a, endpoint: ""}}': [
+        "3:40 error spec/value: buckets./data.endpoint wants an address | write it as https://HOST"
+    ],
+    "buckets: {/data: {bucket: a, endpoint: minio:9000}}": [
+        "3:40 error spec/value: buckets./data.endpoint wants an address | write it as https://HOST"
+    ],
     "rollout: {strategy: blue-green}": [
         "3:21 error spec/value: rollout.strategy is one of rolling, recreate; this is blue-green",
     ],
