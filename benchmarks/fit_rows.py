@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from modelctl.facts.gpus import choice
-from modelctl.fit.types import VllmInputs
+from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights import config_scheme
 from modelctl.weights.config_layers import mixers, state_of
@@ -104,14 +104,28 @@ def row_of(said: Mapping[str, Any]) -> Row:
             sequences=said.get("max_num_seqs"),
             batched_tokens=said.get("max_num_batched_tokens"),
             eager=bool(said.get("enforce_eager")),
+            # A log that says no sequences does not say that nobody did: they are not held to it.
+            whole_graphs=said.get("max_num_seqs") is not None,
             prefix_caching=said.get("prefix_caching"),
             multimodal=True,
             card=str(said.get("gpu") or ""),
+            draft=draft_of(said),
             task="embed" if "embed" in str(said["model"]).lower() else "generate",
         ),
         usable=said.get("total_gib") or usable_of(str(said.get("gpu") or "")),
         gpu=str(said.get("gpu") or "unknown"),
     )
+
+
+def draft_of(row: Mapping[str, Any]) -> Draft | None:
+    """A layer of the checkpoint that guesses ahead; of other drafts a row does not say enough."""
+    said = row.get("speculative")
+    if not isinstance(said, Mapping) or "mtp" not in str(said.get("method")):
+        return None
+    draft = str(said.get("model") or row["model"])
+    if draft != row["model"] and "built-in" not in draft:
+        return None
+    return Draft("mtp", int(said.get("num_speculative_tokens") or 1), weights=0, layers=1)
 
 
 def usable_of(gpu: str) -> float | None:

@@ -55,7 +55,8 @@ def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
         utilization=heard.number("gpu-memory-utilization") or _utilization(version),
         sequences=heard.whole("max-num-seqs"),
         batched_tokens=heard.whole("max-num-batched-tokens"),
-        eager=_eager(heard),
+        eager=_captures(heard) == "NONE",
+        whole_graphs=_captures(heard) != "PIECEWISE",
         prefix_caching=heard.yes("enable-prefix-caching"),
         adapters=(heard.whole("max-loras") or 1) if lora else 0,
         adapter_rank=heard.whole("max-lora-rank") or _UNSAID.adapter_rank,
@@ -139,11 +140,17 @@ def _whole_prompts(ask: Ask, heard: Said) -> bool:
     return ask.setting.task != "generate" and model in names.unchunked
 
 
-def _eager(heard: Said) -> bool:
+def _captures(heard: Said) -> str:
+    """Which CUDA graphs there are, a name of `CUDAGraphMode`; "" for vLLM's own choice.
+
+    Source: vllm/config/compilation.py and OPTIMIZATION_LEVEL_00 in vllm/config/vllm.py, 0.32.0.
+    """
     if heard.yes("enforce-eager"):
-        return True
-    compiled = heard.mapping("compilation-config")
-    return str(compiled.get("cudagraph_mode", "")).upper() in ("NONE", "0")
+        return "NONE"
+    said = str(heard.mapping("compilation-config").get("cudagraph_mode", "")).upper()
+    if not said and (level := heard.text("optimization-level")) in ("0", "1"):
+        return "PIECEWISE" if level == "1" else "NONE"
+    return {"0": "NONE", "1": "PIECEWISE"}.get(said, said)
 
 
 def _multimodal(heard: Said) -> bool:

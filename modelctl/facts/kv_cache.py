@@ -58,6 +58,7 @@ Behaviour = Literal[
     "state_prefixes",
     "every_state",
     "checkpoint_block",
+    "state_for_each",
 ]
 
 

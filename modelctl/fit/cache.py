@@ -68,6 +68,10 @@ class CacheLayout(Struct, frozen=True):
         """Bytes of one GPU without which the engine refuses to start with this context."""
         return self.bytes_for(context) + self.held_back
 
+    def least_for_states(self, sequences: int) -> int:
+        """Bytes of one GPU that hold a block of states for each of so many sequences."""
+        return self.block_bytes * sequences if any(g.kind == "state" for g in self.groups) else 0
+
     def fit(self, bytes_of_one_gpu: float, context: int) -> CacheFit:
         """What fits into so many bytes, counted in requests of `context` tokens."""
         if not self.groups:
@@ -117,6 +121,16 @@ def cache_of(shape: Shape, inputs: VllmInputs) -> CacheLayout | Unknown:
     )
     held_back = block_bytes if behaves("null_block", inputs.version) else 0
     return CacheLayout(tuple(group[0][0] for group in groups), block_bytes, in_flight, held_back)
+
+
+def states_of(inputs: VllmInputs) -> int:
+    """Sequences whose states must have a block each, or the engine refuses to start.
+
+    Source: `resolve_cudagraph_mode_and_sizes`, vllm/config/compilation.py, 0.32.0.
+    """
+    captured = inputs.whole_graphs and not inputs.eager
+    each = captured and behaves("state_for_each", inputs.version)
+    return (inputs.sequences or 0) if each else 0
 
 
 def in_flight_of(inputs: VllmInputs) -> int:

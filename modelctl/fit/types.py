@@ -97,6 +97,8 @@ class VllmInputs(Struct, frozen=True):
     whole_item: int = 0
     """Tokens of the largest picture or video where a step that nobody says has to hold it whole, 0
     where it may be cut."""
+    whole_graphs: bool = True
+    """Whether CUDA graphs are of whole steps too, and not of parts of them only."""
     runner: Literal["v1", "v2"] | None = None
     """The model runner, `VLLM_USE_V2_MODEL_RUNNER`; None for vLLM's own choice."""
 
@@ -149,7 +151,8 @@ class Memory(Struct, frozen=True):
     `usable` is what CUDA reports, `budget` what the engine takes of it. `other` has everything
     beside weights and cache, by name. `tokens` fit into `cache` at once; `full` is how many
     requests of the whole context that is, `typical` of `TYPICAL` tokens. `need` is the least that
-    one request of the context takes. What is `measured` was reported by the engine at a boot that
+    the engine asks for: one request of the context, or a state for each of `states` sequences where
+    that is more. What is `measured` was reported by the engine at a boot that
     ran just like this; `boot` says whose boot the figures are of, also where only its context was
     another one.
     """
@@ -163,6 +166,7 @@ class Memory(Struct, frozen=True):
     full: Interval | None = None
     typical: Interval | None = None
     need: float = 0.0
+    states: int = 0
     verdict: Verdict = "unknown"
     reason: str = ""
     largest_context: int | None = None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from modelctl.facts import memory as facts
 from modelctl.fit.allocator import beyond
-from modelctl.fit.cache import CacheLayout, cache_of
+from modelctl.fit.cache import CacheLayout, cache_of, states_of
 from modelctl.fit.overhead import overhead, with_batch
 from modelctl.fit.sums import digits_apart, too_much
 from modelctl.fit.tensors import by_tensors
@@ -110,13 +110,14 @@ def assembled(
     left = _left(loaded, other, inputs, card)
     cache = left if inputs.kv_bytes is None else Interval.exactly(inputs.kv_bytes / GIB)
     at, copies = layout.fit, inputs.data  # each of several copies has a cache of its own
-    need = layout.least_for(inputs.context) / GIB
+    one, states = layout.least_for(inputs.context), layout.least_for_states(states_of(inputs))
+    need, crowd = max(one, states) / GIB, states_of(inputs) if states > one else 0
     spare = left if inputs.kv_bytes is None else left - cache
     verdict = _verdict(cache, need, spare)
     gpus = inputs.tensor * inputs.pipeline
     reason = ""
     if verdict != "fits":
-        reason = _reason(loaded, other, need, inputs, card, doubtful=verdict == "may fit")
+        reason = _reason(loaded, other, need, crowd, inputs, card, verdict == "may fit")
     if verdict == "fits" and inputs.utilization > facts.most_utilization(gpus):
         verdict, reason = "may fit", "the driver leaves less of the GPU than the engine asks for"
     return Memory(
@@ -133,9 +134,12 @@ def assembled(
             layout,
         ),
         need=need,
+        states=crowd,
         verdict=verdict,
         reason=reason,
-        largest_context=_largest_context(layout, cache) if largest and layout.groups else None,
+        largest_context=_largest_context(layout, cache, crowd)
+        if largest and layout.groups
+        else None,
     )
 
 
@@ -150,9 +154,14 @@ def _left(
     return left
 
 
-def _largest_context(layout: CacheLayout, cache: Interval) -> int:
-    """A context that surely fits, so that following it leaves nothing to warn of."""
+def _largest_context(layout: CacheLayout, cache: Interval, states: int) -> int:
+    """A context that surely fits, so that following it leaves nothing to warn of.
+
+    None is short enough where the states of `states` sequences are too much.
+    """
     sure, likely = (max(0.0, end) * GIB for end in (cache.low, cache.value))
+    if layout.least_for_states(states) > likely:
+        return 0
     return layout.largest_context(sure) or layout.largest_context(likely)
 
 
@@ -166,14 +175,15 @@ def _reason(
     loaded: Interval,
     other: Mapping[str, Interval],
     need: float,
+    states: int,
     inputs: VllmInputs,
     card: Card,
-    *,
     doubtful: bool,
 ) -> str:
     """The sum that is more than there is: of what is expected, or, in doubt, of the most of all."""
     beside, there_is = _whole(other), card.usable_gib * inputs.utilization
-    asked, room = need, "one request"
+    asked, least = need, f"a state for each of {states:,} sequences" if states else "one request"
+    room = least
     if inputs.kv_bytes is not None:
         there_is, asked, room = (
             card.usable_gib,
@@ -183,7 +193,7 @@ def _reason(
         if asked < need and loaded.value + asked + beside.value <= there_is:
             digits = digits_apart(need, asked)
             return (
-                f"one request takes {need:.{digits}f} GiB of the cache, and {asked:.{digits}f} are "
+                f"{least} takes {need:.{digits}f} GiB of the cache, and {asked:.{digits}f} are "
                 "asked for it"
             )
     parts = {"weights": loaded, room: Interval.exactly(asked), "other": beside}

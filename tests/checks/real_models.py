@@ -7,7 +7,7 @@ shape, over files of holes, as `modelctl lock` reads them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -299,6 +299,51 @@ def locked(
 def adapter(rank: int) -> Locked:
     files = (RemoteFile("adapter_config.json", 300), RemoteFile("adapter_model.safetensors", 9))
     return Locked(COMMIT, files, config={"r": rank, "peft_type": "LORA"})
+
+
+QWEN35_27B = {
+    "architectures": ["Qwen3_5ForCausalLM"],
+    "model_type": "qwen3_5_text",
+    "dtype": "bfloat16",
+    "hidden_size": 5120,
+    "intermediate_size": 17408,
+    "num_hidden_layers": 64,
+    "num_attention_heads": 24,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "full_attention_interval": 4,
+    "layer_types": [*["linear_attention"] * 3, "full_attention"] * 16,
+    "linear_conv_kernel_dim": 4,
+    "linear_num_key_heads": 16,
+    "linear_key_head_dim": 128,
+    "linear_num_value_heads": 48,
+    "linear_value_head_dim": 128,
+    "mamba_ssm_dtype": "float32",
+    "vocab_size": 248320,
+    "max_position_embeddings": 262144,
+    "tie_word_embeddings": False,
+}
+
+
+def qwen35_27b() -> Iterator[Tensor]:
+    """Three layers of four keep a state, and each fourth one has attention with gates."""
+    kind, hidden = "BF16", 5120
+    for layer in range(64):
+        at = f"model.layers.{layer}"
+        if layer % 4 == 3:
+            for name, rows in (("q_proj", 12288), ("k_proj", 1024), ("v_proj", 1024)):
+                yield f"{at}.self_attn.{name}.weight", kind, (rows, hidden)
+            yield f"{at}.self_attn.o_proj.weight", kind, (hidden, 6144)
+        else:
+            for name, rows in (("qkv", 10240), ("z", 6144), ("a", 48), ("b", 48)):
+                yield f"{at}.linear_attn.in_proj_{name}.weight", kind, (rows, hidden)
+            yield f"{at}.linear_attn.conv1d.weight", kind, (10240, 1, 4)
+            yield f"{at}.linear_attn.out_proj.weight", kind, (hidden, 6144)
+        for name in ("gate_proj", "up_proj"):
+            yield f"{at}.mlp.{name}.weight", kind, (17408, hidden)
+        yield f"{at}.mlp.down_proj.weight", kind, (hidden, 17408)
+    yield "model.embed_tokens.weight", kind, (248320, hidden)
+    yield "lm_head.weight", kind, (248320, hidden)
 
 
 QWEN3 = QWEN3_8B

@@ -33,6 +33,7 @@ from tests.checks.real_specs import (
     QWEN15_32B,
     QWEN25_05B,
     QWEN25_72B,
+    QWEN35_27B,
     SQL,
     STATIC_FP8,
     VLLM,
@@ -77,6 +78,16 @@ FAILED: list[tuple[str, Model, dict[str, Any], list[str], dict[str, Any]]] = [
             "fit 2 × H100 at 20,000 tokens | H100:4"
         ],
         spec(LLAMA31, "H100:4", context=20000, dtype="float16"),
+    ),
+    (
+        "https://github.com/vllm-project/recipes/pull/831",
+        model(QWEN35_27B, models.QWEN35_27B, tuple(models.qwen35_27b())),
+        spec(QWEN35_27B, "RTX-PRO-6000", context=131072),
+        [
+            "gpu[0] error fit/too-large: Qwen/Qwen3.5-27B in bfloat16 does not fit an "
+            "RTX-PRO-6000 at 128k context | max_sequences: 512; or RTX-PRO-6000:2"
+        ],
+        spec(QWEN35_27B, "RTX-PRO-6000", context=131072, max_sequences=512),
     ),
     (
         "https://github.com/QwenLM/Qwen3/issues/295",
@@ -402,3 +413,24 @@ def test_what_failed_in_public_is_said_and_its_way_out_works(
     known = facts()
     assert said(judged(wrong, known)) == sentences, seen
     assert said(judged(right, known)) == [], seen
+
+
+def test_the_sum_has_a_state_for_each_sequence_where_that_is_what_is_too_much() -> None:
+    made = model(QWEN35_27B, models.QWEN35_27B, tuple(models.qwen35_27b()))()
+    found = judged(spec(QWEN35_27B, "RTX-PRO-6000", context=131072), made)
+    (detail,) = (one.detail for one in found if one.code == "fit/too-large")
+    assert detail == (
+        "weights 50.1 + a state for each of 1,024 sequences 49.0 + other 2.5 = 101.6, "
+        "usable 87.4 GiB per GPU"
+    )
+    given = {"kv-cache-memory-bytes": "30G"}
+    found = judged(spec(QWEN35_27B, "RTX-PRO-6000", context=131072, backend={"args": given}), made)
+    (detail,) = (one.detail for one in found if one.code == "fit/too-large")
+    assert detail == (
+        "a state for each of 1,024 sequences takes 49.0 GiB of the cache, and 30.0 are asked for it"
+    )
+    # Without graphs of whole steps, sequences wait for a state instead.
+    for loose in ({"enforce-eager": True}, {"compilation-config": {"cudagraph_mode": "PIECEWISE"}}):
+        backend = {"args": loose}
+        found = judged(spec(QWEN35_27B, "RTX-PRO-6000", context=131072, backend=backend), made)
+        assert not [one for one in found if one.code.startswith("fit/")]

@@ -89,10 +89,20 @@ def test_of_the_fifth_set_six_in_seven_weights_are_within_2_percent() -> None:
     assert found["weights"]["n"] == 74
     assert found["weights"]["within_2pct"] >= 0.86
     assert found["weights"]["within_5pct"] >= 0.93
-    assert found["kv_tokens_from_logged_bytes"]["fine_within_0_1pct"] >= 0.81
+    assert found["kv_tokens_from_logged_bytes"]["fine_within_0_1pct"] >= 0.82
     said = found["verdicts"]
     assert (said["refused"], said["failed"]) == (1, 1)
     assert (said["accepted"], said["ran"]) == (24, 24)
+
+
+def test_of_the_sixth_set_no_verdict_is_wrong() -> None:
+    """Two of its failed starts had fewer states than sequences, the others too small a cache."""
+    rows = fit_accuracy.read(fit_accuracy.FILE.with_name("sixth.jsonl"))
+    found = fit_accuracy.result([fit_accuracy.predict(row) for row in rows])
+    assert found["kv_tokens_from_logged_bytes"]["within_0_1pct"] >= 0.81
+    said = found["verdicts"]
+    assert (said["refused"], said["failed"], said["failed_sure"]) == (5, 5, 3)
+    assert (said["accepted"], said["ran"]) == (23, 23)
 
 
 def test_of_other_starts_none_that_failed_fits_and_one_that_says_too_little_is_refused(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from modelctl.fit.cache import CacheLayout, cache_of
+from modelctl.fit.cache import CacheLayout, cache_of, states_of
 from modelctl.fit.cache_layers import stages
 from modelctl.fit.types import GIB, Draft, VllmInputs
 from modelctl.resolved import Unknown
@@ -269,6 +269,15 @@ def test_a_granite_hybrid_keeps_a_third_state_with_prefix_caching() -> None:
     assert found.blocks_for(131072) == 249 + 9 * 3
     plain = layout(GRANITE_4_SMALL, replace(RUN, prefix_caching=False))
     assert plain.blocks_for(131072) == 249 + 9
+
+
+def test_each_sequence_has_a_block_for_its_states_where_whole_steps_are_captured() -> None:
+    found, run = layout(QWEN3_NEXT), replace(RUN, version=(0, 19), sequences=256)
+    assert found.least_for_states(256) == 256 * found.block_bytes
+    assert layout(QWEN3_8B).least_for_states(256) == 0
+    assert states_of(run) == 256
+    for without in ({"eager": True}, {"whole_graphs": False}, {"version": (0, 18)}):
+        assert states_of(replace(run, **without)) == 0
 
 
 def test_a_jamba_has_small_states() -> None:

@@ -182,10 +182,13 @@ def _bar(memory: Memory, other: Interval) -> Bar:
     if needed > memory.budget + 1e-6 and memory.verdict != "fits":
         start = max(at, min(begins, memory.usable))
         missing = Part("missing", place(start), round(place(needed) - place(start), 3))
+    least = "one request of the whole context"
+    if memory.states:
+        least = f"a state for each of {memory.states:,} sequences"
     words = (
         f"{memory.usable:.1f} GiB: weights {memory.weights.value:.1f}, other {other.value:.1f}, "
-        f"cache {cache:.1f}, free {_free(memory, other):.1f}; one request of the whole context "
-        f"takes {memory.need:.1f}: {memory.verdict}"
+        f"cache {cache:.1f}, free {_free(memory, other):.1f}; {least} takes {memory.need:.1f}: "
+        f"{memory.verdict}"
     )
     return Bar(
         parts=tuple(parts),
