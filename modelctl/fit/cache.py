@@ -126,9 +126,10 @@ def cache_of(shape: Shape, inputs: VllmInputs) -> CacheLayout | Unknown:
 def states_of(inputs: VllmInputs) -> int:
     """Sequences whose states must have a block each, or the engine refuses to start.
 
-    Source: `resolve_cudagraph_mode_and_sizes`, vllm/config/compilation.py, 0.32.0.
+    Models that write no text have no graphs of whole steps. Source:
+    `resolve_cudagraph_mode_and_sizes`, vllm/config/compilation.py, 0.32.0.
     """
-    captured = inputs.whole_graphs and not inputs.eager
+    captured = inputs.whole_graphs and not inputs.eager and inputs.task == "generate"
     each = captured and behaves("state_for_each", inputs.version)
     return (inputs.sequences or 0) if each else 0
 
