@@ -6,11 +6,15 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from modelctl.checks.case import Case, Rule, wrong
 from modelctl.checks.start import Start, once
 from modelctl.engines.base import Finding
 from modelctl.engines.vllm_memory import RUNNER, told_runner
-from modelctl.facts import vllm
+from modelctl.facts import gpus, vllm
+from modelctl.fit.cache import cache_of, states_of
+from modelctl.fit.overhead import with_batch
 from modelctl.resolved import Unknown
 from modelctl.spec.wanted import Path_
 from modelctl.weights.config import inner
@@ -74,26 +78,40 @@ def adapters_kept(start: Start) -> Iterator[Finding]:
 
 
 def blocks(start: Start) -> Iterator[Finding]:
-    """One request of the whole context has to fit, beside the one block that vLLM keeps empty.
+    """One request of the whole context has to fit, beside the one block that vLLM keeps empty, and
+    the states of every sequence.
 
-    Source: `get_kv_cache_configs`, vllm/v1/core/kv_cache_utils.py, 0.32.0.
+    Source: `get_kv_cache_configs`, vllm/v1/core/kv_cache_utils.py, and
+    `resolve_cudagraph_mode_and_sizes`, vllm/config/compilation.py, 0.32.0.
     """
-    name, context, shape = "num-gpu-blocks-override", start.variant.context, start.shape
-    count = start.heard.whole(name)
-    if name not in start.said or count is None or isinstance(context, Unknown):
+    name, inputs, shape = "num-gpu-blocks-override", start.inputs, start.shape
+    count, card = start.heard.whole(name), gpus.gpus().get(start.variant.gpu or "")
+    if name not in start.said or count is None or inputs is None or shape is None or card is None:
         return
-    if shape is None or shape.state is not None or "full" not in shape.layers:
+    inputs = with_batch(inputs, card.usable_gib, card.name)
+    if shape.state is not None:
+        sequences = states_of(inputs)
+        if count < sequences:
+            yield start.refused(
+                name,
+                f"{count} blocks of the cache do not hold a state for each of {sequences:,} "
+                "sequences",
+                f"leave it out, or max_sequences: {count}",
+            )
         return
-    size = start.heard.whole("block-size")
-    tokens = (size or _LARGEST_BLOCK) * start.whole("decode-context-parallel-size", 1)
-    if (count - 1) * tokens < context:
-        least = -(-context // tokens) + 1
+    if start.whole("decode-context-parallel-size", 1) > 1:
+        return
+    layout = cache_of(shape, replace(inputs, block_size=inputs.block_size or _LARGEST_BLOCK))
+    if isinstance(layout, Unknown) or not layout.groups:
+        return
+    least = layout.blocks_for(inputs.context) + 1
+    if count < least:
         yield start.refused(
             name,
             f"{count} blocks of the cache, one of which stays empty, do not hold a context of "
-            f"{context:,} tokens",
+            f"{inputs.context:,} tokens",
             f"leave it out, or {least} or more"
-            if size
+            if inputs.block_size
             else "leave it out: vLLM takes as many as fit",
         )
 
@@ -136,7 +154,7 @@ def replayed(start: Start) -> Iterator[Finding]:
         yield start.refused(
             name,
             f"{name} by Triton needs the first model runner",
-            f'mamba-backend: flashinfer, or env: {{{RUNNER}: "0"}}',
+            f'mamba-backend: flashinfer with prefix_caching: false, or env: {{{RUNNER}: "0"}}',
         )
 
 
@@ -195,7 +213,7 @@ def second_runner(case: Case) -> Iterator[Finding]:
     `maybe_convert_bool`, vllm/envs.py.
     """
     told = (case.spec.env or {}).get(RUNNER)
-    if case.engine.name == "vllm" and told is not None and not told.strip().isdecimal():
+    if case.engine.name == "vllm" and told is not None and told_runner(case.spec) is None:
         yield wrong(
             _RUNNER,
             "engine/wrong-option",

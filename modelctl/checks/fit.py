@@ -13,13 +13,16 @@ from modelctl.engines.base import NO_ENTRY, Finding
 from modelctl.facts import gpus
 from modelctl.fit.numbers import with_numbers
 from modelctl.fit.types import VllmInputs
-from modelctl.resolve import parallel_of
+from modelctl.resolve import NO_BACKEND, parallel_of
 from modelctl.resolved import Unknown, Variant
 from modelctl.spec.wanted import Path_
 
 if TYPE_CHECKING:
     from modelctl.fit.search import Way
 
+
+_OWN = "max-num-seqs"
+"""vLLM's own name of `max_sequences`: said in `args`, it is what counts."""
 
 _NUMBERS = ("bfloat16", "float16", "float32")
 
@@ -168,9 +171,14 @@ def _way(way: Way, case: Case, fit: Fit) -> str:
     """The search cuts tensors alone: where the spec says how it is cut, it must say that too."""
     if way.field == "context":
         return f"context: {way.value} fits on this entry"
+    entry = case.spec.gpu[fit.entry] if case.spec.gpu and fit.entry is not None else NO_ENTRY
+    if way.field == "max_sequences":
+        told = {**((case.spec.backend or NO_BACKEND).args or {}), **(entry.args or {})}
+        key = next((name for name in told if name.lstrip("-").replace("_", "-") == _OWN), way.field)
+        alone = len(case.entries) < 2 and entry.max_sequences is None
+        return f"{key}: {way.value}" + ("" if alone else " on this entry")
     if way.field != "gpu":
         return f"{way.field}: {way.value}"
-    entry = case.spec.gpu[fit.entry] if case.spec.gpu and fit.entry is not None else NO_ENTRY
     said = parallel_of(case.spec.model_copy(update={"nodes": None}), entry, 0)
     if said.tensor is None and said.pipeline is None and said.data is None:
         return way.value

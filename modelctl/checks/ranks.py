@@ -29,7 +29,7 @@ def decoding(start: Start) -> Iterator[Finding]:
                 _DECODE,
                 f"beside {_PREFILL} {prefill} and tensor: {tensor}, {_DECODE} is one of "
                 f"{', '.join(map(str, sizes))}, not {parts}",
-                f"{_DECODE}: {prefill}",
+                "leave it out",
             )
         return
     if tensor % parts:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from modelctl.checks.case import Case, Rule, doubtful, wrong
 from modelctl.checks.endpoint import REGION
 from modelctl.engines.base import Finding
-from modelctl.facts import places
-from modelctl.resolved import Unknown
+from modelctl.facts import gpus, places
+from modelctl.fit.memory import memory_of
+from modelctl.fit.types import VllmInputs
+from modelctl.resolved import Unknown, Variant
 from modelctl.spec.models import Concurrency
 from modelctl.spec.values import duration_text
 from modelctl.spec.wanted import Path_
@@ -73,22 +77,32 @@ def sequences_below_target(case: Case) -> Iterator[Finding]:
             (v for v in case.resolved.variants if v.entry == index and v.origin == "entry"), None
         )
         sequences = variant.max_sequences if variant else None
-        if target is None or sequences is None or target <= sequences:
+        if target is None or variant is None or sequences is None or target <= sequences:
             continue
         where: Path_ = ("max_sequences",)
         if entry.max_sequences is not None:
             where = ("gpu", index, "max_sequences")
         elif case.spec.max_sequences is None:
             where = ("concurrency", "target")
+        lower = f"concurrency: {{target: {sequences}}}"
         yield doubtful(
             where,
             "concurrency/target-above-sequences",
             f"with a target of {target} requests a container, {target - sequences} of them wait: "
             f"the engine runs {sequences} at once on {name}",
-            f"max_sequences: {target}, or concurrency: {{target: {sequences}}}",
+            f"max_sequences: {target}, or {lower}" if _bears(case, variant, target) else lower,
         )
         if where[0] != "gpu":
             return
+
+
+def _bears(case: Case, variant: Variant, sequences: int) -> bool:
+    """Whether so many at once still fit, as far as that is known."""
+    inputs, card = variant.memory, gpus.gpus().get(variant.gpu or "")
+    if not isinstance(inputs, VllmInputs) or card is None:
+        return True
+    found = memory_of(replace(inputs, sequences=sequences), case.facts, card)
+    return isinstance(found, Unknown) or found.verdict in ("fits", "unknown")
 
 
 def price_of_regions(case: Case) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
         sequences=heard.whole("max-num-seqs"),
         batched_tokens=heard.whole("max-num-batched-tokens"),
         eager=_captures(heard) == "NONE",
-        whole_graphs=_captures(heard) != "PIECEWISE",
+        whole_graphs=_whole_graphs(heard),
         prefix_caching=heard.yes("enable-prefix-caching"),
         adapters=(heard.whole("max-loras") or 1) if lora else 0,
         adapter_rank=heard.whole("max-lora-rank") or _UNSAID.adapter_rank,
@@ -82,7 +82,7 @@ def told_runner(spec: Spec) -> Literal["v1", "v2"] | None:
     Source: `maybe_convert_bool`, vllm/envs.py, 0.32.0.
     """
     told = ((spec.env or {}).get(RUNNER) or "").strip()
-    return ("v2" if int(told) else "v1") if told.isdecimal() else None
+    return ("v2" if int(told) else "v1") if re.fullmatch(r"[-+]?[0-9]{1,9}", told) else None
 
 
 def _table(ask: Ask) -> FlagTable | None:
@@ -151,6 +151,24 @@ def _captures(heard: Said) -> str:
     if not said and (level := heard.text("optimization-level")) in ("0", "1"):
         return "PIECEWISE" if level == "1" else "NONE"
     return {"0": "NONE", "1": "PIECEWISE"}.get(said, said)
+
+
+def _whole_graphs(heard: Said) -> bool:
+    """Whether vLLM captures whole steps for sure: some ways of sharing work out keep it from that.
+
+    Guessing ahead over an 8 bit cache has them on some GPUs alone. Source: `__post_init__`,
+    vllm/config/vllm.py, and `set_splitting_ops_for_v1`, vllm/config/compilation.py, 0.32.0.
+    """
+    compiled = heard.mapping("compilation-config")
+    guesses = heard.mapping("speculative-config") or heard.text("spec-method")
+    exchange = heard.text("all2all-backend") or ""
+    return not (
+        _captures(heard) == "PIECEWISE"
+        or str(compiled.get("mode", 3)) not in ("0", "3")
+        or heard.mapping("kv-transfer-config")
+        or exchange.startswith(("deepep", "nixl"))
+        or (guesses and (heard.text("kv-cache-dtype") or "auto").startswith("fp8"))
+    )
 
 
 def _multimodal(heard: Said) -> bool:

@@ -28,6 +28,20 @@ MLA = {
 }
 MOE = {**TEXT, "model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2}
 MOE |= {"moe_intermediate_size": 768}
+WINDOWS = {
+    "model_type": "gemma4_text",
+    "hidden_size": 2816,
+    "intermediate_size": 2112,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 256,
+    "num_global_key_value_heads": 2,
+    "global_head_dim": 512,
+    "layer_types": [*["sliding_attention"] * 5, "full_attention"] * 5,
+    "sliding_window": 1024,
+    "vocab_size": 262144,
+}
 
 
 def judge(spec: dict[str, Any], config: dict[str, Any] = TEXT) -> list[str]:
@@ -232,6 +246,21 @@ def test_what_it_takes(spec: dict[str, Any], config: dict[str, Any]) -> None:
     assert judge(spec, config) == []
 
 
+def test_blocks_are_counted_as_the_cache_is_laid_out() -> None:
+    """Full layers have blocks twice as long here as the windows beside them."""
+
+    def refused(count: int) -> list[str]:
+        spec = {**VLLM, "context": 131072, "max_batched_tokens": 2048}
+        return judge(flags(spec, num_gpu_blocks_override=count, block_size=16), WINDOWS)
+
+    assert refused(5702) == []
+    assert refused(5701) == [
+        "backend.args.num-gpu-blocks-override error engine/wrong-option: 5701 blocks of the cache, "
+        f"one of which stays empty, do not hold a context of 131,072 tokens, {ENDS} | leave it "
+        "out, or 5702 or more"
+    ]
+
+
 def replaying(architecture: str, env: dict[str, str] | None = None, **args: Any) -> list[str]:
     spec = flags({**VLLM, "env": env or {}}, use_replayssm=True, **args)
     return said(beside_memory(judged(spec, ModelFacts("hub", architecture=architecture))))
@@ -245,8 +274,8 @@ def test_states_are_replayed_for_models_that_have_them_by_a_runner_that_can() ->
         "it out"
     ]
     assert replaying("NemotronHForCausalLM") == [
-        f"{where} by Triton needs the first model runner, {ENDS} | mamba-backend: flashinfer, or "
-        'env: {VLLM_USE_V2_MODEL_RUNNER: "0"}'
+        f"{where} by Triton needs the first model runner, {ENDS} | mamba-backend: flashinfer with "
+        'prefix_caching: false, or env: {VLLM_USE_V2_MODEL_RUNNER: "0"}'
     ]
     assert replaying("NemotronHForCausalLM", env={"VLLM_USE_V2_MODEL_RUNNER": "0"}) == []
     assert replaying("NemotronHForCausalLM", mamba_backend="flashinfer") == []

@@ -434,3 +434,29 @@ def test_the_sum_has_a_state_for_each_sequence_where_that_is_what_is_too_much() 
         backend = {"args": loose}
         found = judged(spec(QWEN35_27B, "RTX-PRO-6000", context=131072, backend=backend), made)
         assert not [one for one in found if one.code.startswith("fit/")]
+
+
+def test_sequences_are_lowered_where_they_are_said() -> None:
+    made = model(QWEN35_27B, models.QWEN35_27B, tuple(models.qwen35_27b()))()
+
+    def hints(*cards: str, **more: Any) -> list[str]:
+        found = judged(spec(QWEN35_27B, *cards, context=131072, **more), made)
+        return [one.hint.partition(";")[0] for one in found if one.code != "fit/target"]
+
+    own = spec(QWEN35_27B, "RTX-PRO-6000", context=131072)
+    own["gpu"][0]["max_sequences"] = 1024
+    assert judged(own, made)[0].hint.startswith("max_sequences: 512 on this entry;")
+    assert hints("H100", "RTX-PRO-6000") == [
+        "max_sequences: 256 on this entry",
+        "max_sequences: 512 on this entry",
+    ]
+    args = {"max-num-seqs": 1024}
+    assert hints("RTX-PRO-6000", backend={"args": args}) == ["max-num-seqs: 512"]
+    # More at once would not fit, so that is no way out of a target that is too high.
+    few = {"max_sequences": 400, "concurrency": {"target": 1000}}
+    assert hints("RTX-PRO-6000", **few) == ["concurrency: {target: 400}"]
+    blocks = {"args": {"num-gpu-blocks-override": 500}}
+    assert hints("RTX-PRO-6000", backend=blocks, max_sequences=512) == [
+        "leave it out, or max_sequences: 500"
+    ]
+    assert hints("RTX-PRO-6000", backend=blocks, max_sequences=500) == []

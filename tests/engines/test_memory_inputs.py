@@ -84,6 +84,10 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (vllm(**{"compilation-config": {"cudagraph_mode": "NONE"}}), {"eager": True}),
     (vllm(**{"compilation-config": {"cudagraph_mode": "piecewise"}}), {"whole_graphs": False}),
     (vllm(**{"compilation-config": {"cudagraph_mode": "FULL"}}), {}),
+    (vllm(**{"compilation-config": {"mode": 1}}), {"whole_graphs": False}),
+    (vllm(**{"compilation-config": {"mode": 3}}), {}),
+    (vllm(**{"kv-transfer-config": {"kv_connector": "LMCache"}}), {"whole_graphs": False}),
+    (vllm(**{"all2all-backend": "deepep_low_latency"}), {"whole_graphs": False}),
     (vllm(**{"optimization-level": "0"}), {"eager": True}),
     (vllm(**{"optimization-level": "1"}), {"whole_graphs": False}),
     (vllm(**{"optimization-level": "2"}), {}),
@@ -100,6 +104,7 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (vllm(**{"disable-hybrid-kv-cache-manager": True}), {"hybrid_cache": False}),
     ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "0"}}, {"runner": "v1"}),
     ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "1"}}, {"runner": "v2"}),
+    ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "-1"}}, {"runner": "v2"}),
     ({"env": {"VLLM_USE_V2_MODEL_RUNNER": "yes"}}, {}),
     (
         vllm(
