@@ -94,6 +94,13 @@ def compiled(version: Version, of: Runner) -> Triple:
 
 
 @cache
+def compiled_text(version: Version, of: Runner) -> Triple | None:
+    """The same of a dense model of text; None where it is like the others."""
+    row = _row("compiled", version, of)
+    return _triple(row["text"]) if "text" in row else None
+
+
+@cache
 def activation(version: Version, of: Runner) -> Activation:
     row = _row("activation", version, of)
     return Activation(*(row[name] for name in Activation.__struct_fields__))

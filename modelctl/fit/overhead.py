@@ -47,7 +47,7 @@ def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
         "activation": activation(shape, inputs),
     }
     if not inputs.eager:
-        found["CUDA and communication"] += Interval(*memory.compiled(version, runner))
+        found["CUDA and communication"] += compiled(shape, inputs)
     if shape.vision and inputs.multimodal:
         found["encoder"] = Interval(*memory.encoder(version))
     attends = set(shape.layers) != {"none"}
@@ -85,7 +85,34 @@ def activation(shape: Shape, inputs: VllmInputs) -> Interval:
     layer = row.mlp * tokens * (3 * width + 2 * hidden) * 2
     peak = sampler + layer if row.plus else max(sampler, layer)
     value = row.base + (peak + mixture(shape, inputs)) / GIB
-    return Interval(value, value * row.low, value * row.high)
+    again = embeddings(shape, inputs)
+    return Interval(max(value, again), value * row.low, max(value * row.high, again))
+
+
+def compiled(shape: Shape, inputs: VllmInputs) -> Interval:
+    """What a run that is not eager leaves behind: as much as the embeddings where nothing was
+    compiled before."""
+    runner = runner_of(shape, inputs)
+    again, text = embeddings(shape, inputs), memory.compiled_text(inputs.version, runner)
+    if not again or text is None:
+        return Interval(*memory.compiled(inputs.version, runner))
+    return Interval(*text) + Interval(0.0, 0.0, again)
+
+
+def embeddings(shape: Shape, inputs: VllmInputs) -> float:
+    """GiB of the embeddings that a compiled run copies at its peak, 0.0 where it does not.
+
+    A model of text takes its table as an argument; one that reads images is given vectors, as every
+    Gemma 4 is. Of experts and states there are no logs.
+    """
+    runner = runner_of(shape, inputs)
+    dense = shape.experts is None and shape.state is None and inputs.task == "generate"
+    if inputs.eager or not dense or shape.vision or shape.full_head_dim:
+        return 0.0
+    if memory.compiled_text(inputs.version, runner) is None:
+        return 0.0
+    width = 4 if inputs.dtype in ("float32", "float") else 2
+    return width * shape.vocabulary * shape.hidden / inputs.tensor / GIB
 
 
 def mixture(shape: Shape, inputs: VllmInputs) -> float:

@@ -27,4 +27,4 @@ def too_much(
 
 def digits_apart(one: float, other: float) -> int:
     """Decimals: one, and more where two sizes would look alike."""
-    return next((n for n in (1, 2) if f"{one:.{n}f}" != f"{other:.{n}f}"), 3)
+    return next((n for n in range(1, 9) if f"{one:.{n}f}" != f"{other:.{n}f}"), 9)

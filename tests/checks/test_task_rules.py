@@ -135,11 +135,11 @@ def test_an_encoder_s_prompts_are_whole() -> None:
 
 def test_a_step_as_long_as_the_context_takes_memory() -> None:
     known = models.locked(QWEN3_8B, models.QWEN3)
-    small = spec(QWEN3_8B, "L4", context=8192, memory_utilization=0.9)
+    small = spec(QWEN3_8B, "L4", context=8192)
     assert said(judged(small, known)) == []
     whole = {**small, **flags(**{"enable-chunked-prefill": False})}
     assert said(judged(whole, known)) == [
         "gpu[0] warning fit/may-not-fit: Qwen/Qwen3-8B in bfloat16 may not fit an L4 at 8k context "
-        "| context: 2304 fits on this entry; or max_sequences: 32; or L4:2"
+        "| context: 7168 fits on this entry; or kv_cache: fp8; or max_sequences: 128; or L4:2"
     ]
-    assert said(judged({**whole, "max_sequences": 32}, known)) == []
+    assert said(judged({**whole, "max_sequences": 128}, known)) == []

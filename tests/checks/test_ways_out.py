@@ -24,9 +24,16 @@ WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
     (
         "fewer at once",
         model(WIZARDLM, models.WIZARDLM_33B),
-        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=8192),
-        "max_sequences: 64",
-        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=8192, max_sequences=64),
+        spec(WIZARDLM, "L4:4", context=2048, max_batched_tokens=20000, kv_cache="fp8"),
+        "context: 1536 fits on this entry; or max_sequences: 128",
+        spec(
+            WIZARDLM,
+            "L4:4",
+            context=2048,
+            max_batched_tokens=20000,
+            kv_cache="fp8",
+            max_sequences=128,
+        ),
     ),
     (
         "fewer slots",
@@ -74,15 +81,15 @@ WAYS: list[tuple[str, Model, dict[str, Any], str, dict[str, Any]]] = [
         "all of the GPU, most of which it needs",
         model(QWEN3_8B, models.QWEN3),
         {**ON_AN_L4, "memory_utilization": 0.999},
-        "memory_utilization: 0.95",
-        {**ON_AN_L4, "memory_utilization": 0.95},
+        "memory_utilization: 0.98",
+        {**ON_AN_L4, "memory_utilization": 0.98},
     ),
     (
         "several entries",
         model(QWEN3_8B, models.QWEN3),
         spec(QWEN3_8B, "H100", "T4", context=32768, dtype="float16"),
-        "T4:4; or leave the entry out",
-        spec(QWEN3_8B, "H100", "T4:4", context=32768, dtype="float16"),
+        "T4:2; or leave the entry out",
+        spec(QWEN3_8B, "H100", "T4:2", context=32768, dtype="float16"),
     ),
 ]
 
@@ -100,10 +107,10 @@ def test_a_target_that_memory_has_room_for() -> None:
     known = models.locked(QWEN3_8B, models.QWEN3)
     wrong = spec(QWEN3_8B, "H100!", context=32768, concurrency={"target": 400, "max": 600})
     assert said(judged(wrong, known)) == [
-        "concurrency.target warning fit/target: H100 has room for 198 requests of 2k tokens, and "
-        "the autoscaler aims at 400 | concurrency: {target: 188}, or a GPU with more memory"
+        "concurrency.target warning fit/target: H100 has room for 197 requests of 2k tokens, and "
+        "the autoscaler aims at 400 | concurrency: {target: 190}, or a GPU with more memory"
     ]
-    assert said(judged({**wrong, "concurrency": {"target": 188, "max": 600}}, known)) == []
+    assert said(judged({**wrong, "concurrency": {"target": 190, "max": 600}}, known)) == []
 
 
 def test_of_an_architecture_without_facts_nothing_is_said_of_memory() -> None:

@@ -40,7 +40,7 @@ def test_a_mode_for_throughput_doubles_what_nobody_says(
 
 
 def test_a_mode_for_throughput_leaves_less_for_the_cache() -> None:
-    plain, twice = (fit(QWEN3_8B, replace(RUN, performance=mode)).cache.value
+    plain, twice = (fit(QWEN3_8B, replace(RUN, performance=mode, eager=True)).cache.value
                     for mode in ("balanced", "throughput"))  # fmt: skip
     # The widest layer of 8,192 tokens more: (3 x 12,288 + 2 x 4,096) x 2 bytes of each.
     assert plain - twice == pytest.approx(1.05 * 8192 * (3 * 12288 + 2 * 4096) * 2 / 2**30)
@@ -112,7 +112,8 @@ def test_a_mode_for_one_user_captures_every_small_step() -> None:
 
 
 def test_the_environment_may_ask_for_either_runner() -> None:
-    shape, run = known(QWEN3_8B), with_batch(RUN, H100.usable_gib, "H100")
+    eager = replace(RUN, eager=True)
+    shape, run = known(QWEN3_8B), with_batch(eager, H100.usable_gib, "H100")
     assert runner_of(shape, run) == "v2"
     first = replace(run, runner="v1")
     assert runner_of(shape, first) == "v1"

@@ -32,7 +32,7 @@ def test_weights_that_fit_alone_are_said_with_what_is_beside_them() -> None:
     assert fit(QWEN3_8B, strange).verdict == "unknown"
     found = fit(QWEN3_8B, replace(strange, utilization=15.2 / H100.usable_gib))
     assert found.verdict == "does not fit"
-    assert found.reason == "weights 15.3 + other 1.9 = 17.1, usable 15.2 GiB per GPU"
+    assert found.reason == "weights 15.3 + other 2.0 = 17.3, usable 15.2 GiB per GPU"
 
 
 @given(

@@ -14,7 +14,14 @@ from hypothesis import strategies as some
 from msgspec.structs import replace
 
 from modelctl.facts.gpus import Gpu, gpus
-from modelctl.fit.overhead import activation, adapters, cuda_graphs, overhead, with_batch
+from modelctl.fit.overhead import (
+    activation,
+    adapters,
+    cuda_graphs,
+    embeddings,
+    overhead,
+    with_batch,
+)
 from modelctl.fit.tensors import by_tensors
 from modelctl.fit.types import GIB, Draft, Interval, Memory, VllmInputs
 from modelctl.fit.vllm import memory, model_of, weights
@@ -71,7 +78,7 @@ def test_70b_in_16_bit_does_not_fit_one_a100() -> None:
     found = fit(LLAMA_70B, replace(RUN, context=8192), A100)
     assert found.verdict == "does not fit"
     assert found.reason == (
-        "weights 131.4 + one request 2.5 + other 2.0 = 135.9, usable 72.9 GiB per GPU"
+        "weights 131.4 + one request 2.5 + other 3.2 = 137.2, usable 72.9 GiB per GPU"
     )
     assert found.tokens == Interval(0.0, 0.0, 0.0)
     assert found.largest_context == 0
@@ -129,7 +136,7 @@ def test_a_cache_whose_size_is_given_needs_room_beside_the_rest() -> None:
     most = fit(QWEN3_8B, replace(RUN, kv_bytes=70 * GIB))
     assert most.verdict == "does not fit"
     assert most.reason == (
-        "weights 15.3 + the cache that is asked for 70.0 + other 1.9 = 87.1, usable 79.2 GiB per "
+        "weights 15.3 + the cache that is asked for 70.0 + other 2.0 = 87.3, usable 79.2 GiB per "
         "GPU"
     )
 
@@ -232,9 +239,9 @@ def test_the_second_runner_counts_no_graphs_at_first(
 
 
 def test_the_second_runner_measures_no_sampling_of_the_likeliest() -> None:
+    run = VllmInputs((0, 25), 8192, sequences=1024, batched_tokens=8192, eager=True)
     few, many = (
-        activation(known(QWEN3_8B), VllmInputs(version, 8192, sequences=1024, batched_tokens=8192))
-        for version in ((0, 25), (0, 24))
+        activation(known(QWEN3_8B), replace(run, version=version)) for version in ((0, 25), (0, 24))
     )
     # The widest layer: 8,192 tokens by (3 x 12,288 + 2 x 4,096) x 2 bytes.
     assert few.value == pytest.approx(1.05 * 8192 * (3 * 12288 + 2 * 4096) * 2 / GIB)
@@ -333,8 +340,28 @@ def test_what_reads_alone_has_graphs_of_pieces(task: Literal["embed", "rerank"])
     assert 0.1 < pieces < whole
 
 
+def test_a_compiled_run_of_text_holds_its_embeddings_again() -> None:
+    """Qwen3-14B on an L40S, vLLM 0.28: of 1.75 GiB beside weights and cache 1.45 are those."""
+    shape, table = known(QWEN3_8B), 151936 * 4096 * 2 / GIB
+    run = with_batch(replace(RUN, version=(0, 28)), L40S.usable_gib, "L40S")
+    found, eager = overhead(shape, run), overhead(shape, replace(run, eager=True))
+    assert eager["activation"].value < 0.3
+    assert found["activation"].value == pytest.approx(table)
+    # A start that finds nothing compiled has them once more beside its weights: an RTX 5090's had.
+    more = found["CUDA and communication"] - eager["CUDA and communication"]
+    assert more.value == pytest.approx(0.05)
+    most = found["CUDA and communication"].high - eager["CUDA and communication"].high
+    assert most == pytest.approx(0.1 + table)
+    halves = overhead(shape, replace(run, tensor=2))["activation"].value
+    assert halves == pytest.approx(table / 2)
+    assert overhead(shape, replace(run, version=(0, 24)))["activation"].value < 0.7
+    for other in (replace(shape, full_head_dim=512), known(CHECKPOINTS["mixtral-8x7b"]["config"])):
+        assert embeddings(other, run) == 0
+    assert embeddings(shape, replace(run, dtype="float32")) == 2 * embeddings(shape, run)
+
+
 def test_ways_of_guessing_that_the_second_runner_lacks_measure_as_the_first_does() -> None:
-    run = with_batch(RUN, H100.usable_gib, "H100")
+    run = with_batch(replace(RUN, eager=True), H100.usable_gib, "H100")
     plain, suffix = (
         activation(known(QWEN3_8B), replace(run, draft=draft)).value
         for draft in (None, Draft("suffix", 4, weights=0))
