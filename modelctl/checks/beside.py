@@ -238,6 +238,6 @@ def second_runner(case: Case) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    *map(once, (asynchronous, long_prompts, adapters_kept, blocks, graphs, replayed, attention)),
+    once(asynchronous, long_prompts, adapters_kept, blocks, graphs, replayed, attention),
     second_runner,
 )

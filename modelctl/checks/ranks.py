@@ -178,6 +178,4 @@ def _tensor(start: Start) -> int:
     return start.whole("tensor-parallel-size", 1)
 
 
-RULES: tuple[Rule, ...] = tuple(
-    once(rule) for rule in (decoding, prefilling, balanced, overlapped, sampled)
-)
+RULES: tuple[Rule, ...] = (once(decoding, prefilling, balanced, overlapped, sampled),)

@@ -16,7 +16,6 @@ from modelctl.facts import vllm
 from modelctl.facts.flags import flag_table
 from modelctl.fit.types import VllmInputs
 from modelctl.resolved import Unknown, Variant
-from modelctl.spec.wanted import Path_
 from modelctl.weights.config_shape import shape_of
 from modelctl.weights.shape import Shape
 
@@ -76,14 +75,16 @@ def starts(case: Case) -> Iterator[Start]:
                 yield Start(case, variant, heard_of(variant.flags, table), said)
 
 
-def once(rule: Callable[[Start], Iterator[Finding]]) -> Callable[[Case], Iterator[Finding]]:
-    """A rule of specs from one of starts; what several entries have in common is said once."""
+def once(*rules: Callable[[Start], Iterator[Finding]]) -> Callable[[Case], Iterator[Finding]]:
+    """A rule of specs from those of starts, which are read once for all of them; what several
+    entries have in common is said once."""
 
     def of_the_spec(case: Case) -> Iterator[Finding]:
-        found: dict[tuple[Path_, Any], Finding] = {}
+        found: dict[tuple[Any, ...], Finding] = {}
         for start in starts(case):
-            for finding in rule(start):
-                found.setdefault((finding.path, finding.code), finding)
+            for rule in rules:
+                for finding in rule(start):
+                    found.setdefault((rule, finding.path, finding.code), finding)
         yield from found.values()
 
     return of_the_spec
