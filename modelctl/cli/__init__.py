@@ -58,8 +58,8 @@ _COMPLETES = "_MODELCTL_COMPLETE" in os.environ
 """Whether a shell asks what can stand where its cursor is."""
 
 _YOUNG = 100_000
-"""Objects made before Python looks for garbage among them. Little here is: at its own 700, looking
-takes a twentieth of a deploy and a fifth of a check of many specs."""
+"""Objects made before Python looks for garbage among them. Little here is, and at its own 700,
+looking takes a fifth of a check of many specs."""
 
 _CHANGES = frozenset(
     {"apply", "destroy", "weights", "rollback", "scale", "hold", "release", "restart", "promote"}
