@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
+import msgspec
 from msgspec import Struct, ValidationError, convert, to_builtins
 from msgspec.structs import replace
 
@@ -181,7 +182,9 @@ def path_of(name: str) -> str:
 
 
 def encode_index(index: Index) -> bytes:
-    return _dump({"format": FORMAT, "apps": {n: to_builtins(e) for n, e in index.apps.items()}})
+    """It is written again with each few apps, so a large fleet's must cost little."""
+    written = msgspec.json.encode({"format": FORMAT, "apps": dict(index.apps)}, order="sorted")
+    return msgspec.json.format(written, indent=1)
 
 
 def decode_index(content: bytes | None) -> Index | None:

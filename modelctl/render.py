@@ -17,7 +17,7 @@ import modelctl
 from modelctl.engines import engine
 from modelctl.facts.gpus import gpus
 from modelctl.literals import Call, Chain, Joined, Name, Rows, Writer
-from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered
+from modelctl.rendered import TAG_DIGEST, TAG_PROJECT, Rendered, compiled
 from modelctl.resolved import (
     Bucket,
     Check,
@@ -73,7 +73,7 @@ def render(resolved: Resolved, *, templates: Path | None = None) -> Rendered:
     tags[TAG_DIGEST] = digest
     text = _fill(folder, resolved, tags)
     try:
-        compile(text, f"{resolved.name}.py", "exec", dont_inherit=True)
+        compiled(module_name(resolved.name), text)
     except (SyntaxError, ValueError) as problem:
         raise CannotRender(f"{resolved.name}: the template made no Python: {problem}") from problem
     return Rendered(resolved.name, module_name(resolved.name), text, digest, tags, resolved)

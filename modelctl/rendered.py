@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from types import CodeType
 
 from msgspec import Struct
 
@@ -35,3 +37,12 @@ class Rendered(Struct, frozen=True):
     digest: str
     tags: Mapping[str, str]
     resolved: Resolved
+
+
+@lru_cache(maxsize=256)
+def compiled(module: str, text: str) -> CodeType:
+    """The app's code. A text is checked by it when it is rendered, and run when it is deployed.
+
+    Raises SyntaxError or ValueError where the text is no Python.
+    """
+    return compile(text, f"{module}.py", "exec", dont_inherit=True)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import os
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +20,7 @@ from modelctl.platform.dicts import Dicts
 from modelctl.platform.errors import speaking_of
 from modelctl.platform.git import read_git_once
 from modelctl.platform.here import SHELL_WAY_OUT, points_here
+from modelctl.platform.loading import as_module
 from modelctl.platform.types import (
     Billed,
     BuildFailed,
@@ -37,7 +35,6 @@ from modelctl.platform.types import (
     Permission,
     PlatformError,
     Progress,
-    Refused,
     Unreachable,
     silent,
 )
@@ -207,7 +204,7 @@ class ModalPlatform(Volumes):
             building.watched(progress) as build,
             _with_lines(build),
             speaking_of(f"deploying {rendered.name}"),
-            _module(rendered.module, rendered.text) as module,
+            as_module(rendered.module, rendered.text) as module,
         ):
             app: modal.App = module.app
             await app.deploy.aio(
@@ -331,7 +328,7 @@ class ModalPlatform(Volumes):
         try:
             with (
                 speaking_of("running the app that fetches it"),
-                _module(name, self._fetch_app(fetches)) as module,
+                as_module(name, self._fetch_app(fetches)) as module,
             ):
                 answer = await weights.run_app(module, self._environment, total, many, progress)
         except PlatformError as problem:
@@ -396,32 +393,6 @@ def _with_lines(build: building.Build) -> Iterator[None]:
     except BuildFailed as problem:
         problem.lines = build.lines
         raise
-
-
-@contextmanager
-def _module(name: str, text: str) -> Iterator[Any]:
-    """Generated text as a module. The SDK uploads the file that defines what it runs."""
-    with tempfile.TemporaryDirectory(prefix="modelctl-") as folder:
-        file = Path(folder) / f"{name}.py"
-        file.write_text(text, encoding="utf-8")
-        yield _load(name, file)
-
-
-def _load(module: str, file: Path) -> Any:
-    """Import a rendered file under its own name, as the container will."""
-    spec = importlib.util.spec_from_file_location(module, file)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[module] = loaded
-    try:
-        spec.loader.exec_module(loaded)
-    except Exception as error:
-        del sys.modules[module]
-        raise Refused(
-            f"the rendered app could not be loaded: {error}",
-            "look at it with modelctl render",
-        ) from error
-    return loaded
 
 
 async def _probe(server_url: str, hint: str) -> None:
