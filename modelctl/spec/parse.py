@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -23,6 +25,7 @@ MOST_GUESSED = 100
 """Unknown fields of one file for which the field that was meant is looked for."""
 
 _TEMPLATE = re.compile(r"\{\{|\{%|<%")
+_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 _FREE_TEXT = frozenset({"checks", "env", "args", "run"})
 """Fields under which braces are somebody's own text: prompts, values, flags, shell commands."""
 
@@ -35,13 +38,32 @@ _NAMED_BY_RULE: dict[tuple[str, ...], Callable[[str], tuple[str, str] | None]] =
 
 def build(tree: Mapping, shape: type[S]) -> S:
     """The model of a tree in which `problems` found nothing and nulls are gone."""
+    _make(shape)
     return shape.model_validate(data(tree))
+
+
+@cache
+def _make(shape: type[Shape]) -> None:
+    """Make the model ready to validate. No plugin of pydantic that happens to be installed beside
+    us is imported and has a say: a spec reads the same everywhere, and looking for them takes
+    longer than ten specs.
+    """
+    before = os.environ.get(_PLUGINS)
+    os.environ[_PLUGINS] = "__all__"
+    try:
+        shape.model_rebuild()
+    finally:
+        if before is None:
+            del os.environ[_PLUGINS]
+        else:
+            os.environ[_PLUGINS] = before
 
 
 def problems(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
     """Everything that is wrong with a file's tree in long form. Nulls are fine: they take back."""
     found = [*_templates(tree), *_names(tree, shape), *_counts(tree)]
     spoken_for = {(d.place.line, d.place.column) for d in found if d.place}
+    _make(shape)
     try:
         shape.model_validate(data(tree))
     except ValidationError as failed:

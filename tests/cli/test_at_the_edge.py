@@ -104,3 +104,15 @@ def test_without_git_a_base_says_so(project: Project) -> None:
 def test_a_full_disk_is_no_bug_of_ours() -> None:
     words = words_of(OSError(28, "No space left on device"), changes=False)
     assert (words.code, words.message) == (1, "what was written: No space left on device")
+
+
+def test_what_else_is_installed_has_no_say_in_what_a_spec_means(project: Project) -> None:
+    """Packages may bring plugins of pydantic, which import a lot, or fail to."""
+    project.write("beside/eager.py", "raise ImportError('eager: not for this machine')\n")
+    project.write("beside/eager-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: eager\n")
+    project.write("beside/eager-1.dist-info/entry_points.txt", "[pydantic]\nall = eager:plugin\n")
+    project.spec("a", "model: hf://o/r\ngpu: [L4]\n")
+    paths = [str(project.root / "beside"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ran = project.run("validate", "--output", "json", env={"PYTHONPATH": os.pathsep.join(paths)})
+    assert "eager" not in ran.out + ran.err
+    assert project.run("validate", "--output", "json").out == ran.out
