@@ -204,3 +204,12 @@ def test_statistics(client: Client, url: str) -> None:
     assert counts[0] >= 1
     assert counts[1]["200"] >= 1
     assert counts[2] == 1
+
+
+def test_threads_of_a_container_sleep_while_they_wait_unless_its_image_wants_them_to_spin(
+    client: Client, url: str
+) -> None:
+    assert client.get(url + "/env").json()["OMP_WAIT_POLICY"] == "passive"
+    image = "image=modal.Image.debian_slim().env({'OMP_WAIT_POLICY': 'active'})"
+    spins = client.deploy("spins", f"{image}, min_containers=1, unauthenticated=True")
+    assert client.ready(spins, "/env")["OMP_WAIT_POLICY"] == "active"

@@ -25,6 +25,13 @@ DELIBERATE: tuple[Assumption, ...] = (
         deliberate=True,
     ),
     Assumption(
+        "Has a container cores of its own?",
+        "No: all of them share this machine's, so OMP_WAIT_POLICY is passive where the image does "
+        "not say it: threads that wait then sleep instead of spinning.",
+        "On Modal a container may use what it asked for, and OMP_WAIT_POLICY is not set.",
+        deliberate=True,
+    ),
+    Assumption(
         "What addresses has a cluster?",
         "The loopback, for every rank: a port that one rank listens on is taken for the others and "
         "for other clusters of this machine.",

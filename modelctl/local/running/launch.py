@@ -28,6 +28,9 @@ _FROM_HERE = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _WEB_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _DEVICES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_")
+# Containers share this machine's cores, and threads that spin for each other take them away from
+# the next container: two engines at once answer several times faster so, one alone as fast.
+_SHARED = {"OMP_WAIT_POLICY": "passive"}
 # An image's own values for these describe another machine's file system.
 _NOT_FROM_IMAGE = frozenset({"PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR"})
 
@@ -192,7 +195,7 @@ class Launcher:
         return binds
 
     def _environment(self, spec: api_pb2.Function) -> dict[str, str]:
-        environment = {
+        environment = _SHARED | {
             name: value
             for name, value in os.environ.items()
             if name in (*_FROM_HERE, *_CERTIFICATES) or name.startswith(_DEVICES)
