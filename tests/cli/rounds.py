@@ -5,6 +5,6 @@ from __future__ import annotations
 
 import os
 
-ROUNDS = int(os.environ.get("MODELCTL_TEST_ROUNDS", "18"))
+ROUNDS = int(os.environ.get("MODELCTL_TEST_ROUNDS", "6"))
 """Of two applies; a third as many of five."""
-KILLS = max(36, ROUNDS * 4 // 3)
+KILLS = max(12, ROUNDS * 4 // 3)

@@ -27,8 +27,10 @@ KEY = "sk-llama-of-the-tests"
 COMMON = """\
 context: 512
 gpu: none
+cpu: 1
 keep_warm: 1
 """
+"""Of one core each: threads of several engines that share cores spin, and none gets on."""
 LOCAL = "model: {source: ../models/SmolLM2-135M-Instruct.Q4_1.gguf"
 SPECS = {
     "chat": LOCAL + "}\nbackend: llama.cpp\nmax_sequences: 8\n",
