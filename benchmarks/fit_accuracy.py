@@ -23,14 +23,16 @@ from msgspec.structs import replace
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
+
 from benchmarks import fit_peers, fit_tuning
 from benchmarks.fit_rows import Row, read
 from modelctl.facts.kv_cache import behaves
 from modelctl.fit.cache import CacheLayout, cache_of
-from modelctl.fit.overhead import with_batch
+from modelctl.fit.overhead import adapters, with_batch
 from modelctl.fit.types import GIB, Interval, Verdict
 from modelctl.fit.vllm import Model, assembled, weights
 from modelctl.resolved import Unknown
+from modelctl.weights.config_scheme import PLAIN
 
 _HALF = 0.005
 """GiB: what a size of two decimals may be off by."""
@@ -155,7 +157,9 @@ def predict(row: Row) -> Predicted:
             memory = assembled(row.shape, loaded, inputs, card)
             tokens = tokens_in(row, layout, memory.cache.value)
             verdict = memory.verdict
-    weights = loaded.value if loaded else None
+    # What loading took holds the room for adapters too.
+    beside = adapters(row.shape, inputs).value if inputs.adapters else 0.0
+    weights = loaded.value + beside if loaded else None
     return Predicted(row, weights, tokens, from_bytes, verdict, left_open)
 
 
@@ -211,12 +215,25 @@ def weights_of(row: Row) -> Interval | None:
     if not isinstance(of_shape, Unknown):
         found = Interval(of_shape.value / GIB, of_shape.low / GIB, of_shape.high / GIB)
     stored = row.number("safetensors_gib")
-    if stored is None:
+    if stored is None or (found and row.scheme == PLAIN and _holds_head_twice(row, stored)):
         return found
     part = stored / (row.inputs.tensor * row.inputs.pipeline)
     if found is not None and part <= found.value:
         return found
     return Interval(part, part, part * 1.1)
+
+
+def _holds_head_twice(row: Row, stored: float) -> bool:
+    """Whether files hold the head of a tied model beside the embeddings that it is: it is not
+    loaded."""
+    if isinstance(row.shape, Unknown) or not row.shape.tied or row.shape.vision:
+        return False
+    whole = replace(row.inputs, tensor=1, pipeline=1)
+    of_shape = weights(Model(row.shape, row.scheme, Unknown("not in the row")), whole)
+    if isinstance(of_shape, Unknown):
+        return False
+    head = row.shape.vocabulary * row.shape.hidden * 2 / GIB
+    return abs(stored - head - of_shape.value / GIB) < head / 10
 
 
 def share(errors: Sequence[float], within: float) -> float:

@@ -110,6 +110,9 @@ def row_of(said: Mapping[str, Any]) -> Row:
             multimodal=True,
             card=str(said.get("gpu") or ""),
             draft=draft_of(said),
+            adapters=int(said.get("max_loras") or 1) if said.get("enable_lora") else 0,
+            adapter_rank=int(said.get("max_lora_rank") or 16),
+            compiled_before=str(said.get("compile_cache") or "").startswith("warm"),
             task="embed" if "embed" in str(said["model"]).lower() else "generate",
         ),
         usable=said.get("total_gib") or usable_of(str(said.get("gpu") or "")),
@@ -135,6 +138,8 @@ def usable_of(gpu: str) -> float | None:
         return known.card.usable_gib
     if gpu in ("RTX3090", "RTX4090", "RTX-3090", "RTX-4090"):
         return 23.6
+    if gpu.startswith("A40 "):  # some of its 48 GB correct errors
+        return 44.4
     said = re.search(r"(\d+) ?GB", gpu)
     return float(said[1]) * 0.985 if said else None
 
@@ -314,7 +319,8 @@ def scheme_of(said: Mapping[str, Any], config: Mapping[str, Any]) -> Scheme | Un
     if method in ("none", "bf16", "fp16", "bfloat16", "float16"):
         return config_scheme.PLAIN
     if "mxfp4" in method:
-        return Scheme("mxfp4", 2.0, experts=config_scheme.MXFP4)
+        dense = 2.0 if config.get("num_experts") else config_scheme.MXFP4
+        return Scheme("mxfp4", dense, experts=config_scheme.MXFP4)
     if "nvfp4" in method or method in ("fp4", "w4a4"):
         return Scheme("nvfp4", config_scheme.NVFP4)
     if "bnb" in method or "bitsandbytes" in method or "nf4" in method:

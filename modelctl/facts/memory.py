@@ -101,6 +101,16 @@ def compiled_text(version: Version, of: Runner) -> Triple | None:
 
 
 @cache
+def compiling_keeps(version: Version, of: Runner, tied: bool, card: str) -> bool:
+    """Whether a start that has to compile a dense model of text keeps its embeddings twice; `tied`
+    is whether they are the head's too.
+    """
+    row = _row("compiled", version, of)
+    name = card.upper().replace("-", " ")
+    return (tied and row.get("kept_tied", False)) or name.startswith(tuple(row.get("kept_on", ())))
+
+
+@cache
 def activation(version: Version, of: Runner) -> Activation:
     row = _row("activation", version, of)
     return Activation(*(row[name] for name in Activation.__struct_fields__))

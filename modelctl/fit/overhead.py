@@ -90,29 +90,37 @@ def activation(shape: Shape, inputs: VllmInputs) -> Interval:
 
 
 def compiled(shape: Shape, inputs: VllmInputs) -> Interval:
-    """What a run that is not eager leaves behind: as much as the embeddings where nothing was
-    compiled before."""
+    """What a run that is not eager leaves behind: as much as the embeddings where it compiled a
+    model whose head they are, and may be so where it compiled another."""
     runner = runner_of(shape, inputs)
-    again, text = embeddings(shape, inputs), memory.compiled_text(inputs.version, runner)
-    if not again or text is None:
+    text = memory.compiled_text(inputs.version, runner)
+    if not _takes_its_table(shape, inputs) or text is None:
         return Interval(*memory.compiled(inputs.version, runner))
-    return Interval(*text) + Interval(0.0, 0.0, again)
+    again = embeddings(shape, inputs)
+    # The layers of adapters have tables of their own.
+    tied = shape.tied and not inputs.adapters
+    kept = memory.compiling_keeps(inputs.version, runner, tied, inputs.card)
+    return Interval(*text) + Interval(again if kept else 0.0, 0.0, again)
 
 
 def embeddings(shape: Shape, inputs: VllmInputs) -> float:
-    """GiB of the embeddings that a compiled run copies at its peak, 0.0 where it does not.
+    """GiB of the embeddings that a run that compiles copies at its peak, 0.0 where it does not.
 
-    A model of text takes its table as an argument; one that reads images is given vectors, as every
-    Gemma 4 is. Of experts and states there are no logs.
+    A start that finds what an earlier one compiled copies none.
     """
-    runner = runner_of(shape, inputs)
-    dense = shape.experts is None and shape.state is None and inputs.task == "generate"
-    if inputs.eager or not dense or shape.vision or shape.full_head_dim:
-        return 0.0
-    if memory.compiled_text(inputs.version, runner) is None:
+    compiles = memory.compiled_text(inputs.version, runner_of(shape, inputs)) is not None
+    if inputs.compiled_before or not compiles or not _takes_its_table(shape, inputs):
         return 0.0
     width = 4 if inputs.dtype in ("float32", "float") else 2
     return width * shape.vocabulary * shape.hidden / inputs.tensor / GIB
+
+
+def _takes_its_table(shape: Shape, inputs: VllmInputs) -> bool:
+    """Whether what is compiled is given the embeddings' table: a model of text is, one that reads
+    images is given vectors, as every Gemma 4 is. Of experts and states there are no logs.
+    """
+    dense = shape.experts is None and shape.state is None and inputs.task == "generate"
+    return not (inputs.eager or not dense or shape.vision or shape.full_head_dim)
 
 
 def mixture(shape: Shape, inputs: VllmInputs) -> float:
@@ -143,10 +151,11 @@ def _is_gpt_oss(shape: Shape) -> bool:
 
 
 def adapters(shape: Shape, inputs: VllmInputs) -> Interval:
-    """Room for `adapters` at once: two thin matrices of the rank beside each projection.
+    """Room for `adapters` at once: two thin matrices of the rank beside each projection, and beside
+    the embeddings and the head.
 
     Source: vllm/lora/layers, 0.32.0: what a column-parallel layer reads is whole on each GPU, what
-    it writes divided; a row-parallel one the other way round.
+    it writes divided; a row-parallel one the other way round. The vocabulary is whole.
     """
     tensor, hidden = inputs.tensor, shape.hidden
     query = shape.heads * shape.head_dim / tensor
@@ -155,11 +164,13 @@ def adapters(shape: Shape, inputs: VllmInputs) -> Interval:
     attention = 3 * hidden + query + 2 * keys + query + hidden
     mlp = (3 if shape.gated else 2) * (hidden + width)
     layers = len(shape.layers) - shape.layers.count("none")
-    whole = layers * (attention + mlp) * inputs.adapter_rank * 2 * inputs.adapters / GIB
+    ends = (2 if inputs.task == "generate" else 1) * (shape.vocabulary + hidden)
+    each = layers * (attention + mlp) + ends
+    whole = each * inputs.adapter_rank * 2 * inputs.adapters / GIB
     experts = 0.0
     if shape.experts is not None:
-        each = 3 * (hidden + shape.experts.width) * inputs.adapter_rank * 2 * inputs.adapters
-        experts = shape.experts.layers * shape.experts.count * each / tensor / GIB
+        one = 3 * (hidden + shape.experts.width) * inputs.adapter_rank * 2 * inputs.adapters
+        experts = shape.experts.layers * shape.experts.count * one / tensor / GIB
     return Interval(whole, whole * 0.5, whole * 1.25 + experts)
 
 

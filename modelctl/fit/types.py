@@ -101,6 +101,8 @@ class VllmInputs(Struct, frozen=True):
     """Whether CUDA graphs are of whole steps too, and not of parts of them only."""
     runner: Literal["v1", "v2"] | None = None
     """The model runner, `VLLM_USE_V2_MODEL_RUNNER`; None for vLLM's own choice."""
+    compiled_before: bool = False
+    """Whether the start finds what an earlier one compiled. The first of a version never does."""
 
 
 class LlamaInputs(Struct, frozen=True):

@@ -68,7 +68,10 @@ def _since(fields: dict[str, Any], optional: dict[str, Any] | None = None) -> di
 SCHEMAS: dict[str, dict[str, Any]] = {
     "memory": _table(
         non_torch=_since({"one": _TRIPLE, "several": _TRIPLE}, {"apart": _TRIPLE}),
-        compiled=_since({"gib": _TRIPLE}, {"text": _TRIPLE}),
+        compiled=_since(
+            {"gib": _TRIPLE},
+            {"text": _TRIPLE, "kept_tied": {"type": "boolean"}, "kept_on": _NAMES},
+        ),
         runners=_since({"models": {"enum": ["all", "dense"]}}),
         unlinked_cards=_row({"names": _NAMES}),
         activation=_since(
