@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
+from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -25,7 +26,7 @@ MOST_GUESSED = 100
 """Unknown fields of one file for which the field that was meant is looked for."""
 
 _TEMPLATE = re.compile(r"\{\{|\{%|<%")
-_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
+_PLUGINS = "pydantic.plugin._loader"
 _FREE_TEXT = frozenset({"checks", "env", "args", "run"})
 """Fields under which braces are somebody's own text: prompts, values, flags, shell commands."""
 
@@ -46,17 +47,19 @@ def build(tree: Mapping, shape: type[S]) -> S:
 def _make(shape: type[Shape]) -> None:
     """Make the model ready to validate. No plugin of pydantic that happens to be installed beside
     us is imported and has a say: a spec reads the same everywhere, and looking for them takes
-    longer than ten specs.
+    longer than ten specs. Where pydantic asks elsewhere, it is only slower.
     """
-    before = os.environ.get(_PLUGINS)
-    os.environ[_PLUGINS] = "__all__"
+    nobody = ModuleType(_PLUGINS)
+    vars(nobody)["get_plugins"] = tuple
+    before = sys.modules.get(_PLUGINS)
+    sys.modules[_PLUGINS] = nobody
     try:
         shape.model_rebuild()
     finally:
         if before is None:
-            del os.environ[_PLUGINS]
+            del sys.modules[_PLUGINS]
         else:
-            os.environ[_PLUGINS] = before
+            sys.modules[_PLUGINS] = before
 
 
 def problems(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:
