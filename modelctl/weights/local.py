@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +119,8 @@ class HashCache:
         return str(sha256) if known else None
 
     def _write(self, entry: Path, stamp: list[str | int], sha256: str) -> None:
+        import tempfile
+
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(
