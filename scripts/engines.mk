@@ -61,7 +61,7 @@ $(LLAMA_SERVER_MADE): $(LLAMA_SOURCES)
 	@cmake=$$(command -v cmake) || { \
 	  $(PYTHON) -m venv $(ENGINES)/build/venv \
 	  && $(ENGINES)/build/venv/bin/$(PIP) cmake \
-	  && cmake=$(ENGINES)/build/venv/bin/cmake; }; \
+	  && cmake=$(ENGINES)/build/venv/bin/cmake; } || exit 1; \
 	  unset MAKEFLAGS; log=$(ENGINES)/build/log; \
 	  { $$cmake -S $(ENGINES)/build/vendor/llama.cpp -B $(ENGINES)/build/out \
 	      -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_UI=OFF \

@@ -90,8 +90,8 @@ def activation(shape: Shape, inputs: VllmInputs) -> Interval:
 
 
 def compiled(shape: Shape, inputs: VllmInputs) -> Interval:
-    """What a run that is not eager leaves behind: as much as the embeddings where it compiled a
-    model whose head they are, and may be so where it compiled another."""
+    """What a run that is not eager leaves behind. Where it compiled a dense model of text, as much
+    as the embeddings: expected if the head is tied to them or on some cards, else at most."""
     runner = runner_of(shape, inputs)
     text = memory.compiled_text(inputs.version, runner)
     if not _takes_its_table(shape, inputs) or text is None:

@@ -102,7 +102,7 @@ class VllmInputs(Struct, frozen=True):
     runner: Literal["v1", "v2"] | None = None
     """The model runner, `VLLM_USE_V2_MODEL_RUNNER`; None for vLLM's own choice."""
     compiled_before: bool = False
-    """Whether the start finds what an earlier one compiled. The first of a version never does."""
+    """Whether the start finds what an earlier one compiled."""
 
 
 class LlamaInputs(Struct, frozen=True):

@@ -6,6 +6,7 @@ that it is from there.
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import sys
 import tempfile
@@ -26,20 +27,23 @@ def as_module(name: str, text: str) -> Iterator[Any]:
 
     Raises Refused where the text raises.
     """
-    file = Path(_folder().name) / f"{name}.py"
-    file.write_text(text, encoding="utf-8")
+    file = _folder() / f"{name}.py"
     try:
+        with file.open("x", encoding="utf-8") as written:
+            written.write(text)
         yield _load(name, file, text)
     finally:
         file.unlink(missing_ok=True)
 
 
 @cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
+def _folder() -> Path:
     """One for the process, gone with it: to make and remove one for each app costs more than the
     file does.
     """
-    return tempfile.TemporaryDirectory(prefix="modelctl-")
+    made = tempfile.TemporaryDirectory(prefix="modelctl-")
+    atexit.register(made.cleanup)
+    return Path(made.name)
 
 
 def _load(name: str, file: Path, text: str) -> Any:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
+from threading import Lock
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ MOST_GUESSED = 100
 
 _TEMPLATE = re.compile(r"\{\{|\{%|<%")
 _PLUGINS = "pydantic.plugin._loader"
+_MAKING = Lock()
 _FREE_TEXT = frozenset({"checks", "env", "args", "run"})
 """Fields under which braces are somebody's own text: prompts, values, flags, shell commands."""
 
@@ -51,15 +53,16 @@ def _make(shape: type[Shape]) -> None:
     """
     nobody = ModuleType(_PLUGINS)
     vars(nobody)["get_plugins"] = tuple
-    before = sys.modules.get(_PLUGINS)
-    sys.modules[_PLUGINS] = nobody
-    try:
-        shape.model_rebuild()
-    finally:
-        if before is None:
-            del sys.modules[_PLUGINS]
-        else:
-            sys.modules[_PLUGINS] = before
+    with _MAKING:
+        before = sys.modules.get(_PLUGINS)
+        sys.modules[_PLUGINS] = nobody
+        try:
+            shape.model_rebuild()
+        finally:
+            if before is None:
+                del sys.modules[_PLUGINS]
+            else:
+                sys.modules[_PLUGINS] = before
 
 
 def problems(tree: Mapping, shape: type[Shape]) -> list[Diagnostic]:

@@ -7,4 +7,6 @@ import os
 
 ROUNDS = int(os.environ.get("MODELCTL_TEST_ROUNDS", "6"))
 """Of two applies; a third as many of five."""
+MANY = 18
+"""From how many on what is rare has been seen, whatever the seed."""
 KILLS = max(12, ROUNDS * 4 // 3)

@@ -17,7 +17,7 @@ import pytest
 
 from modelctl.platform.guard import CHANGES
 from tests.cli.commands import Command, Commands, commands
-from tests.cli.rounds import ROUNDS
+from tests.cli.rounds import MANY, ROUNDS
 from tests.cli.test_killed_anywhere import QUIET
 from tests.conftest import Project, Ran
 from tests.local.conftest import until
@@ -113,6 +113,12 @@ class Many:
             assert HELD.search(ran.err), ran
             self.seen["held"] += 1
 
+    def has_seen_everything(self) -> None:
+        """How often is chance, and a few rounds may be without."""
+        if ROUNDS >= MANY:
+            assert self.seen["held"] >= 1, self.seen
+            assert self.seen["taken over"] >= 1, self.seen
+
     def nobody_interleaved(self, all_of_them: list[Contender], since: int) -> None:
         """Who changed something once somebody else did changes nothing any more, but for the one
         call that it was in when it was stopped."""
@@ -200,8 +206,7 @@ def test_two_applies_started_together(many: Many) -> None:
     for _ in range(ROUNDS):
         fates = many.lot.choices(["left alone", "killed", "stopped"], k=2)
         many.round(fates, [many.lot.random() < 0.6 for _ in fates])
-    assert many.seen["held"] >= 1, many.seen  # how often is chance
-    assert many.seen["taken over"] >= 1, many.seen
+    many.has_seen_everything()
 
 
 @pytest.mark.full
@@ -210,5 +215,4 @@ def test_five_applies_started_together(many: Many) -> None:
     for _ in range(ROUNDS // 3):
         fates = many.lot.choices(["left alone", "killed", "stopped"], k=5)
         many.round(fates, [many.lot.random() < 0.6 for _ in fates])
-    assert many.seen["held"] >= 1, many.seen
-    assert many.seen["taken over"] >= 1, many.seen
+    many.has_seen_everything()

@@ -30,7 +30,7 @@ gpu: none
 cpu: 1
 keep_warm: 1
 """
-"""Of one core each: threads of several engines that share cores spin, and none gets on."""
+"""Of one core each: six engines share what the machine has."""
 LOCAL = "model: {source: ../models/SmolLM2-135M-Instruct.Q4_1.gguf"
 SPECS = {
     "chat": LOCAL + "}\nbackend: llama.cpp\nmax_sequences: 8\n",

@@ -375,7 +375,8 @@ def test_what_compiling_keeps_of_a_tied_model_is_gone_at_the_next_start() -> Non
     tied = replace(untied, tied=True)
     assert taken(tied, card="RTX 4090") == pytest.approx(1.72, rel=0.03)
     assert taken(tied, card="RTX 4090", compiled_before=True) == pytest.approx(0.45, rel=0.05)
-    assert taken(tied, card="RTX 4090", adapters=16) == pytest.approx(1.20, rel=0.15)
+    # A log has 0.16 more, which is in `high`.
+    assert taken(tied, card="RTX 4090", adapters=16) == pytest.approx(1.04, rel=0.01)
     assert taken(untied, card="RTX 4090") == taken(tied, card="RTX 4090", adapters=16)
     once, more = taken(untied, card="H100"), 151936 * 2560 * 2 / GIB
     assert taken(replace(untied, hidden=2560), card="RTX-PRO-6000") == once

@@ -28,7 +28,7 @@ DELIBERATE: tuple[Assumption, ...] = (
         "Has a container cores of its own?",
         "No: all of them share this machine's, so OMP_WAIT_POLICY is passive where the image does "
         "not say it: threads that wait then sleep instead of spinning.",
-        "On Modal a container may use what it asked for, and OMP_WAIT_POLICY is not set.",
+        "On Modal a container has the cores that it asked for, and OMP_WAIT_POLICY is not set.",
         deliberate=True,
     ),
     Assumption(
