@@ -10,3 +10,5 @@ ROUNDS = int(os.environ.get("MODELCTL_TEST_ROUNDS", "6"))
 MANY = 18
 """From how many on what is rare has been seen, whatever the seed."""
 KILLS = max(12, ROUNDS * 4 // 3)
+STEP = 1 if ROUNDS >= MANY else 3
+"""Of the calls of an apply, each of so many: it is long, and few calls change something."""

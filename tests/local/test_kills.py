@@ -17,6 +17,7 @@ from modal_proto import api_pb2
 
 from modelctl.local import leftovers, lifecycle
 from modelctl.local.__main__ import shorten
+from tests.cli.rounds import KILLS
 from tests.local import streaming
 from tests.local.conftest import Client, client_in, until
 
@@ -431,5 +432,5 @@ def test_six_kills_under_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_a_hundred_kills_under_load(tmp_path: Path) -> None:
-    campaign(tmp_path, seed=100, kills=100, clients=24)
+def test_many_kills_under_load(tmp_path: Path) -> None:
+    campaign(tmp_path, seed=100, kills=max(30, KILLS), clients=24)
