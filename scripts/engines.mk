@@ -31,8 +31,8 @@ LLAMA_CPP_PYTHON_MADE := $(ENGINES)/llama-cpp-python/.made-$(LLAMA_CPP_PYTHON)-s
 engines: $(VLLM_MADE) $(LLAMA_SERVER_MADE) $(LLAMA_CPP_PYTHON_MADE)  ## The real engines for the full tests (once, 10 minutes)
 
 # torchvision, torchaudio and torchcodec are CUDA builds that break vLLM's imports, and its command
-# line asks for the metadata of a distribution named vllm. Of its 20,000 modules only those are
-# compiled that a server imports, by asking for help once.
+# line asks for the metadata of a distribution named vllm. Of the 20,000 modules that come
+# with it only those are compiled that a server imports, by asking for help once.
 $(VLLM_MADE):
 	@echo 'vLLM $(VLLM) for the CPU: installing (about 3 minutes, 3 GB)'
 	@mkdir -p $(ENGINES)

@@ -35,6 +35,13 @@ def test_two_are_there_at_once_and_each_is_gone_after_its_own() -> None:
     assert not Path(one.__file__).exists()
 
 
+def test_the_file_of_another_of_that_name_is_left_alone() -> None:
+    with as_module("serve_one", "n = 1") as one:
+        with pytest.raises(FileExistsError), as_module("serve_one", "n = 2"):
+            pass
+        assert Path(one.__file__).read_text() == "n = 1"
+
+
 def test_a_text_that_raises_is_refused_and_leaves_nothing() -> None:
     with (
         pytest.raises(Refused, match=r"the rendered app could not be loaded: no such thing"),

@@ -28,9 +28,10 @@ def as_module(name: str, text: str) -> Iterator[Any]:
     Raises Refused where the text raises.
     """
     file = _folder() / f"{name}.py"
+    new = file.open("x", encoding="utf-8")  # never the file of another that is being deployed
     try:
-        with file.open("x", encoding="utf-8") as written:
-            written.write(text)
+        with new:
+            new.write(text)
         yield _load(name, file, text)
     finally:
         file.unlink(missing_ok=True)
