@@ -27,7 +27,8 @@ DELIBERATE: tuple[Assumption, ...] = (
     Assumption(
         "Has a container cores of its own?",
         "No: all of them share this machine's, so OMP_WAIT_POLICY is passive where the image does "
-        "not say it: threads that wait then sleep instead of spinning.",
+        "not say it: threads that wait then sleep instead of spinning, which is slower for one "
+        "engine alone and much faster for several.",
         "On Modal a container has the cores that it asked for, and OMP_WAIT_POLICY is not set.",
         deliberate=True,
     ),

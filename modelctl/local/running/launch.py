@@ -29,7 +29,8 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA
 _WEB_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _DEVICES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_")
 # Containers share this machine's cores, and threads that spin for each other take them away from
-# the next container: two engines at once answer several times faster so, one alone as fast.
+# the next container. Two engines at once answer several times faster so; one alone takes a good
+# third longer.
 _SHARED = {"OMP_WAIT_POLICY": "passive"}
 # An image's own values for these describe another machine's file system.
 _NOT_FROM_IMAGE = frozenset({"PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "TMPDIR"})
