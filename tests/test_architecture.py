@@ -12,11 +12,12 @@ PACKAGE = Path(__file__).parent.parent / "modelctl"
 
 MAY_USE: dict[str, set[str]] = {
     "diagnostics": set(),
+    "cores": set(),
     "literals": set(),
     "inside": set(),
     "masked": set(),
     "resolved": {"fit"},
-    "spec": {"diagnostics", "inside", "masked"},
+    "spec": {"cores", "diagnostics", "inside", "masked"},
     "facts": {"diagnostics"},
     "weights": {"diagnostics", "facts", "inside", "resolved"},
     "fit": {"facts", "weights", "resolved"},

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from modelctl.cli.options import Selection
+from modelctl.cores import of_each
 from modelctl.diagnostics import (
     Diagnostic,
     Rejected,
@@ -131,12 +132,14 @@ def check_all(
             problems = [d for d in problems if d.code != "model/unlocked"]
         return assessed, problems
 
+    read = [wanted for result in loaded for wanted in (*result.wanted, *result.partial)]
+    judged = iter(of_each(judge, read))
     for stack, result in zip(stacks, loaded, strict=True):
         environment = "+".join(stack)
         found += [(environment, d) for d in result.diagnostics]
         here = len(specs)
         for wanted in result.wanted:
-            assessed, problems = judge(wanted)
+            assessed, problems = next(judged)
             found += [(environment, d) for d in problems]
             if has_errors(problems):
                 wrong[_file_of(wanted)] = wanted.name
@@ -145,7 +148,7 @@ def check_all(
         bills.append(bill)
         found += [(environment, d) for d in check_together(bill, project)]
         for wanted in result.partial:
-            _, problems = judge(wanted)
+            _, problems = next(judged)
             found += [(environment, d) for d in _certain(problems, wanted, result.diagnostics)]
     environments = tuple("+".join(stack) for stack in stacks)
     everywhere = said_once(found, environments)

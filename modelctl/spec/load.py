@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from modelctl.cores import of_each
 from modelctl.diagnostics import Diagnostic, Place, error, has_errors, in_order
 from modelctl.spec.find import find
 from modelctl.spec.kinds import ShapeKind
@@ -85,6 +86,7 @@ def load_all(
     """`load` once for each environment; every file is read and checked once."""
     session = _Session(project, cwd or Path.cwd())
     found = find(what, project.root, session.cwd, lambda path: session.file(path).name)
+    session.read(found.files)
     wanted_labels, bad_selectors = _selectors(selectors)
     specs = [session.file(path) for path in found.files]
     common = [*found.diagnostics, *bad_selectors, *project.diagnostics]
@@ -110,8 +112,16 @@ class _Session:
 
     def file(self, path: Path) -> _SpecFile:
         if path not in self.files:
-            self.files[path] = _read(path, shown(path, self.cwd), self.declared, self.project)
+            self.files[path] = self._read(path)
         return self.files[path]
+
+    def read(self, paths: Sequence[Path]) -> None:
+        """Have all of them read, where they are many on every core."""
+        new = [path for path in paths if path not in self.files]
+        self.files.update(zip(new, of_each(self._read, new), strict=True))
+
+    def _read(self, path: Path) -> _SpecFile:
+        return _read(path, shown(path, self.cwd), self.declared, self.project)
 
     def load(
         self,
