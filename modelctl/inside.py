@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 LED_OUT = "is a link that leads out of the project: it is not read"
@@ -11,7 +12,7 @@ NOT_WRITTEN = "is a link that leads out of the project: nothing is written there
 
 def inside(path: Path, root: Path) -> bool:
     """Whether `path` is `root` or below it; both may be reached through links."""
-    return _real(path).is_relative_to(_real(root))
+    return _real(path).is_relative_to(_real_root(root))
 
 
 def leads_out(path: Path, root: Path) -> bool:
@@ -21,7 +22,7 @@ def leads_out(path: Path, root: Path) -> bool:
     """
     if inside(path, root):
         return False
-    real = _real(root)
+    real = _real_root(root)
     return any(_real(parent).is_relative_to(real) for parent in path.absolute().parents)
 
 
@@ -38,6 +39,11 @@ def led_out_by(path: Path, root: Path) -> Path | None:
 def root_of(here: Path) -> Path:
     """The folder of the nearest modelctl.yaml at or above `here`, else `here`."""
     return next((f for f in (here, *here.parents) if (f / "modelctl.yaml").is_file()), here)
+
+
+@lru_cache(maxsize=8)
+def _real_root(root: Path) -> Path:
+    return _real(root)
 
 
 def _real(path: Path) -> Path:

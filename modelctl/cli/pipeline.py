@@ -22,10 +22,8 @@ from modelctl.diagnostics import (
     has_errors,
     said_once,
 )
-from modelctl.inside import leads_out
 from modelctl.spec.load import Loaded, load_all, undeclared
 from modelctl.spec.project import find_project, read_policy, shown
-from modelctl.spec.source import LARGEST
 from modelctl.spec.wanted import ProjectFile, Wanted
 
 if TYPE_CHECKING:
@@ -100,11 +98,12 @@ def check_all(
     from modelctl.weights.remembered import Remembered
 
     today = datetime.datetime.now(datetime.UTC).date()
-    stacks, loaded = _load(chosen, project)
+    loaded = _load(chosen, project)
+    environments = tuple("+".join(result.overlays) for result in loaded)
     found: list[tuple[str, Diagnostic]] = []
     lock, unreadable = _lock(project, found_online)
     of_project = (*unreadable, *check_project(project))
-    found += [("+".join(stack), d) for stack in stacks for d in of_project]
+    found += [(environment, d) for environment in environments for d in of_project]
     specs: list[tuple[Wanted, Assessed]] = []
     wrong: dict[str, str] = {}
     bills: list[Bill] = []
@@ -134,8 +133,7 @@ def check_all(
 
     read = [wanted for result in loaded for wanted in (*result.wanted, *result.partial)]
     judged = iter(of_each(judge, read))
-    for stack, result in zip(stacks, loaded, strict=True):
-        environment = "+".join(stack)
+    for environment, result in zip(environments, loaded, strict=True):
         found += [(environment, d) for d in result.diagnostics]
         here = len(specs)
         for wanted in result.wanted:
@@ -150,15 +148,13 @@ def check_all(
         for wanted in result.partial:
             _, problems = next(judged)
             found += [(environment, d) for d in _certain(problems, wanted, result.diagnostics)]
-    environments = tuple("+".join(stack) for stack in stacks)
+    cwd = Path.cwd()
     everywhere = said_once(found, environments)
     return Checked(
         project=project,
         specs=tuple(specs),
         diagnostics=tuple(everywhere),
-        files=tuple(
-            sorted({shown(file, Path.cwd()) for result in loaded for file in result.files})
-        ),
+        files=tuple(sorted({shown(file, cwd) for result in loaded for file in result.files})),
         environments=environments,
         broken=_broken(loaded, wrong, everywhere),
         bills=tuple(bills),
@@ -171,10 +167,10 @@ def _broken(
     loaded: Sequence[Loaded], wrong: Mapping[str, str], found: Sequence[Diagnostic]
 ) -> tuple[Broken, ...]:
     """`wrong` are the files of specs that a rule refuses, with their names."""
-    names = dict(wrong)
+    names, cwd = dict(wrong), Path.cwd()
     for result in loaded:
         names.update((_file_of(wanted), wanted.name) for wanted in result.partial)
-        shown_files = {shown(file, Path.cwd()) for file in result.files}
+        shown_files = {shown(file, cwd) for file in result.files}
         for d in result.diagnostics:
             if d.is_error and d.place and d.place.file in shown_files:
                 names.setdefault(d.place.file, "")
@@ -188,23 +184,21 @@ def _file_of(wanted: Wanted) -> str:
 
 def load_chosen(chosen: Selection, project: ProjectFile) -> tuple[list[Wanted], list[Diagnostic]]:
     """The chosen specs as each environment has them, also those that are only partly right."""
-    _, loaded = _load(chosen, project)
+    loaded = _load(chosen, project)
     specs = [wanted for result in loaded for wanted in (*result.wanted, *result.partial)]
     return specs, list(dict.fromkeys(d for result in loaded for d in result.diagnostics))
 
 
-def _load(
-    chosen: Selection, project: ProjectFile
-) -> tuple[list[tuple[str, ...]], tuple[Loaded, ...]]:
-    """Each stack of overlays with what the chosen specs say under it."""
-    stacks, here = _stacks(chosen, project), Path.cwd()
-    loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
-    if not chosen.overlays and any(
-        _may_have_local(here / file, project.root) for file in loaded[0].files
-    ):
-        stacks = [*stacks, ("local",)]
-        loaded = load_all(chosen.what, project, stacks, selectors=chosen.labels, cwd=here)
-    return stacks, loaded
+def _load(chosen: Selection, project: ProjectFile) -> tuple[Loaded, ...]:
+    """What the chosen specs say under each stack of overlays."""
+    return load_all(
+        chosen.what,
+        project,
+        _stacks(chosen, project),
+        selectors=chosen.labels,
+        cwd=Path.cwd(),
+        and_local=not chosen.overlays,
+    )
 
 
 def _lock(project: ProjectFile, found_online: Lock | None) -> tuple[Lock, tuple[Diagnostic, ...]]:
@@ -218,18 +212,6 @@ def _lock(project: ProjectFile, found_online: Lock | None) -> tuple[Lock, tuple[
         return Lock(online), wrong.diagnostics
     lock = lock or Lock()
     return replace(lock, sources={**online, **lock.sources}), ()
-
-
-def _may_have_local(file: Path, root: Path) -> bool:
-    """Whether a spec says something for `--local`: that is checked too, environment or not."""
-    try:
-        if leads_out(file, root):
-            return False
-        if not file.is_file() or file.stat().st_size > LARGEST:  # refused, or would never end
-            return False
-        return "local:" in file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
 
 
 def _certain(

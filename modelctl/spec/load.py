@@ -44,6 +44,7 @@ class Loaded(Struct, frozen=True):
     files: tuple[Path, ...]
     partial: tuple[Wanted, ...] = ()
     left_out: tuple[str, ...] = ()
+    overlays: tuple[str, ...] = ()
 
 
 class _SpecFile(Struct, frozen=True):
@@ -82,8 +83,13 @@ def load_all(
     environments: Sequence[Sequence[str]],
     selectors: Sequence[str] = (),
     cwd: Path | None = None,
+    *,
+    and_local: bool = False,
 ) -> tuple[Loaded, ...]:
-    """`load` once for each environment; every file is read and checked once."""
+    """`load` once for each environment; every file is read and checked once.
+
+    `and_local` adds what `--local` would have, where one of the specs says something for it.
+    """
     session = _Session(project, cwd or Path.cwd())
     found = find(what, project.root, session.cwd, lambda path: session.file(path).name)
     session.read(found.files)
@@ -95,6 +101,8 @@ def load_all(
     others = find([], project.root, session.cwd, lambda path: session.file(path).name).files
     beside = [session.file(path) for path in others if path not in found.files] if what else []
     beside = beside if folder.is_dir() else []
+    if and_local and any(LOCAL in _environments(spec) for spec in specs):
+        environments = [*environments, (LOCAL,)]
     return tuple(
         session.load(specs, overlays, wanted_labels, common, beside) for overlays in environments
     )
@@ -165,7 +173,12 @@ class _Session:
             if sound is not None:
                 partial.append(self._wanted(spec, overlays, layers, *sound))
         return Loaded(
-            tuple(wanted), tuple(in_order(diagnostics)), tuple(read), tuple(partial), left_out
+            tuple(wanted),
+            tuple(in_order(diagnostics)),
+            tuple(read),
+            tuple(partial),
+            left_out,
+            tuple(overlays),
         )
 
     def _wanted(
