@@ -215,6 +215,8 @@ def weights_of(row: Row) -> Interval | None:
     if not isinstance(of_shape, Unknown):
         found = Interval(of_shape.value / GIB, of_shape.low / GIB, of_shape.high / GIB)
     stored = row.number("safetensors_gib")
+    if found and not row.inputs.multimodal:  # files hold what reads images, and it is not loaded
+        return found
     if stored is None or (found and row.scheme == PLAIN and _holds_head_twice(row, stored)):
         return found
     part = stored / (row.inputs.tensor * row.inputs.pipeline)

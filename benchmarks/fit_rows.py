@@ -16,7 +16,7 @@ from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights import config_scheme
 from modelctl.weights.config_layers import mixers, state_of
-from modelctl.weights.config_vision import vision_parameters
+from modelctl.weights.config_vision import image_tower, vision_parameters
 from modelctl.weights.shape import Experts, Latent, Mixer, Scheme, Shape, State
 
 DEFAULT_UTILIZATION = 0.9
@@ -100,14 +100,15 @@ def row_of(said: Mapping[str, Any]) -> Row:
             data=int(said.get("dp") or 1),
             expert=bool(said.get("enable_expert_parallel")),
             utilization=said.get("gpu_memory_utilization")
-            or (0.92 if version >= (0, 24) else DEFAULT_UTILIZATION),
+            or (0.92 if version >= (0, 20) else DEFAULT_UTILIZATION),
             sequences=said.get("max_num_seqs"),
             batched_tokens=said.get("max_num_batched_tokens"),
             eager=bool(said.get("enforce_eager")),
             # A log that says no sequences does not say that nobody did: they are not held to it.
             whole_graphs=said.get("max_num_seqs") is not None,
             prefix_caching=said.get("prefix_caching"),
-            multimodal=True,
+            multimodal=reads_images(said),
+            image_share=0.0 if said.get("skip_mm_profiling") else 1.0,
             card=str(said.get("gpu") or ""),
             draft=draft_of(said),
             adapters=int(said.get("max_loras") or 1) if said.get("enable_lora") else 0,
@@ -118,6 +119,13 @@ def row_of(said: Mapping[str, Any]) -> Row:
         usable=said.get("total_gib") or usable_of(str(said.get("gpu") or "")),
         gpu=str(said.get("gpu") or "unknown"),
     )
+
+
+def reads_images(row: Mapping[str, Any]) -> bool:
+    """Whether it may: not where a start is of text alone, or each kind is limited to none."""
+    limits = row.get("limit_mm_per_prompt")
+    none_left = isinstance(limits, Mapping) and not any(limits.values())
+    return not (row.get("language_model_only") or none_left or row.get("mm") is False)
 
 
 def draft_of(row: Mapping[str, Any]) -> Draft | None:
@@ -196,6 +204,7 @@ def shape_of(config: Mapping[str, Any], images: bool | None = None) -> Shape | U
         output_bias=bool(config.get("o_bias")),
         mlp_bias=bias,
         vision=_vision_of(config, images),
+        tower=image_tower(towers_of(config, images)),
         full_kv_heads=config.get("num_global_key_value_heads"),
         full_head_dim=config.get("global_head_dim"),
         other=own * layers * int(config["vocab_size"]),
@@ -242,7 +251,7 @@ _GEMMA_4_SMALL = {
     "vision_config": _tower(16, 768, 3072, **_OF_GEMMA_4),
     "audio_config": _tower(12, 1024, 4096, model_type="gemma4_audio"),
 }
-_OF_QWEN_3_5 = {"spatial_merge_size": 2, "temporal_patch_size": 2}
+_OF_QWEN_3_5 = {"model_type": "qwen3_5", "spatial_merge_size": 2, "temporal_patch_size": 2}
 _QWEN_3_5 = {"vision_config": _tower(27, 1152, 4304, **_OF_QWEN_3_5)}
 _QWEN_3_5_SMALL = {"vision_config": _tower(24, 1024, 4096, **_OF_QWEN_3_5)}
 

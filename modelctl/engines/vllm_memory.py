@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from modelctl.engines import vllm_flags
 from modelctl.engines.base import Ask
@@ -12,17 +12,18 @@ from modelctl.engines.said import Said, said
 from modelctl.engines.sizes import size_of
 from modelctl.facts.engines import engine_facts
 from modelctl.facts.flags import FlagTable, flag_table
-from modelctl.facts.memory import whole_item
+from modelctl.facts.memory import largest_picture, whole_item
 from modelctl.fit.types import Draft, VllmInputs
 from modelctl.resolved import Flag, Unknown
 from modelctl.spec.models import Spec
 from modelctl.weights.config_shape import shape_of
+from modelctl.weights.config_vision import image_tower
 from modelctl.weights.facts import ModelFacts
 from modelctl.weights.shape import Shape
 
 UTILIZATION = 0.92
 UTILIZATION_ONCE = 0.9
-UTILIZATION_SINCE = (0, 27)
+UTILIZATION_SINCE = (0, 20)
 """--gpu-memory-utilization where nobody says it: vllm/config/cache.py, and what starts logged."""
 
 RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
@@ -62,6 +63,7 @@ def memory(ask: Ask, flags: Iterable[Flag]) -> VllmInputs | Unknown:
         adapter_rank=heard.whole("max-lora-rank") or _UNSAID.adapter_rank,
         draft=_draft(ask, heard),
         multimodal=_multimodal(heard),
+        image_share=_image_share(ask, heard, version),
         task=ask.setting.task,
         kv_bytes=heard.whole("kv-cache-memory-bytes"),
         block_size=heard.whole("block-size"),
@@ -178,6 +180,40 @@ def _multimodal(heard: Said) -> bool:
     limits = heard.mapping("limit-mm-per-prompt").values()
     counts = [one.get("count", 1) if isinstance(one, dict) else one for one in limits]
     return not counts or any(counts)
+
+
+def _image_share(ask: Ask, heard: Said, version: tuple[int, int]) -> float:
+    """How much of the largest image's pixels profiling reads, where a person says how many.
+
+    Source: `_get_vision_size`, vllm/model_executor/models/qwen2_vl.py, 0.32.0; of images and videos
+    the larger is read: vllm/multimodal/encoder_budget.py.
+    """
+    if heard.yes("skip-mm-profiling"):
+        return 0.0
+    config = ask.setting.model.config
+    tower = None if isinstance(config, Unknown) else image_tower(config)
+    known = largest_picture(version, tower.kind) if tower else None
+    if known is None:
+        return 1.0
+    told, limits = heard.mapping("mm-processor-kwargs"), heard.mapping("limit-mm-per-prompt")
+    largest = [
+        _pixels(told, f"{kind}s_kwargs", usual)
+        for kind, usual in (("image", known.pixels), ("video", known.video_pixels))
+        if limits.get(kind) not in (0, {"count": 0})
+    ]
+    return max(largest, default=0) / known.pixels
+
+
+def _pixels(told: Mapping[str, Any], kind: str, usual: int) -> int:
+    """What is said of a kind alone counts before what is said of all."""
+    own = told.get(kind)
+    for place in (own if isinstance(own, Mapping) else {}, told):
+        size = place.get("size")
+        edge = size.get("longest_edge") if isinstance(size, Mapping) else None
+        largest = place.get("max_pixels", edge)
+        if isinstance(largest, int) and largest > 0:
+            return largest
+    return usual
 
 
 def _whole_item(ask: Ask, heard: Said, version: tuple[int, int]) -> int:

@@ -61,6 +61,16 @@ class LargestGraph(Struct, frozen=True):
     always: bool = False
 
 
+class Picture(Struct, frozen=True):
+    """The largest picture and the largest pair of a video's frames that profiling reads, in pixels;
+    `low` and `high` are shares of what the arithmetic says that they take."""
+
+    pixels: int
+    video_pixels: int
+    low: float
+    high: float
+
+
 class WholeItem(Struct, frozen=True):
     """The largest item of a request, a video: its frames, and tokens of each."""
 
@@ -120,6 +130,17 @@ def activation(version: Version, of: Runner) -> Activation:
 def encoder(version: Version) -> Triple:
     """What profiling images and sound adds."""
     return _triple(_row("encoder", version)["gib"])
+
+
+@cache
+def largest_picture(version: Version, kind: str) -> Picture | None:
+    """`kind` is the model_type of what reads pictures; None where it is not known."""
+    rows = [row for row in table("memory")["largest_picture"] if kind in row["kinds"]]
+    rows = [row for row in rows if tuple(row["since"]) <= version]
+    if not rows:
+        return None
+    row = _newest(rows, version)
+    return Picture(*(row[name] for name in Picture.__struct_fields__))
 
 
 @cache

@@ -49,7 +49,7 @@ def overhead(shape: Shape, inputs: VllmInputs) -> dict[str, Interval]:
     if not inputs.eager:
         found["CUDA and communication"] += compiled(shape, inputs)
     if shape.vision and inputs.multimodal:
-        found["encoder"] = Interval(*memory.encoder(version))
+        found["encoder"] = encoder(shape, inputs, found["activation"])
     attends = set(shape.layers) != {"none"}
     if memory.graphs(version, runner).counted and attends and not inputs.eager:
         found["CUDA graphs"] = cuda_graphs(shape, inputs)
@@ -94,7 +94,7 @@ def compiled(shape: Shape, inputs: VllmInputs) -> Interval:
     as the embeddings: expected if the head is tied to them or on some cards, else at most."""
     runner = runner_of(shape, inputs)
     text = memory.compiled_text(inputs.version, runner)
-    if not _takes_its_table(shape, inputs) or text is None:
+    if shape.experts or not _takes_its_table(shape, inputs) or text is None:
         return Interval(*memory.compiled(inputs.version, runner))
     again = embeddings(shape, inputs)
     # The layers of adapters have tables of their own.
@@ -116,11 +116,32 @@ def embeddings(shape: Shape, inputs: VllmInputs) -> float:
 
 
 def _takes_its_table(shape: Shape, inputs: VllmInputs) -> bool:
-    """Whether what is compiled is given the embeddings' table: a model of text is, one that reads
-    images is given vectors, as every Gemma 4 is. Of experts and states there are no logs.
+    """Whether what is compiled is given the embeddings' table: a model of text is, and one that may
+    read no images; one that reads some is given vectors, as every Gemma 4 is. Of states there are
+    no logs.
     """
-    dense = shape.experts is None and shape.state is None and inputs.task == "generate"
-    return not (inputs.eager or not dense or shape.vision or shape.full_head_dim)
+    vectors = (shape.vision or shape.full_head_dim) and inputs.multimodal
+    return not (inputs.eager or shape.state or vectors or inputs.task != "generate")
+
+
+def encoder(shape: Shape, inputs: VllmInputs, text: Interval) -> Interval:
+    """What reading the largest image takes beyond a step of `text`: they come one after the other.
+
+    Its peak is in an MLP, which holds what came into the layer and into itself, what it widens and
+    what the activation makes of that, beside the image's patches in the type of the processor.
+    """
+    tower, known = shape.tower, None
+    if tower is not None:
+        known = memory.largest_picture(inputs.version, tower.kind)
+    if tower is None or known is None:
+        return Interval(*memory.encoder(inputs.version))
+    patches = known.pixels * inputs.image_share / tower.patch**2
+    peak = patches * (3 * tower.width + 2 * tower.inner + 2 * tower.each) * 2 / GIB
+    return Interval(
+        max(0.0, peak - text.value),
+        max(0.0, peak * known.low - text.low),
+        max(0.0, peak * known.high - text.high),
+    )
 
 
 def mixture(shape: Shape, inputs: VllmInputs) -> float:

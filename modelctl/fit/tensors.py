@@ -133,9 +133,10 @@ def by_tensors(
         stage = stage_of(known, inputs.pipeline)
         total += copies_of(known, inputs.tensor) * stage + known.rotary * plain
     off = _SURE if known else _BLIND
-    value = total + vision / inputs.tensor
-    return Interval(value, total * (1 - off) + vision / inputs.tensor * 0.9,
-                    total * (1 + off) + vision * 1.05)  # fmt: skip
+    reads = vision / inputs.tensor if inputs.multimodal else 0.0
+    return Interval(
+        total + reads, total * (1 - off) + reads * 0.9, total * (1 + off) + vision * 1.05
+    )
 
 
 def bytes_of(row: TensorRow, shape: Shape | None, online: Scheme | None, plain: int) -> float:

@@ -97,6 +97,8 @@ class VllmInputs(Struct, frozen=True):
     whole_item: int = 0
     """Tokens of the largest picture or video where a step that nobody says has to hold it whole, 0
     where it may be cut."""
+    image_share: float = 1.0
+    """How much of the largest picture a run of vLLM may be given, of its pixels."""
     whole_graphs: bool = True
     """Whether CUDA graphs are of whole steps too, and not of parts of them only."""
     runner: Literal["v1", "v2"] | None = None

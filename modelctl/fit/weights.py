@@ -52,6 +52,8 @@ def by_shape(shape: Shape, scheme: Scheme, inputs: VllmInputs) -> Interval:
     low = sure * (1 - _SURE) + parts.vision * (1 - _HARDLY)
     whole = parts.vision * (inputs.tensor - 1) if inputs.tensor > 1 else 0.0
     high = sure * (1 + _SURE) + parts.vision * (1 + _HARDLY) + whole
+    if not inputs.multimodal:
+        high += shape.vision * 2
     ahead = _ahead(shape, parts, inputs)
     return Interval(parts.total, low, high) + Interval(ahead, 0.0, ahead * 1.25)
 
@@ -97,7 +99,9 @@ def parts_of(shape: Shape, scheme: Scheme, inputs: VllmInputs) -> Parts:
         experts=experts,
         embedding=embedding,
         head=head,
-        vision=shape.vision * 2 / tensor,
+        # What reads no images is not loaded: `_mark_tower_model`,
+        # vllm/model_executor/models/interfaces.py, 0.32.0; by nearly all models.
+        vision=shape.vision * 2 / tensor if inputs.multimodal else 0.0,
         copies=stage * copies_of(shape, tensor),
         tables=shape.rotary * plain,
     )

@@ -15,7 +15,7 @@ from modelctl.resolved import Unknown
 from modelctl.weights.config import inner
 from modelctl.weights.config_layers import mixers, state_of
 from modelctl.weights.config_rotary import rotary_elements
-from modelctl.weights.config_vision import vision_parameters
+from modelctl.weights.config_vision import image_tower, vision_parameters
 from modelctl.weights.shape import Experts, Latent, Mixer, Shape
 
 Config = Mapping[str, Any]
@@ -204,6 +204,7 @@ def _shape(config: Config, text: Config, kind: str, family: Family) -> Shape | U
         output_bias=_bias(text, family.output_bias, "attention_out_bias", "use_bias", "bias"),
         mlp_bias=_bias(text, family.mlp_bias, "mlp_bias", "use_bias"),
         vision=vision_parameters(config, hidden),
+        tower=image_tower(config),
         full_kv_heads=_number(text, "num_global_key_value_heads"),
         full_head_dim=full_head_dim,
         other=_own_embeddings(text, layers),

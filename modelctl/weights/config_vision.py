@@ -1,9 +1,11 @@
-"""How many parameters read images and sound, says a config.json? An estimate from their widths."""
+"""What reads images and sound, says a config.json? Its shape, and an estimate of its parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from modelctl.weights.shape import Tower
 
 Config = Mapping[str, Any]
 
@@ -21,6 +23,20 @@ def vision_parameters(config: Config, hidden: int) -> int:
         for name in _SECTIONS
         if isinstance(section.get(name), Mapping)
     )
+
+
+def image_tower(config: Config) -> Tower | None:
+    """None where nothing reads images, or its config does not say how wide it is."""
+    thinker = config.get("thinker_config")
+    for section in (config, thinker if isinstance(thinker, Mapping) else {}):
+        tower = section.get("vision_config")
+        if isinstance(tower, Mapping):
+            width, inner = _first(tower, "hidden_size"), _first(tower, "intermediate_size")
+            patch = _first(tower, "patch_size")
+            each = 3 * patch * patch * (_first(tower, "temporal_patch_size") or 1)
+            if width and inner and patch:
+                return Tower(str(tower.get("model_type")), width, inner, patch, each)
+    return None
 
 
 def _tower(tower: Config, hidden: int) -> int:

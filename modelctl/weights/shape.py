@@ -60,6 +60,19 @@ class Experts(Struct, frozen=True):
     hidden: int | None = None
 
 
+class Tower(Struct, frozen=True):
+    """What reads images: its `model_type`, widths in elements, and the side of a patch in pixels.
+
+    `each` is how many elements a patch is before the first layer.
+    """
+
+    kind: str
+    width: int
+    inner: int
+    patch: int
+    each: int
+
+
 class Shape(Struct, frozen=True):
     """A language model's shape, as its config.json or GGUF header gives it.
 
@@ -68,10 +81,11 @@ class Shape(Struct, frozen=True):
     layer that caches keys and values; `latent` replaces them where it is set. `full_kv_heads` and
     `full_head_dim` are those of full layers where sliding ones have others (Gemma 4). `gated` says
     whether the MLP has three matrices (SwiGLU and its kin) or two. `vision` is the number of
-    parameters of what reads images and sound, 0 where there is none; `other` that of what no other
-    field has (embeddings of their own for every layer), `whole` the same where each GPU has all of
-    it (learned positions). `rotary` is the size of the tables of rotary positions, in elements.
-    `output_gate` is whether attention's output is gated by a matrix as large as the query's.
+    parameters of what reads images and sound, 0 where there is none, `tower` the shape of what
+    reads images; `other` is the number of those that no other field has (embeddings of their own
+    for every layer), `whole` the same where each GPU has all of it (learned positions). `rotary` is
+    the size of the tables of rotary positions, in elements. `output_gate` is whether attention's
+    output is gated by a matrix as large as the query's.
 
     `dense` is how many layers have an MLP of their own, `attentions` how many have attention's
     weights: None where the words in `layers` and the experts say it.
@@ -98,6 +112,7 @@ class Shape(Struct, frozen=True):
     output_bias: bool = False
     mlp_bias: bool = False
     vision: int = 0
+    tower: Tower | None = None
     full_kv_heads: int | None = None
     full_head_dim: int | None = None
     other: int = 0

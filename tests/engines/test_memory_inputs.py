@@ -121,8 +121,12 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"draft": Draft("ngram", 7, 0)},
     ),
     (
+        {"backend": {"name": "vllm", "version": "0.19.1"}},
+        {"version": (0, 19), "utilization": 0.9},
+    ),
+    (
         {"backend": {"name": "vllm", "version": "0.20.1"}},
-        {"version": (0, 20), "utilization": 0.9},
+        {"version": (0, 20), "utilization": 0.92},
     ),
     (
         {"gpu": [{"type": "H100", "args": {"max-num-seqs": 8}}], **vllm(**{"max-num-seqs": 16})},
@@ -159,6 +163,54 @@ def test_a_step_that_nobody_says_holds_the_whole_video_of_a_gemma_4(
     found = inputs({**QWEN, **change}, model=ModelFacts("hub", config=config))
     assert isinstance(found, VllmInputs)
     assert found.whole_item == tokens
+
+
+QWEN_3_5 = {
+    "model_type": "qwen3_5",
+    "vision_config": {
+        "model_type": "qwen3_5",
+        "depth": 27,
+        "hidden_size": 1152,
+        "intermediate_size": 4304,
+        "patch_size": 16,
+        "temporal_patch_size": 2,
+    },
+}
+SMALL = 2**20
+
+
+@pytest.mark.parametrize(
+    ("args", "share"),
+    [
+        ({}, 1.0),
+        ({"skip-mm-profiling": True}, 0.0),
+        ({"mm-processor-kwargs": {"max_pixels": SMALL}}, 1 / 16),
+        ({"mm-processor-kwargs": {"size": {"longest_edge": SMALL}}}, 1 / 16),
+        ({"mm-processor-kwargs": {"max_pixels": SMALL, "size": {"longest_edge": 9}}}, 1 / 16),
+        # The video is as large as it was, and is what profiling reads then.
+        ({"mm-processor-kwargs": {"images_kwargs": {"max_pixels": SMALL}}}, 0.75),
+        (
+            {
+                "mm-processor-kwargs": {"images_kwargs": {"max_pixels": SMALL}},
+                "limit-mm-per-prompt": {"video": 0},
+            },
+            1 / 16,
+        ),
+        ({"limit-mm-per-prompt": {"image": 0}}, 0.75),
+        ({"limit-mm-per-prompt": {"image": {"count": 0}}}, 0.75),
+        ({"mm-processor-kwargs": {"max_pixels": "many"}}, 1.0),
+    ],
+    ids=str,
+)
+def test_profiling_reads_the_largest_image_that_may_be_given(
+    args: dict[str, Any], share: float
+) -> None:
+    found = inputs({**QWEN, **vllm(**args)}, model=ModelFacts("hub", config=QWEN_3_5))
+    assert isinstance(found, VllmInputs)
+    assert found.image_share == share
+    other = inputs({**QWEN, **vllm(**args)}, model=ModelFacts("hub", config=GEMMA_4))
+    assert isinstance(other, VllmInputs)
+    assert other.image_share == (0.0 if "skip-mm-profiling" in args else 1.0)
 
 
 def test_a_checkpoint_that_is_quantized_is_not_quantized_again() -> None:

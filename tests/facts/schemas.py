@@ -81,6 +81,15 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             }
         ),
         encoder=_since({"gib": _TRIPLE}),
+        largest_picture=_since(
+            {
+                "kinds": _NAMES,
+                "pixels": _COUNT,
+                "video_pixels": _COUNT,
+                "low": _NUMBER,
+                "high": _NUMBER,
+            }
+        ),
         graphs=_since(
             {
                 "counted": {"type": "boolean"},
