@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from benchmarks.fit_rows import Row
 from modelctl.facts import memory as facts
-from modelctl.fit.overhead import overhead, runner_of, with_batch
+from modelctl.fit.overhead import (
+    activation,
+    mixture,
+    overhead,
+    runner_of,
+    sampler,
+    with_batch,
+)
 from modelctl.fit.types import GIB, VllmInputs
 from modelctl.resolved import Unknown
 from modelctl.weights.shape import Shape
@@ -39,11 +46,13 @@ def sample(row: Row) -> Sample | None:
         return None
     inputs = with_batch(row.inputs, row.usable, row.gpu)
     logits = (inputs.sequences or 0) * row.shape.vocabulary * 4 / GIB
-    activation = facts.activation(inputs.version, runner_of(row.shape, inputs))
+    if not _chooses(row.shape, inputs):
+        logits = 0.0
+    factors = facts.activation(inputs.version, runner_of(row.shape, inputs))
     several = inputs.tensor * inputs.pipeline > 1
-    fixed = _outside(row.shape, inputs) + activation.base
+    fixed = _outside(row.shape, inputs) + factors.base
     all_of_it = sum(part.value for part in overhead(row.shape, inputs).values())
-    known = all_of_it - fixed - (activation.logits * logits if activation.plus else 0.0)
+    known = all_of_it - fixed - factors.logits * logits
     weights, cache = row.number("weights_gib"), row.number("kv_gib")
     said = row.said.get("total_gib") and row.said.get("gpu_memory_utilization")
     taken = None
@@ -67,15 +76,22 @@ def beside(row: Row, samples: Sequence[Sample]) -> float | None:
         and other.taken is not None
     ]
     alike = [other for other in others if other.several == own.several]
-    activation = facts.activation(inputs.version, runner_of(row.shape, inputs))
-    slope = activation.logits if activation.plus else 0.0
-    fixed = _outside(row.shape, inputs) + activation.base
-    if activation.plus and len(others) >= FEWEST:
+    factors = facts.activation(inputs.version, runner_of(row.shape, inputs))
+    slope = factors.logits
+    fixed = _outside(row.shape, inputs) + factors.base
+    if own.logits and len(others) >= FEWEST:
         slope = _slope(others) or slope
     if len(alike) >= FEWEST:
         left = sorted((o.taken or 0.0) - o.known - slope * o.logits for o in alike)
         fixed = left[len(left) // 2]
     return own.known + slope * own.logits + fixed
+
+
+def _chooses(shape: Shape, inputs: VllmInputs) -> bool:
+    """Whether the peak is where tokens are chosen, and not in a layer."""
+    row = facts.activation(inputs.version, runner_of(shape, inputs))
+    peak = activation(shape, inputs).value - row.base
+    return peak * GIB >= sampler(shape, inputs) >= 0.99 * (peak * GIB - mixture(shape, inputs))
 
 
 def _outside(shape: Shape, inputs: VllmInputs) -> float:

@@ -12,7 +12,7 @@ NOT_WRITTEN = "is a link that leads out of the project: nothing is written there
 
 def inside(path: Path, root: Path) -> bool:
     """Whether `path` is `root` or below it; both may be reached through links."""
-    return _real(path).is_relative_to(_real_root(root))
+    return _real(path).startswith(_real_root(root))
 
 
 def leads_out(path: Path, root: Path) -> bool:
@@ -22,8 +22,7 @@ def leads_out(path: Path, root: Path) -> bool:
     """
     if inside(path, root):
         return False
-    real = _real_root(root)
-    return any(_real(parent).is_relative_to(real) for parent in path.absolute().parents)
+    return any(inside(parent, root) for parent in path.absolute().parents)
 
 
 def led_out_by(path: Path, root: Path) -> Path | None:
@@ -41,11 +40,12 @@ def root_of(here: Path) -> Path:
     return next((f for f in (here, *here.parents) if (f / "modelctl.yaml").is_file()), here)
 
 
-@lru_cache(maxsize=8)
-def _real_root(root: Path) -> Path:
-    return _real(root)
+def _real(path: Path) -> str:
+    """With a separator at its end, so that a folder is not taken for one whose name goes on.
+
+    Path.resolve refuses a link that leads to itself; who opens one gets a clear answer then.
+    """
+    return os.path.normcase(os.path.realpath(path)).rstrip(os.sep) + os.sep
 
 
-def _real(path: Path) -> Path:
-    # Path.resolve refuses a link that leads to itself; who opens one gets a clear answer then.
-    return Path(os.path.realpath(path))
+_real_root = lru_cache(maxsize=8)(_real)

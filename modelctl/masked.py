@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
-_TOKENS = re.compile(
+_TOKENS = (
     r"(?<![A-Za-z0-9])(?:"
     r"hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
     r"|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{12,}|AIza[\w-]{20,}|(?:ak|as|wk|ws)-[A-Za-z0-9]{16,}"
@@ -12,35 +13,34 @@ _TOKENS = re.compile(
     r"|(?:https://)?hooks\.slack\.com/\w+/[\w/-]{10,}"
     r")"
 )
-_ASSIGNED = re.compile(
+_ASSIGNED = (
     r"\b[A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIALS?)['\"]?\s*[:=]\s*['\"]?"
     r"(?P<value>[^\s'\",}\]]{8,})"
 )
 # `secret: NAME` and `key: NAME` say where a secret is; these words are followed by one.
-_SAID = re.compile(
+_SAID = (
     r"(?i:password|passwd|passphrase|token|api[_-]?key|secret[_-]?key)['\"]?\s*[:=]\s*['\"]?"
     r"(?P<value>(?![a-z0-9]+://|[{<$])[^\s'\",}\]]{8,})"
 )
-_PASS = re.compile(
+_ASSIGNED_SHORT = (
     r"\b(?:[A-Z0-9_]*_)?(?:PASS|PW)['\"]?\s*[:=]\s*['\"]?"
     r"(?P<value>(?=[^\s\d]{0,200}\d)(?![a-z0-9]+://|[/{<$])[^\s'\",}\]]{6,})"
 )
 # As .netrc has it; in prose other words follow.
-_NETRC = re.compile(
+_NETRC = (
     r"(?i:\bmachine[ \t]{1,20}\S{1,200}[ \t]{1,20}login|^[ \t]{0,200}login)[ \t]{1,20}"
     r"(?!(?:with|and|or|by|via|using|without|a|the|your)\b)\S{1,200}[ \t]{1,20}"
     r"(?i:password)[ \t]{1,20}(?P<value>\S+)"
     # Alone in its line, or with a digit, it is seldom a word of a sentence.
     r"|^[ \t]{0,200}(?i:password)[ \t]{1,20}(?P<alone>(?=\S{0,200}[^a-z\s.,;:!?])\S{4,})[ \t\r]*$"
-    r"|(?i:\bpassword)[ \t]{1,20}(?P<inner>(?=\S{0,200}\d)(?=\S{0,200}[A-Za-z])[^\s'\",}\]]{8,})",
-    re.MULTILINE,
+    r"|(?i:\bpassword)[ \t]{1,20}(?P<inner>(?=\S{0,200}\d)(?=\S{0,200}[A-Za-z])[^\s'\",}\]]{8,})"
 )
-_HEADER = re.compile(
+_HEADER = (
     r"(?i:authorization)['\"]?\s*[:=]\s*['\"]?(?i:bearer|basic|token)[ \t]{1,20}"
     r"(?P<value>[A-Za-z0-9._~+/=-]{6,})"
     r"|(?i:\bbearer)[ \t]{1,20}(?P<inner>(?=[A-Za-z._~+/=-]{0,200}\d)[A-Za-z0-9._~+/=-]{8,})"
 )
-_URL_PASSWORD = re.compile(r"://[^\s/:@]+:(?P<value>[^\s/@]{3,})@")
+_IN_URL = r"://[^\s/:@]+:(?P<value>[^\s/@]{3,})@"
 _MAYBE = re.compile(
     r"hf_|sk-|gh[pousr]_|github_pat_|glpat-|xox|AKIA|AIza|[aw][ks]-|eyJ|TOKEN|SECRET|PASS|KEY|CREDENTIAL|@|oken|assw|assphrase|[kK]ey"
     r"|PW|[bB]earer|BEARER|uthorization|AUTHORIZATION|k_live_|hooks\.slack"
@@ -59,6 +59,13 @@ def mask(text: str) -> str:
         whole, base = match[0], match.start()
         return whole[: start - base] + "•" * (end - start) + whole[end - base :]
 
-    for pattern in (_TOKENS, _ASSIGNED, _SAID, _PASS, _NETRC, _HEADER, _URL_PASSWORD):
+    for pattern in _patterns():
         text = pattern.sub(dots, text)
     return text
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """Compiled when a text may hold one: most hold none, and this takes as long as two specs."""
+    said = (_TOKENS, _ASSIGNED, _SAID, _ASSIGNED_SHORT, _NETRC, _HEADER, _IN_URL)
+    return tuple(re.compile(one, re.MULTILINE) for one in said)

@@ -185,7 +185,10 @@ class Engine(Protocol):
         ...
 
     def memory(self, ask: Ask, flags: Sequence[Flag]) -> MemoryInputs | Unknown:
-        """What its memory follows from, with the values that `flags`, its own, have."""
+        """What its memory follows from, with the values that `flags`, its own, have.
+
+        It may depend on the count of cards and not on which card it is.
+        """
         ...
 
     def image(self, setting: Setting) -> tuple[ImageStep, ...]: ...

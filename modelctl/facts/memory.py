@@ -21,15 +21,16 @@ class Activation(Struct, frozen=True):
     """The peak of the run that vLLM measures: multiples of three sizes, and a base in GiB.
 
     `logits` is of sequences by vocabulary by 4 bytes, `hidden` of tokens by hidden by 2, `mlp` of
-    tokens by (3 intermediate + 2 hidden) by 2. With `plus` they add up, else the larger of the
-    sampler's and the MLP's counts. `low` and `high` are shares of the whole.
+    tokens by (3 intermediate + 2 hidden) by 2. The first two are of the sampler, the last of the
+    widest layer: the larger counts. With `workspace` experts keep beside both what they work in,
+    else it is the layer's. `low` and `high` are shares of the whole.
     """
 
     base: float
     logits: float
     hidden: float
     mlp: float
-    plus: bool
+    workspace: bool
     low: float
     high: float
 

@@ -119,6 +119,8 @@ def cache_of(shape: Shape, inputs: VllmInputs) -> CacheLayout | Unknown:
         for group in groups
         for stage in range(inputs.pipeline)
     )
+    if not block_bytes:
+        return Unknown("its config does not say how large a layer's cache is")
     held_back = block_bytes if behaves("null_block", inputs.version) else 0
     return CacheLayout(tuple(group[0][0] for group in groups), block_bytes, in_flight, held_back)
 

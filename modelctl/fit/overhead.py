@@ -78,15 +78,25 @@ def runner_of(shape: Shape, inputs: VllmInputs) -> memory.Runner:
 def activation(shape: Shape, inputs: VllmInputs) -> Interval:
     """The peak of one step: the widest layer's intermediate values, or the sampler's."""
     row = memory.activation(inputs.version, runner_of(shape, inputs))
-    tokens, sequences = inputs.batched_tokens or 0, inputs.sequences or 0
-    hidden, width = shape.hidden, shape.intermediate / inputs.tensor
-    outputs = sequences if inputs.task == "generate" else 0
-    sampler = row.logits * outputs * shape.vocabulary * 4 + row.hidden * tokens * hidden * 2
-    layer = row.mlp * tokens * (3 * width + 2 * hidden) * 2
-    peak = sampler + layer if row.plus else max(sampler, layer)
-    value = row.base + (peak + mixture(shape, inputs)) / GIB
+    tokens = inputs.batched_tokens or 0
+    width = shape.intermediate / inputs.tensor
+    layer = row.mlp * tokens * (3 * width + 2 * shape.hidden) * 2
+    experts = mixture(shape, inputs)
+    if row.workspace:
+        peak = max(sampler(shape, inputs), layer) + experts
+    else:
+        peak = max(sampler(shape, inputs), layer + experts)
+    value = row.base + peak / GIB
     again = embeddings(shape, inputs)
     return Interval(max(value, again), value * row.low, max(value * row.high, again))
+
+
+def sampler(shape: Shape, inputs: VllmInputs) -> float:
+    """Bytes of choosing a token for every sequence, beside what the layers hand over."""
+    row = memory.activation(inputs.version, runner_of(shape, inputs))
+    outputs = (inputs.sequences or 0) if inputs.task == "generate" else 0
+    handed = (inputs.batched_tokens or 0) * shape.hidden * 2
+    return row.logits * outputs * shape.vocabulary * 4 + row.hidden * handed
 
 
 def compiled(shape: Shape, inputs: VllmInputs) -> Interval:

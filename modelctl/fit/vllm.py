@@ -17,7 +17,6 @@ from modelctl.fit.allocator import beyond
 from modelctl.fit.cache import CacheLayout, cache_of, states_of
 from modelctl.fit.overhead import overhead, with_batch
 from modelctl.fit.sums import digits_apart, too_much
-from modelctl.fit.tensors import by_tensors
 from modelctl.fit.types import GIB, TYPICAL, Interval, Memory, Verdict, VllmInputs
 from modelctl.fit.weights import by_shape
 from modelctl.resolved import Unknown
@@ -64,6 +63,8 @@ def weights(model: Model, inputs: VllmInputs) -> Interval | Unknown:
         return online
     shape, scheme = model.shape, online or model.scheme
     if not isinstance(model.tensors, Unknown):
+        from modelctl.fit.tensors import by_tensors  # its patterns take longer than a spec
+
         loaded = by_tensors(model.tensors, shape, online, inputs)
     elif isinstance(shape, Unknown):
         return shape

@@ -118,7 +118,7 @@ def resolve(wanted: Wanted, model: ModelFacts) -> Resolved:
         weights=setting.sources.weights,
         beside=setting.sources.beside,
         command=engine.command(setting.server),
-        variants=tuple(_variant(engine, setting, seat) for seat in _seats(entries)),
+        variants=tuple(_variants(engine, setting, _seats(entries))),
         image=engine.image(setting),
         placement=_placement(spec, entries),
         scaling=_scaling(spec),
@@ -215,41 +215,53 @@ def _seats(entries: Iterable[tuple[int, models.Gpu, str, int]]) -> Iterator[_Sea
     yield _Seat("cpu", "cpu", None, None, 0, NO_ENTRY)
 
 
-def _variant(engine: Engine, setting: Setting, seat: _Seat) -> Variant:
+def _variants(engine: Engine, setting: Setting, seats: Iterable[_Seat]) -> Iterator[Variant]:
+    """One for each seat. Cards of the same command line share what follows from it."""
+    rooted = _rooted_in(setting)
+    known: dict[object, Variant] = {}
+    for seat in seats:
+        ask = _ask(engine, setting, seat)
+        flags = engine.flags(ask)
+        line = (flags, ask.context, ask.count, bool(ask.args))
+        alike = known.get(line)
+        known[line] = variant = Variant(
+            key=seat.key,
+            origin=seat.origin,
+            entry=seat.entry,
+            gpu=None if seat.origin == "cpu" else (seat.card.name if seat.card else seat.key),
+            count=seat.count,
+            context=ask.context,
+            max_sequences=ask.sequences,
+            flags=alike.flags if alike else tuple(map(rooted, flags)),
+            memory=alike.memory if alike else engine.memory(ask, flags),
+        )
+        yield variant
+
+
+def _ask(engine: Engine, setting: Setting, seat: _Seat) -> Ask:
     spec, said = setting.spec, seat.said
     at_most = (said.concurrency or spec.concurrency or NO_CONCURRENCY).max
-    sequences = engine.sequences(setting.server, said.max_sequences or spec.max_sequences, at_most)
-    args = {**((spec.backend or NO_BACKEND).args or {}), **(said.args or {})}
-    ask = Ask(
+    return Ask(
         setting=setting,
         card=seat.card,
         count=seat.count,
         context=said.context or _context(engine, spec, setting.model),
         kv_cache=said.kv_cache or spec.kv_cache,
         memory_utilization=said.memory_utilization or spec.memory_utilization,
-        sequences=sequences,
+        sequences=engine.sequences(
+            setting.server, said.max_sequences or spec.max_sequences, at_most
+        ),
         at_most=at_most,
         max_batched_tokens=said.max_batched_tokens or spec.max_batched_tokens,
         parallel=parallel_of(spec, said, seat.count),
-        args=args,
+        args={**((spec.backend or NO_BACKEND).args or {}), **(said.args or {})},
         said=said,
     )
-    flags = engine.flags(ask)
-    return Variant(
-        key=seat.key,
-        origin=seat.origin,
-        entry=seat.entry,
-        gpu=None if seat.origin == "cpu" else (seat.card.name if seat.card else seat.key),
-        count=seat.count,
-        context=ask.context,
-        max_sequences=sequences,
-        flags=tuple(map(_rooted_in(setting, spec), flags)),
-        memory=engine.memory(ask, flags),
-    )
 
 
-def _rooted_in(setting: Setting, spec: Spec) -> Callable[[Flag], Flag]:
+def _rooted_in(setting: Setting) -> Callable[[Flag], Flag]:
     """Words of a person's own that are paths of a mount get the mount root, like ours."""
+    spec = setting.spec
     mounted = [
         *(mount.path for mount in setting.sources.mounts),
         *(bucket.path for bucket in setting.sources.buckets),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Literal
@@ -311,5 +312,6 @@ def _exact(file: str | None) -> str | Unknown:
     return NOT_LOCKED
 
 
+@lru_cache(maxsize=4096)
 def _join(first: str, *more: str | None) -> str:
     return str(PurePosixPath(first, *(part.strip("/") for part in more if part)))

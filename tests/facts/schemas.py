@@ -77,7 +77,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         activation=_since(
             {
                 **dict.fromkeys(("base", "logits", "hidden", "mlp", "low", "high"), _NUMBER),
-                "plus": {"type": "boolean"},
+                "workspace": {"type": "boolean"},
             }
         ),
         encoder=_since({"gib": _TRIPLE}),
