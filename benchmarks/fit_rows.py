@@ -124,8 +124,9 @@ def row_of(said: Mapping[str, Any]) -> Row:
 def reads_images(row: Mapping[str, Any]) -> bool:
     """Whether it may: not where a start is of text alone, or each kind is limited to none."""
     limits = row.get("limit_mm_per_prompt")
-    none_left = isinstance(limits, Mapping) and not any(limits.values())
-    return not (row.get("language_model_only") or none_left or row.get("mm") is False)
+    said = limits if isinstance(limits, Mapping) else {}
+    none = said.get("image") == said.get("video") == 0
+    return not (row.get("language_model_only") or none or row.get("mm") is False)
 
 
 def draft_of(row: Mapping[str, Any]) -> Draft | None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from benchmarks.fit_rows import Row
 from modelctl.facts import memory as facts
 from modelctl.fit.overhead import (
-    activation,
-    mixture,
+    embeddings,
     overhead,
     runner_of,
     sampler,
+    widest,
     with_batch,
 )
 from modelctl.fit.types import GIB, VllmInputs
@@ -88,10 +88,9 @@ def beside(row: Row, samples: Sequence[Sample]) -> float | None:
 
 
 def _chooses(shape: Shape, inputs: VllmInputs) -> bool:
-    """Whether the peak is where tokens are chosen, and not in a layer."""
-    row = facts.activation(inputs.version, runner_of(shape, inputs))
-    peak = activation(shape, inputs).value - row.base
-    return peak * GIB >= sampler(shape, inputs) >= 0.99 * (peak * GIB - mixture(shape, inputs))
+    """Whether the peak is where tokens are chosen: not in a layer, and not where it compiles."""
+    chosen = sampler(shape, inputs)
+    return chosen >= widest(shape, inputs) and chosen / GIB >= embeddings(shape, inputs)
 
 
 def _outside(shape: Shape, inputs: VllmInputs) -> float:

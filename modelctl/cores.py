@@ -71,15 +71,15 @@ def _copied(ask: Callable[[T], R], share: Sequence[T], first: int) -> _Copy:
         os.close(goes_in)
         raise
     if process == 0:
-        os.close(comes_out)
-        _answer(ask, share, goes_in)
+        _answer(ask, share, comes_out, goes_in)
     os.close(goes_in)
     return _Copy(process, first, os.fdopen(comes_out, "rb"))
 
 
-def _answer(ask: Callable[[T], R], share: Sequence[T], goes_in: int) -> NoReturn:
+def _answer(ask: Callable[[T], R], share: Sequence[T], comes_out: int, goes_in: int) -> NoReturn:
     """What the copy does. It says nothing, not even what went wrong, and leaves no trace."""
     try:
+        os.close(comes_out)
         told = pickle.dumps([ask(one) for one in share], pickle.HIGHEST_PROTOCOL)
         with open(goes_in, "wb") as answers:
             answers.write(told)
@@ -91,7 +91,7 @@ def _answered(copy: _Copy) -> list[Any] | None:
     """None where it said nothing, or was killed while it did: half a pickle cannot be read."""
     try:
         given = pickle.load(copy.answers)  # noqa: S301 - this program wrote it, a moment ago
-    except (EOFError, pickle.UnpicklingError):
+    except Exception:  # noqa: BLE001 - whatever it is, the same is asked here again
         return None
     assert isinstance(given, list)
     return given

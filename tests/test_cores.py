@@ -124,6 +124,9 @@ def test_what_was_to_be_printed_is_printed_once() -> None:
 
 def ran(cores: int, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     program = (
+        "import atexit, os, sys; real, made = os.fork, []; "
+        "os.fork = lambda: (made.append(1), real())[1]; "
+        "atexit.register(lambda: sys.stderr.write(f'{len(made)} copies')); "
         f"from modelctl import cores; cores._cores, cores.WORTH_A_COPY = lambda: {cores}, 24; "
         f"from modelctl.cli import main; main({list(words)})"
     )
@@ -148,6 +151,7 @@ def test_what_is_wrong_with_many_specs_is_the_same_on_one_core_and_on_several(ma
     for cores in (1, 4):
         done = ran(cores, many, "validate", "--output", "json")
         assert done.returncode == 1, done.stderr
+        assert done.stderr.endswith(f"{2 * (cores - 1)} copies")  # of reading, and of checking
         said.append(json.loads(done.stdout))
     assert said[0] == said[1]
     files = {d["file"] for d in said[0]["diagnostics"] if d["severity"] == "error"}
@@ -160,5 +164,6 @@ def test_what_is_rendered_of_many_specs_is_the_same_on_one_core_and_on_several(
     folder = varied(tmp_path / "specs-of-a-team", 60)
     one, several = (ran(cores, folder, "render", "--env", "staging") for cores in (1, 4))
     assert one.returncode == several.returncode == 0, one.stderr
+    assert (one.stderr, several.stderr) == ("0 copies", "2 copies")
     assert one.stdout.count("import modal\n") == 60
     assert one.stdout == several.stdout

@@ -174,12 +174,20 @@ def _whole_graphs(heard: Said) -> bool:
 
 
 def _multimodal(heard: Said) -> bool:
-    """Whether what reads images and sound is there: not where each kind is limited to none."""
+    """Whether what reads images is there: not where images and videos are limited to none.
+
+    What nobody limits may be given: `get_limit_per_prompt`, vllm/config/multimodal.py, 0.32.0.
+    """
     if heard.yes("language-model-only"):
         return False
-    limits = heard.mapping("limit-mm-per-prompt").values()
-    counts = [one.get("count", 1) if isinstance(one, dict) else one for one in limits]
-    return not counts or any(counts)
+    limits = heard.mapping("limit-mm-per-prompt")
+    return not (_none(limits, "image") and _none(limits, "video"))
+
+
+def _none(limits: Mapping[str, Any], kind: str) -> bool:
+    limit = limits.get(kind)
+    count = limit.get("count") if isinstance(limit, Mapping) else limit
+    return count == 0 and not isinstance(count, bool)
 
 
 def _image_share(ask: Ask, heard: Said, version: tuple[int, int]) -> float:
@@ -197,22 +205,25 @@ def _image_share(ask: Ask, heard: Said, version: tuple[int, int]) -> float:
         return 1.0
     told, limits = heard.mapping("mm-processor-kwargs"), heard.mapping("limit-mm-per-prompt")
     largest = [
-        _pixels(told, f"{kind}s_kwargs", usual)
-        for kind, usual in (("image", known.pixels), ("video", known.video_pixels))
-        if limits.get(kind) not in (0, {"count": 0})
+        _pixels(told, f"{kind}s_kwargs", usual) / frames
+        for kind, usual, frames in (
+            ("image", known.pixels, 1),
+            ("video", known.video_pixels, known.video_frames),
+        )
+        if not _none(limits, kind)
     ]
     return max(largest, default=0) / known.pixels
 
 
 def _pixels(told: Mapping[str, Any], kind: str, usual: int) -> int:
-    """What is said of a kind alone counts before what is said of all."""
+    """What is said of a kind alone counts before what is said of all, in each the last of two."""
     own = told.get(kind)
     for place in (own if isinstance(own, Mapping) else {}, told):
         size = place.get("size")
         edge = size.get("longest_edge") if isinstance(size, Mapping) else None
-        largest = place.get("max_pixels", edge)
-        if isinstance(largest, int) and largest > 0:
-            return largest
+        for largest in (place.get("max_pixels"), edge):
+            if isinstance(largest, int) and not isinstance(largest, bool) and largest > 0:
+                return largest
     return usual
 
 

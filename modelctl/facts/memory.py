@@ -63,11 +63,12 @@ class LargestGraph(Struct, frozen=True):
 
 
 class Picture(Struct, frozen=True):
-    """The largest picture and the largest pair of a video's frames that profiling reads, in pixels;
-    `low` and `high` are shares of what the arithmetic says that they take."""
+    """The largest picture that profiling reads, in pixels, and the largest video, over so many
+    frames; `low` and `high` are shares of what the arithmetic says that a picture takes."""
 
     pixels: int
     video_pixels: int
+    video_frames: int
     low: float
     high: float
 

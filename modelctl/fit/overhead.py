@@ -78,17 +78,20 @@ def runner_of(shape: Shape, inputs: VllmInputs) -> memory.Runner:
 def activation(shape: Shape, inputs: VllmInputs) -> Interval:
     """The peak of one step: the widest layer's intermediate values, or the sampler's."""
     row = memory.activation(inputs.version, runner_of(shape, inputs))
-    tokens = inputs.batched_tokens or 0
-    width = shape.intermediate / inputs.tensor
-    layer = row.mlp * tokens * (3 * width + 2 * shape.hidden) * 2
-    experts = mixture(shape, inputs)
+    peak = max(sampler(shape, inputs), widest(shape, inputs))
     if row.workspace:
-        peak = max(sampler(shape, inputs), layer) + experts
-    else:
-        peak = max(sampler(shape, inputs), layer + experts)
+        peak += mixture(shape, inputs)
     value = row.base + peak / GIB
     again = embeddings(shape, inputs)
     return Interval(max(value, again), value * row.low, max(value * row.high, again))
+
+
+def widest(shape: Shape, inputs: VllmInputs) -> float:
+    """Bytes of the widest layer's values, and its experts' where they keep no room of their own."""
+    row = memory.activation(inputs.version, runner_of(shape, inputs))
+    width = shape.intermediate / inputs.tensor
+    layer = row.mlp * (inputs.batched_tokens or 0) * (3 * width + 2 * shape.hidden) * 2
+    return layer + (0.0 if row.workspace else mixture(shape, inputs))
 
 
 def sampler(shape: Shape, inputs: VllmInputs) -> float:
@@ -135,10 +138,11 @@ def _takes_its_table(shape: Shape, inputs: VllmInputs) -> bool:
 
 
 def encoder(shape: Shape, inputs: VllmInputs, text: Interval) -> Interval:
-    """What reading the largest image takes beyond a step of `text`: they come one after the other.
+    """What reading the largest images takes beyond a step of `text`: they come one after the other.
 
-    Its peak is in an MLP, which holds what came into the layer and into itself, what it widens and
-    what the activation makes of that, beside the image's patches in the type of the processor.
+    As many are read at once as a batch holds. The peak is in an MLP, which holds what came into the
+    layer and into itself, what it widens (divided among GPUs) and what becomes of that, beside the
+    patches in the type of the processor.
     """
     tower, known = shape.tower, None
     if tower is not None:
@@ -146,12 +150,25 @@ def encoder(shape: Shape, inputs: VllmInputs, text: Interval) -> Interval:
     if tower is None or known is None:
         return Interval(*memory.encoder(inputs.version))
     patches = known.pixels * inputs.image_share / tower.patch**2
-    peak = patches * (3 * tower.width + 2 * tower.inner + 2 * tower.each) * 2 / GIB
-    return Interval(
-        max(0.0, peak - text.value),
-        max(0.0, peak * known.low - text.low),
-        max(0.0, peak * known.high - text.high),
-    )
+    patches *= pictures_at_once(patches / tower.merge**2, inputs)
+    whole = patches * (3 * tower.width + 2 * tower.inner + 2 * tower.each) * 2 / GIB
+    peak = whole - patches * 2 * tower.inner * (1 - 1 / inputs.tensor) * 2 / GIB
+    value = max(0.0, peak - text.value)
+    low, high = peak * known.low - text.low, whole * known.high - text.high
+    return Interval(value, max(0.0, min(value, low)), max(value, high))
+
+
+def pictures_at_once(tokens: float, inputs: VllmInputs) -> int:
+    """Images of so many tokens that profiling reads at once.
+
+    Source: `_get_max_items`, vllm/multimodal/encoder_budget.py, 0.32.0; no limit of a request is
+    smaller, since vLLM's own is 999.
+    """
+    if tokens < 1:
+        return 1
+    budget = max(inputs.batched_tokens or 0, tokens)
+    asked = (inputs.sequences or 1) * max(1, int(inputs.context // tokens))
+    return max(1, min(int(budget // tokens), asked))
 
 
 def mixture(shape: Shape, inputs: VllmInputs) -> float:

@@ -101,11 +101,13 @@ def load_all(
     others = find([], project.root, session.cwd, lambda path: session.file(path).name).files
     beside = [session.file(path) for path in others if path not in found.files] if what else []
     beside = beside if folder.is_dir() else []
-    if and_local and any(LOCAL in _environments(spec) for spec in specs):
-        environments = [*environments, (LOCAL,)]
-    return tuple(
+    loaded = [
         session.load(specs, overlays, wanted_labels, common, beside) for overlays in environments
-    )
+    ]
+    read = {path for result in loaded for path in result.files}
+    if and_local and any(_says_local(session.file(path)) for path in read):
+        loaded.append(session.load(specs, (LOCAL,), wanted_labels, common, beside))
+    return tuple(loaded)
 
 
 class _Session:
@@ -343,6 +345,11 @@ def _environments(spec: _SpecFile) -> list[str]:
         return []
     environments = spec.tree.get("environments")
     return [*(environments.entries if isinstance(environments, Mapping) else ()), *_only(spec)]
+
+
+def _says_local(spec: _SpecFile) -> bool:
+    environments = spec.tree.get("environments") if spec.tree else None
+    return isinstance(environments, Mapping) and LOCAL in environments.entries
 
 
 def _only(spec: _SpecFile) -> list[str]:

@@ -35,7 +35,8 @@ def image_tower(config: Config) -> Tower | None:
             patch = _first(tower, "patch_size")
             each = 3 * patch * patch * (_first(tower, "temporal_patch_size") or 1)
             if width and inner and patch:
-                return Tower(str(tower.get("model_type")), width, inner, patch, each)
+                merge = _first(tower, "spatial_merge_size") or 1
+                return Tower(str(tower.get("model_type")), width, inner, patch, each, merge)
     return None
 
 

@@ -63,7 +63,8 @@ class Experts(Struct, frozen=True):
 class Tower(Struct, frozen=True):
     """What reads images: its `model_type`, widths in elements, and the side of a patch in pixels.
 
-    `each` is how many elements a patch is before the first layer.
+    `each` is how many elements a patch is before the first layer, `merge` how many patches, on each
+    side, become one token.
     """
 
     kind: str
@@ -71,6 +72,7 @@ class Tower(Struct, frozen=True):
     inner: int
     patch: int
     each: int
+    merge: int = 1
 
 
 class Shape(Struct, frozen=True):

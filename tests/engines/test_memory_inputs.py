@@ -73,6 +73,8 @@ VLLM_FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"prefix_caching": False}, {"prefix_caching": False}),
     ({"multimodal": {"image": 0, "video": 0}}, {"multimodal": False}),
     ({"multimodal": {"image": 2, "video": 0}}, {}),
+    ({"multimodal": {"video": 0}}, {}),
+    (vllm(**{"limit-mm-per-prompt": {"image": {"count": 0}, "video": 0}}), {"multimodal": False}),
     ({"speculative": {"method": "ngram", "tokens": 4}}, {"draft": Draft("ngram", 4, 0)}),
     ({"speculative": {"method": "mtp"}}, {"draft": Draft("mtp", 1, 0, 1)}),
     (vllm(**{"max-num-seqs": 16}), {"sequences": 16}),
@@ -199,6 +201,16 @@ SMALL = 2**20
         ({"limit-mm-per-prompt": {"image": 0}}, 0.75),
         ({"limit-mm-per-prompt": {"image": {"count": 0}}}, 0.75),
         ({"mm-processor-kwargs": {"max_pixels": "many"}}, 1.0),
+        ({"mm-processor-kwargs": {"max_pixels": True, "size": {"longest_edge": SMALL}}}, 1 / 16),
+        # A video's pixels are over two frames.
+        ({"mm-processor-kwargs": {"videos_kwargs": {"size": {"longest_edge": 25165824}}}}, 1.0),
+        (
+            {
+                "mm-processor-kwargs": {"videos_kwargs": {"size": {"longest_edge": 25165824}}},
+                "limit-mm-per-prompt": {"image": 0},
+            },
+            0.75,
+        ),
     ],
     ids=str,
 )
@@ -208,6 +220,7 @@ def test_profiling_reads_the_largest_image_that_may_be_given(
     found = inputs({**QWEN, **vllm(**args)}, model=ModelFacts("hub", config=QWEN_3_5))
     assert isinstance(found, VllmInputs)
     assert found.image_share == share
+    assert found.multimodal
     other = inputs({**QWEN, **vllm(**args)}, model=ModelFacts("hub", config=GEMMA_4))
     assert isinstance(other, VllmInputs)
     assert other.image_share == (0.0 if "skip-mm-profiling" in args else 1.0)

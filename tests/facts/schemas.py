@@ -86,6 +86,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "kinds": _NAMES,
                 "pixels": _COUNT,
                 "video_pixels": _COUNT,
+                "video_frames": _COUNT,
                 "low": _NUMBER,
                 "high": _NUMBER,
             }

@@ -317,7 +317,7 @@ def test_images_cost_what_their_encoder_is_measured_with() -> None:
 def test_the_largest_image_is_read_before_the_step_of_text_and_the_larger_peak_counts() -> None:
     """Qwen3.8-27B with 2,048 tokens a step: 1.86 GiB on an RTX 4090 under vLLM 0.28, eager; 1.74
     of them for images and 0.14 for text on another under 0.20."""
-    tower = Tower("qwen3_5", width=1152, inner=4304, patch=16, each=1536)
+    tower = Tower("qwen3_5", width=1152, inner=4304, patch=16, each=1536, merge=2)
     shape = replace(known(QWEN3_8B), vision=1, tower=tower)
     run = replace(RUN, version=(0, 28), eager=True, batched_tokens=2048, sequences=2)
 
@@ -328,17 +328,48 @@ def test_the_largest_image_is_read_before_the_step_of_text_and_the_larger_peak_c
     text, images = peaks()
     assert text + images.value == pytest.approx(1.85, rel=0.01)
     assert images.low < images.value < images.high
-    wide, nothing = peaks(batched_tokens=65536)
+    wide, nothing = peaks(version=(0, 19), sequences=1024)
     assert wide > 2
-    assert (nothing.value, nothing.low) == (0.0, 0.0)
+    assert nothing.value == 0.0
     _, small = peaks(image_share=1 / 16)
-    assert small.value == 0.0
-    text, half = peaks(image_share=0.5)
-    assert text + half.value == pytest.approx(1.85 / 2, rel=0.01)
+    # Two of 1,024 tokens in a step of 2,048.
+    assert text + small.value == pytest.approx(1.85 / 8, rel=0.01)
+    assert peaks(image_share=0.0)[1].value == 0.0
+    four, images = peaks(batched_tokens=65536)
+    assert four + images.value == pytest.approx(1.85 * 4, rel=0.01)
+    assert peaks(batched_tokens=65536, sequences=1)[1].value < images.value / 2
+    # What the MLP widens is divided, unless each GPU reads images of its own.
+    half, images = peaks(tensor=2)
+    assert half + images.value == pytest.approx(1.85 * (1 - 4304 / 15136), rel=0.01)
+    assert half + images.high > 1.85
     # What nobody measured is as the table says of all.
     other = replace(shape, tower=replace(tower, kind="internvl"))
     assert overhead(other, run)["encoder"] == Interval(0.5, 0.0, 2.0)
     assert overhead(shape, replace(run, version=(0, 16)))["encoder"] == Interval(0.5, 0.0, 1.5)
+
+
+@given(
+    version=some.sampled_from([(0, minor) for minor in range(6, 34)]),
+    tokens=some.integers(1, 70_000),
+    sequences=some.integers(1, 2048),
+    tensor=some.sampled_from([1, 2, 4, 8]),
+    share=some.floats(0, 2),
+    runner=some.sampled_from([None, "v1", "v2"]),
+)
+def test_every_part_is_least_where_it_is_least(
+    version: tuple[int, int],
+    tokens: int,
+    sequences: int,
+    tensor: int,
+    share: float,
+    runner: Literal["v1", "v2"] | None,
+) -> None:
+    tower = Tower("qwen3_5", width=1152, inner=4304, patch=16, each=1536, merge=2)
+    shape = replace(known(QWEN3_8B), vision=1, tower=tower)
+    run = replace(RUN, version=version, batched_tokens=tokens, sequences=sequences, tensor=tensor,
+                  image_share=share, runner=runner)  # fmt: skip
+    for name, part in overhead(shape, run).items():
+        assert 0 <= part.low <= part.value <= part.high, name
 
 
 def test_a_run_of_text_alone_loads_nothing_that_reads_images() -> None:

@@ -319,3 +319,17 @@ def test_nothing_is_left_of_a_spec_without_a_model(folder: Folder) -> None:
     assert folder.load("x.yaml").partial == ()
     folder.write("y.yaml", spec("Bad/Name"))
     assert [wanted.name for wanted in folder.load("y.yaml").partial] == ["y"]
+
+
+def test_what_local_would_have_is_read_too_where_a_chosen_spec_speaks_of_it(folder: Folder) -> None:
+    folder.write("modelctl.yaml", PROJECT)
+    folder.write("specs/a.yaml", spec("a", "labels: {team: x}\n# local:\n"))
+    folder.write("specs/b.yaml", spec("b", "labels: {team: y}\nenvironments: {local: {gpu: L4}}\n"))
+    project = find_project(folder.path)
+
+    def stacks(*labels: str, and_local: bool = True) -> list[tuple[str, ...]]:
+        loaded = load_all([], project, [("prod",)], labels, folder.path, and_local=and_local)
+        return [result.overlays for result in loaded]
+
+    assert stacks() == stacks("team=y") == [("prod",), ("local",)]
+    assert stacks("team=x") == stacks(and_local=False) == [("prod",)]
