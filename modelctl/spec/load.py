@@ -36,7 +36,8 @@ class Loaded(Struct, frozen=True):
     `partial` holds the specs that have errors, without the values that are wrong: never to be
     deployed, but what is left of them can be checked, so that one run shows every mistake. A
     check that judges several values together may err there: what it misses was taken out.
-    `left_out` are the names of those whose `only` leaves this environment out.
+    `left_out` are the names of those whose `only` leaves this environment out, `overlays` what
+    was merged in.
     """
 
     wanted: tuple[Wanted, ...]
